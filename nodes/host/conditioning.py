@@ -1,0 +1,102 @@
+"""Identity, expression and background as ComfyUI's CONDITIONING and LATENT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...sfsr_model.compound import segments
+from ...sfsr_model.network.checkpoint import ANY_SPACE
+from .guidance import IDENTITY_ONLY, set_stream_guidance
+from .network import Attachment, attachment
+
+LATENT_FACTOR = 8
+GREY = 0.5
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How strongly a stream acts (0 is its null), over which share of the run, and its part of the guidance."""
+
+    weight: float
+    start: float
+    end: float
+    guidance: float
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    model: Any
+    positive: list
+    negative: list
+    latent: dict[str, Any]
+
+
+def condition(
+    model: Any,
+    vae: Any,
+    identity: Tensor,
+    identity_space: str,
+    expression: Tensor,
+    pose: Tensor | None,
+    image: Tensor,
+    mask: Tensor,
+    identity_settings: StreamSettings,
+    expression_settings: StreamSettings,
+) -> Conditioned:
+    """Build what a sampler needs from inputs of one batch length B.
+
+    identity [B, D] of unit length; expression [B, 52]; pose [B, 3] or None; image [B, H, W, 3] in 0..1; mask [B, H, W].
+    The model is cloned; the one given stays as it was. Raises TypeError or ValueError naming the input at fault.
+    """
+    attached = attachment(model)
+    _check_identity(attached, identity, identity_space)
+    cloned = model.clone()
+    set_stream_guidance(cloned, identity_settings.guidance, expression_settings.guidance)
+    two_scales = identity_settings.guidance != expression_settings.guidance
+
+    background = _background(vae, image, mask)
+    inputs = (identity, expression, pose)
+    positive = []
+    for segment in segments(
+        (identity_settings.start, identity_settings.end), (expression_settings.start, expression_settings.end)
+    ):
+        identity_weight = identity_settings.weight if segment.identity else 0.0
+        expression_weight = expression_settings.weight if segment.expression else 0.0
+        extra = dict(background)
+        if (segment.start, segment.end) != (0.0, 1.0):
+            extra |= {"start_percent": segment.start, "end_percent": segment.end}
+        if two_scales:
+            extra[IDENTITY_ONLY] = _tokens(attached, inputs, identity_weight, 0.0)
+        positive.append([_tokens(attached, inputs, identity_weight, expression_weight), extra])
+    negative = [[_tokens(attached, inputs, 0.0, 0.0), dict(background)]]
+    latent = {"samples": vae.encode(image), "noise_mask": mask[:, None]}
+    return Conditioned(cloned, positive, negative, latent)
+
+
+def _tokens(attached: Attachment, inputs: tuple, identity_weight: float, expression_weight: float) -> Tensor:
+    identity, expression, pose = inputs
+    ones = torch.ones(len(identity))
+    return attached.tokens(identity, expression, pose, ones * identity_weight, ones * expression_weight)
+
+
+def _background(vae: Any, image: Tensor, mask: Tensor) -> dict[str, Any]:
+    """The target without its face, removed in pixel space before encoding, in the host's inpainting terms."""
+    outside = 1.0 - mask.round()[..., None]
+    faceless = (image - GREY) * outside + GREY
+    return {"concat_latent_image": vae.encode(faceless), "concat_mask": mask[:, None]}
+
+
+def _check_identity(attached: Attachment, identity: Tensor, space: str) -> None:
+    wanted = attached.metadata.identity_space
+    if wanted not in (ANY_SPACE, space):
+        raise ValueError(
+            f"identity: its embeddings are of the space '{space}', this checkpoint was trained on '{wanted}'; load the ID "
+            "encoder that the checkpoint names"
+        )
+    dim = attached.metadata.compound.identity_dim
+    if identity.shape[-1] != dim:
+        raise ValueError(f"identity: its embeddings have {identity.shape[-1]} numbers, this checkpoint takes {dim}")

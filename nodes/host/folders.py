@@ -1,0 +1,61 @@
+"""Where model files lie: ComfyUI's own folders and the weights that come with the pack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+
+from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
+from ...sfsr_model.network.untrained import UNTRAINED
+
+BUNDLED = "bundled/"
+WEIGHTS = Path(__file__).resolve().parents[2] / "sfsr_model" / "weights"
+
+for _key in ("sfsr", "insightface"):
+    folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _key))
+
+
+def checkpoint_names() -> list[str]:
+    """Bundled checkpoints first, then the user's under models/sfsr, then the untrained stand-in."""
+    bundled = [BUNDLED + path.name for path in sorted(WEIGHTS.glob("*.safetensors"))]
+    own = [name for name in folder_paths.get_filename_list("sfsr") if name.endswith(".safetensors")]
+    return [*bundled, *own, UNTRAINED]
+
+
+def checkpoint_path(name: str) -> Path:
+    """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there."""
+    if name.startswith(BUNDLED):
+        return _inside(WEIGHTS, name[len(BUNDLED) :], "checkpoint")
+    return _listed("sfsr", name, "checkpoint")
+
+
+def encoder_names() -> list[str]:
+    """The stand-in, then every ONNX file and every folder that holds one, below models/insightface."""
+    files = [name for name in folder_paths.get_filename_list("insightface") if name.endswith(".onnx")]
+    folders = sorted({f"{parent}/" for name in files if (parent := Path(name).parent.as_posix()) != "."})
+    return [UNTRAINED_ENCODER, *folders, *sorted(Path(name).as_posix() for name in files)]
+
+
+def encoder_path(name: str) -> Path:
+    """The file or pack folder behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
+    return _listed("insightface", name, "encoder")
+
+
+def _listed(key: str, name: str, label: str) -> Path:
+    for root in folder_paths.get_folder_paths(key):
+        try:
+            return _inside(Path(root), name, label)
+        except FileNotFoundError:
+            continue
+    raise FileNotFoundError(
+        f"{label}: '{name}' is not in ComfyUI's models/{key} folder; put it there and refresh the page (key R)"
+    )
+
+
+def _inside(root: Path, name: str, label: str) -> Path:
+    """`root/name` when it exists and does not lead out of `root`."""
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()) or not path.exists():
+        raise FileNotFoundError(f"{label}: '{name}' is not in {root.name}; refresh the page (key R) and choose again")
+    return path

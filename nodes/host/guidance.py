@@ -1,0 +1,50 @@
+"""Two guidance scales in one sampling run.
+
+The wanted prediction is D(0,0) + cfg * (s_id [D(id,0) - D(0,0)] + s_exp [D(id,exp) - D(id,0)]), the composition of
+InstructPix2Pix (Brooks et al. 2023, eq. 3) with identity and expression as the two conditions. The host computes
+D(0,0) + cfg * (P - D(0,0)), so the wrapper hands it P = D(0,0) + s_id [D(id,0) - D(0,0)] + s_exp [D(id,exp) - D(id,0)]
+in place of its positive prediction. With both scales at 1 that is the positive prediction itself, and no wrapper is set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.conds
+import comfy.patcher_extension
+from torch import Tensor
+
+WRAPPER_KEY = "sfsr_guidance"
+IDENTITY_ONLY = "sfsr_identity_only"
+
+
+def set_stream_guidance(model: Any, identity_scale: float, expression_scale: float) -> None:
+    """Give a cloned model its two scales; scales of 1 remove what an earlier conditioning had set."""
+    wrappers = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
+    model.remove_wrappers_with_key(wrappers, WRAPPER_KEY)
+    if identity_scale == expression_scale == 1.0:
+        return
+
+    def calculate(executor, inner_model, conds, x_in, timestep, model_options):
+        positive, negative = conds[0], conds[1] if len(conds) > 1 else None
+        if positive is None or negative is None:
+            return executor(inner_model, conds, x_in, timestep, model_options)
+        if identity_scale == expression_scale:
+            full, null, *rest = executor(inner_model, conds, x_in, timestep, model_options)
+            return [null + identity_scale * (full - null), null, *rest]
+        with_identity = [_identity_only(cond) for cond in positive]
+        full, null, *rest, identity = executor(inner_model, [*conds, with_identity], x_in, timestep, model_options)
+        guided = null + identity_scale * (identity - null) + expression_scale * (full - identity)
+        return [guided, null, *rest]
+
+    model.add_wrapper_with_key(wrappers, WRAPPER_KEY, calculate)
+    # At cfg 1 the host would leave out the negative prediction, which the formula needs.
+    model.model_options["disable_cfg1_optimization"] = True
+
+
+def _identity_only(cond: dict[str, Any]) -> dict[str, Any]:
+    """The same condition with the tokens in which the expression is null; conditions that are not ours stay."""
+    tokens: Tensor | None = cond.get(IDENTITY_ONLY)
+    if tokens is None:
+        return cond
+    return {**cond, "model_conds": {**cond["model_conds"], "c_crossattn": comfy.conds.CONDCrossAttn(tokens)}}

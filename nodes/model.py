@@ -1,0 +1,196 @@
+"""Loading an SFSR checkpoint, and conditioning it on a person, an expression and a scene."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from comfy_api.latest import io
+
+from ..sfsr_model.expressions import Expression
+from ..sfsr_model.encoders.identity import Identity
+from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
+from ..sfsr_model.network.untrained import UNTRAINED
+from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
+from .host.folders import checkpoint_names, checkpoint_path
+from .host.network import build_model, build_vae
+from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images
+
+logger = logging.getLogger(__name__)
+
+
+class SFSRLoadModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names = checkpoint_names()
+        return io.Schema(
+            node_id="SFSRLoadModel",
+            display_name="Load SFSR Model",
+            category=CATEGORY,
+            description="An SFSR checkpoint as ComfyUI's own MODEL and VAE.",
+            search_aliases=["checkpoint", "diffsfsr", "load sfsr"],
+            inputs=[
+                io.Combo.Input(
+                    "checkpoint",
+                    options=names,
+                    default=names[0],
+                    tooltip="A checkpoint that came with the pack, one of yours in models/sfsr, or the untrained stand-in, with "
+                    "which everything runs and every new face is noise.",
+                )
+            ],
+            outputs=[
+                io.Model.Output("model", display_name="model", tooltip="For SFSR Conditioning; any sampler runs it."),
+                io.Vae.Output("vae", display_name="vae", tooltip="The autoencoder that belongs to the model."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str) -> str:
+        if checkpoint == UNTRAINED:
+            return checkpoint
+        stat = checkpoint_path(checkpoint).stat()
+        return f"{checkpoint}:{stat.st_mtime_ns}:{stat.st_size}"
+
+    @classmethod
+    def execute(cls, checkpoint: str) -> io.NodeOutput:
+        loaded = untrained_checkpoint() if checkpoint == UNTRAINED else load_checkpoint(checkpoint_path(checkpoint))
+        if not loaded.metadata.trained:
+            logger.warning("SFSR: the checkpoint '%s' is not trained, the new face will be noise", loaded.name)
+        return io.NodeOutput(build_model(loaded), build_vae(loaded))
+
+
+def _weight(stream: str) -> io.Float.Input:
+    return io.Float.Input(
+        f"{stream}_weight",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        tooltip=f"How much of the {stream} reaches the network: 0 is none of it, exactly.",
+    )
+
+
+def _edge(stream: str, edge: str, default: float) -> io.Float.Input:
+    return io.Float.Input(
+        f"{stream}_{edge}",
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        advanced=True,
+        tooltip=f"Share of the sampling run at which the {stream} {edge}s to act; with its end before its start it never does."
+        if edge == "start"
+        else f"Share of the sampling run at which the {stream} stops acting.",
+    )
+
+
+def _guidance(stream: str) -> io.Float.Input:
+    return io.Float.Input(
+        f"{stream}_guidance",
+        default=1.0,
+        min=0.0,
+        max=5.0,
+        step=0.05,
+        advanced=True,
+        tooltip=f"Part of the sampler's cfg that pushes the {stream}. Two different numbers cost a third evaluation a step; both "
+        "at 1 are plain cfg.",
+    )
+
+
+class SFSRConditioning(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        streams = ("identity", "expression")
+        return io.Schema(
+            node_id="SFSRConditioning",
+            display_name="SFSR Conditioning",
+            category=CATEGORY,
+            description="Tells the model whose face, with which expression, in which picture. Works with KSampler and every "
+            "other sampler.",
+            search_aliases=["face swap", "reenactment", "inpaint face", "apply identity"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model from Load SFSR Model; it is cloned, not changed."),
+                io.Vae.Input("vae", tooltip="The VAE from the same node."),
+                IdentitySocket.Input("identity", tooltip="Whose face it shall be, from Identity."),
+                ExpressionSocket.Input("expression", tooltip="Which expression it shall wear, from Expression Embed."),
+                io.Image.Input("image", tooltip="The target's upright face from Face Crop; sides divisible by 8."),
+                io.Mask.Input("mask", tooltip="The part to replace, from Face Crop. The rest is what the model sees of the scene."),
+                *(_weight(stream) for stream in streams),
+                *(_edge(stream, edge, default) for stream in streams for edge, default in (("start", 0.0), ("end", 1.0))),
+                *(_guidance(stream) for stream in streams),
+            ],
+            outputs=[
+                io.Model.Output("model", display_name="model", tooltip="The conditioned model, for the sampler or guider."),
+                io.Conditioning.Output("positive", display_name="positive", tooltip="Person and expression, for the sampler."),
+                io.Conditioning.Output("negative", display_name="negative", tooltip="Nobody and no expression, for the sampler."),
+                io.Latent.Output("latent", display_name="latent", tooltip="The target's latent with its noise mask."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        vae,
+        identity,
+        expression,
+        image,
+        mask,
+        identity_weight: float,
+        expression_weight: float,
+        identity_start: float,
+        identity_end: float,
+        expression_start: float,
+        expression_end: float,
+        identity_guidance: float,
+        expression_guidance: float,
+    ) -> io.NodeOutput:
+        person = require(identity, Identity, "identity", "Identity")
+        look = require(expression, Expression, "expression", "Expression Embed")
+        image = require_images(image, "image")
+        mask = _checked_mask(mask, image)
+        batch = max(len(image), len(look))
+        if len(image) not in (1, batch):
+            raise ValueError(
+                f"image: found {len(image)} pictures and {len(look)} expressions; expected equal numbers, or one of either"
+            )
+        look = look.expand(batch)
+        result = condition(
+            model,
+            vae,
+            identity=person.mean().expand(batch, -1),
+            identity_space=person.space,
+            expression=look.coefficients,
+            pose=look.pose,
+            image=image.expand(batch, -1, -1, -1),
+            mask=mask.expand(batch, -1, -1),
+            identity_settings=StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
+            expression_settings=StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
+        )
+        return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
+
+
+def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """The mask as [B or 1, H, W] in 0..1, of the image's size, leaving some background."""
+    height, width = image.shape[1:3]
+    if height % LATENT_FACTOR or width % LATENT_FACTOR:
+        raise ValueError(
+            f"image: {width} x {height} pixels; both sides must be divisible by {LATENT_FACTOR}, as Face Crop's are"
+        )
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim != 3 or tuple(mask.shape[1:]) != (height, width) or len(mask) not in (1, len(image)):
+        raise ValueError(
+            f"mask: shape {tuple(mask.shape)} does not fit the image's {len(image)} x {height} x {width}; use Face Crop's mask"
+        )
+    if not bool(mask.isfinite().all()):
+        raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
+    mask = mask.clamp(0.0, 1.0)
+    if bool((mask.round() == 1).all()):
+        raise ValueError("mask: it covers the whole image, which leaves no background to condition on; use Face Crop's mask")
+    if not bool((mask.round() == 1).any()):
+        logger.warning("SFSR: the mask is empty, so nothing will be replaced (no face found?)")
+    return mask
+
+
+NODES = [SFSRLoadModel, SFSRConditioning]

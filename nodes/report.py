@@ -1,0 +1,149 @@
+"""Measuring what came out, and saving it with a note of how it was made."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..sfsr_model.encoders.faces import find_faces
+from ..sfsr_model.encoders.identity import Identity
+from ..sfsr_model.evaluation.report import Report, identity_cosines
+from ..sfsr_model.expressions import Expression
+from ..sfsr_model.face.annotate import annotate
+from .face import require_frames
+from .host.network import attachment
+from .host.progress import steps
+from .identity import ENCODERS
+from .sockets import (
+    CATEGORY,
+    ExpressionSocket,
+    FaceFrameSocket,
+    IdentitySocket,
+    IDEncoderSocket,
+    require,
+    require_images,
+)
+
+UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
+
+
+class SFSRReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SFSRReport",
+            display_name="Report (SFSR)",
+            category=CATEGORY,
+            description="Measures the result: how near its face is to the person asked for. Shows the figures on the node and "
+            "draws them on the picture.",
+            search_aliases=["identity similarity", "face similarity", "cosine", "measure"],
+            inputs=[
+                io.Image.Input("images", tooltip="The finished pictures."),
+                IdentitySocket.Input("identity", tooltip="The person that was asked for."),
+                ExpressionSocket.Input("expression", tooltip="The expression that was asked for."),
+                IDEncoderSocket.Input("id_encoder", tooltip="The recogniser that made the identity."),
+                FaceFrameSocket.Input(
+                    "face",
+                    optional=True,
+                    tooltip="Where the faces are, from Face Crop; without it they are searched for.",
+                ),
+                io.Model.Input("model", optional=True, tooltip="The SFSR model, so that the report can say what made it."),
+            ],
+            outputs=[
+                io.String.Output("report", display_name="report", tooltip="All figures as JSON."),
+                io.Image.Output("annotated", display_name="annotated", tooltip="The pictures with the figures drawn on them."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images, identity, expression, id_encoder, face=None, model=None) -> io.NodeOutput:
+        images = require_images(images, "images")
+        person = require(identity, Identity, "identity", "Identity")
+        look = require(expression, Expression, "expression", "Expression Embed")
+        encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
+        points = _points(images, face, encoder)
+        cosines = identity_cosines(images, points, person, encoder)
+        measured = [cosine for cosine in cosines if cosine is not None]
+        trained = encoder.trained and (model is None or attachment(model).metadata.trained)
+        notes = ["the expression was not measured: this version of the pack has no expression encoder yet"]
+        notes += [f"no face was found in picture {number}" for number, where in enumerate(points) if where is None]
+        if not trained:
+            notes.insert(0, UNTRAINED_NOTE)
+        report = Report(
+            encoder=encoder.name,
+            identity_cosine=sum(measured) / len(measured) if measured else None,
+            identity_cosines=cosines,
+            expression_error=None,
+            words=look.words,
+            trained=trained,
+            notes=tuple(notes),
+        )
+        text = report.to_json()
+        annotated = [
+            annotate(picture, where, _caption(cosine, trained))
+            for picture, where, cosine in zip(images, points, cosines, strict=True)
+        ]
+        return io.NodeOutput(text, torch.stack(annotated), ui=ui.PreviewText(text))
+
+
+def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
+    """Five points of the face to measure in each picture: the ones given, or the surest face found, or None."""
+    if face is not None:
+        return [frame.landmarks for frame in require_frames(face, len(images))]
+    found = [find_faces(picture, encoder) for _, picture in steps(images)]
+    return [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
+
+
+def _caption(cosine: float | None, trained: bool) -> str:
+    figure = "no face found" if cosine is None else f"identity cosine {cosine:.3f}"
+    return figure if trained else f"{figure} (untrained)"
+
+
+class SFSRSaveImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SFSRSaveImage",
+            display_name="Save Image (SFSR)",
+            category=CATEGORY,
+            description="Saves PNG files that carry the workflow and, on request, a note that a model made them.",
+            search_aliases=["save", "provenance", "metadata"],
+            inputs=[
+                io.Image.Input("images", tooltip="The pictures to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="SFSR",
+                    tooltip="Start of the file names, in ComfyUI's output folder; a / makes a subfolder.",
+                ),
+                io.Boolean.Input(
+                    "provenance",
+                    default=True,
+                    tooltip="Writes into each file that its face was synthesised (IPTC digital source type 'trained algorithmic "
+                    "media'), and the report where one is connected.",
+                ),
+                io.String.Input(
+                    "report", optional=True, force_input=True, tooltip="The report's JSON, saved inside the picture."
+                ),
+            ],
+            outputs=[],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images, filename_prefix: str, provenance: bool, report: str | None = None) -> io.NodeOutput:
+        images = require_images(images, "images")
+        if provenance:
+            note = {
+                "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+                "made_with": "ComfyUI-SFSR",
+                "report": None if report is None else json.loads(report),
+            }
+            cls.hidden.extra_pnginfo = {**(cls.hidden.extra_pnginfo or {}), "sfsr": note}
+        return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls=cls))
+
+
+NODES = [SFSRReport, SFSRSaveImage]

@@ -1,0 +1,147 @@
+"""The demo's first half: options, checks and set-up, with the standard library alone.
+
+The second half, `demo_run`, runs inside the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.pictures import SUFFIXES, require_picture
+from harness.server import REPOSITORY
+from harness.standing import Standing, set_up
+from harness.workflow import load_workflow
+
+DEFAULT_WORKFLOW = REPOSITORY / "workflows" / "api" / "portrait.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything the second half needs; travels as JSON. Paths are absolute strings."""
+
+    host: str
+    python: str
+    models: str | None
+    log: str
+    workflow: str
+    identity: str | None
+    target: str | None
+    expression_word: str | None
+    expression_picture: str | None
+    steps: int | None
+    seed: int | None
+    output: str
+    cpu: bool
+    keep_running: bool
+
+
+def main(script: str, arguments: list[str]) -> int:
+    """Run the demo; returns the exit status: 1 for a failure, 2 for a bad option or input file."""
+    options = _parse(arguments)
+    try:
+        plan = _check(options)
+        standing = set_up(Path(script), options.comfyui, options.python, dict(os.environ))
+    except HarnessError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nStopped. What is finished is kept; the next run goes on from there.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return _run_inside(_complete(plan, standing))
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="demo.py", description="Put a person's identity and an expression into a portrait, in a real ComfyUI."
+    )
+    parser.add_argument("--identity", metavar="PICTURE", help="photo of the person; default: a drawn sample")
+    parser.add_argument("--expression", metavar="WORD|PICTURE", help="an emotion word, or a photo that shows it")
+    parser.add_argument("--target", metavar="PICTURE", help="portrait that gets the face; default: a drawn sample")
+    parser.add_argument("--steps", type=_positive, help="sampling steps")
+    parser.add_argument("--seed", type=_not_negative, help="seed of the noise")
+    parser.add_argument("--workflow", metavar="FILE", default=str(DEFAULT_WORKFLOW), help="workflow in API format")
+    parser.add_argument("--output", metavar="FOLDER", default="output", help="where pictures go; default: ./output")
+    parser.add_argument("--comfyui", metavar="FOLDER", help="an existing ComfyUI; default: COMFYUI_PATH, the one around"
+                        " this folder, or one installed into the cache")  # fmt: skip
+    parser.add_argument("--python", metavar="FILE", help="interpreter to run ComfyUI with")
+    parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
+    parser.add_argument("--keep-running", action="store_true", help="leave ComfyUI's page open until Ctrl-C")
+    return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    return _at_least(text, 1)
+
+
+def _not_negative(text: str) -> int:
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+    return int(text)
+
+
+def _check(options: argparse.Namespace) -> Plan:
+    """Refuse faulty files before anything is installed or started."""
+
+    def picture(option: str, value: str | None) -> str | None:
+        return None if value is None else str(require_picture(Path(value).expanduser(), option))
+
+    expression = options.expression
+    by_picture = expression is not None and _is_picture_name(expression)
+    workflow = Path(options.workflow).expanduser()
+    load_workflow(workflow)
+    return Plan(
+        host="",
+        python="",
+        models=None,
+        log="",
+        workflow=str(workflow.absolute()),
+        identity=picture("--identity", options.identity),
+        target=picture("--target", options.target),
+        expression_word=None if by_picture else expression,
+        expression_picture=picture("--expression", expression) if by_picture else None,
+        steps=options.steps,
+        seed=options.seed,
+        output=str(Path(options.output).expanduser().absolute()),
+        cpu=options.cpu,
+        keep_running=options.keep_running,
+    )
+
+
+def _is_picture_name(value: str) -> bool:
+    return Path(value).suffix.lower() in SUFFIXES or Path(value).is_file()
+
+
+def _complete(plan: Plan, standing: Standing) -> Plan:
+    host = standing.host
+    return dataclasses.replace(
+        plan,
+        host=str(host.path),
+        python=str(standing.python),
+        models=None if host.managed else str(host.path / "models"),
+        log=str(standing.cache / "logs" / "demo-host.log"),
+    )
+
+
+def _run_inside(plan: Plan) -> int:
+    """Hand over to the environment's interpreter."""
+    command = [plan.python, "-m", "harness.demo_run", json.dumps(dataclasses.asdict(plan))]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "scripts")}
+    sys.stdout.flush()
+    if os.name == "posix":
+        # One process only: a signal to the demo reaches the half that stops the host.
+        os.execve(plan.python, command, environment)
+    return subprocess.run(command, env=environment, check=False).returncode

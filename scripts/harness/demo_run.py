@@ -1,0 +1,156 @@
+"""The demo's second half, run by the environment's Python: start the host, run the workflow, save what it made."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from harness.client import ApiClient, RunResult
+from harness.demo import Plan
+from harness.errors import HarnessError
+from harness.graph import Prompt
+from harness.pictures import free_name, require_decodable
+from harness.progress import ProgressBar
+from harness.server import ComfyServer
+from harness.workflow import apply_expression, apply_picture, load_workflow, named_pictures, set_input, titled
+
+RUN_TIMEOUT_S = 3600.0
+
+
+def main(plan: Plan) -> int:
+    """Run a plan; returns the exit status."""
+    server = None
+    try:
+        prompt = load_workflow(Path(plan.workflow))
+        _apply_numbers(prompt, plan)
+        for option, path in (("--identity", plan.identity), ("--target", plan.target)):
+            if path is not None:
+                apply_picture(prompt, option[2:].capitalize(), Path(path).name, option)
+                require_decodable(Path(path), option)
+        if plan.expression_picture is not None:
+            require_decodable(Path(plan.expression_picture), "--expression")
+        print("Starting ComfyUI", flush=True)
+        models = None if plan.models is None else Path(plan.models)
+        server = ComfyServer(
+            Path(plan.host), Path(plan.python), models=models, cpu=True if plan.cpu else None, log_path=Path(plan.log)
+        )
+        with server:
+            print(f"ComfyUI answers at {server.url}", flush=True)
+            client = ApiClient(server.url)
+            _upload(client, prompt, plan)
+            result = _run(client, prompt)
+            report = _read_report(prompt, result)
+            _save(client, result, Path(plan.output))
+            _print_report(report)
+            if plan.keep_running:
+                _wait(server)
+    except HarnessError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        _print_own_errors(server)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _apply_numbers(prompt: Prompt, plan: Plan) -> None:
+    if plan.steps is not None:
+        set_input(prompt, "Steps", ("steps",), plan.steps, "--steps")
+    if plan.seed is not None:
+        set_input(prompt, "Seed", ("noise_seed", "seed"), plan.seed, "--seed")
+    if plan.expression_word is not None:
+        apply_expression(prompt, plan.expression_word, None)
+
+
+def _upload(client: ApiClient, prompt: Prompt, plan: Plan) -> None:
+    """Put the pictures where LoadImage finds them: those of the options, and those that lie beside the workflow."""
+    for title, path in (("Identity", plan.identity), ("Target", plan.target)):
+        if path is not None:
+            # A name of its own: two different photos may share a file name.
+            name = client.upload_image(Path(path), f"{title.lower()}{Path(path).suffix.lower()}")
+            apply_picture(prompt, title, name, f"--{title.lower()}")
+    if plan.expression_picture is not None:
+        path = Path(plan.expression_picture)
+        apply_expression(prompt, None, client.upload_image(path, f"expression{path.suffix.lower()}"))
+    for name in set(named_pictures(prompt).values()):
+        beside = Path(plan.workflow).parent / name
+        if beside.is_file():
+            client.upload_image(beside, name)
+
+
+def _run(client: ApiClient, prompt: Prompt) -> RunResult:
+    bar = ProgressBar()
+    try:
+        return client.run(prompt, on_progress=bar.update, timeout=RUN_TIMEOUT_S)
+    finally:
+        bar.close()
+
+
+def _read_report(prompt: Prompt, result: RunResult) -> dict[str, Any] | None:
+    """The JSON of the node titled "Report", if the workflow has one."""
+    node_id = titled(prompt, "Report")
+    texts = result.outputs.get(node_id or "", {}).get("text") or []
+    return json.loads(texts[0]) if texts else None
+
+
+def _save(client: ApiClient, result: RunResult, folder: Path) -> None:
+    """Save the pictures that were meant to be kept, or the previews if there are no others; print their paths."""
+    images = [image for image in result.images if image.type == "output"] or result.images
+    if not images:
+        raise HarnessError("The workflow ran, but made no picture.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for image in images:
+            path = free_name(folder, "portrait", Path(image.filename).suffix)
+            client.download(image, path)
+            print(f"Picture: {path}", flush=True)
+    except OSError as error:
+        raise HarnessError(f"--output: the picture cannot be written to {folder} ({error.strerror}).") from error
+
+
+def _print_report(report: dict[str, Any] | None) -> None:
+    if report is None:
+        return
+    for key, label, unit in (
+        ("identity_cosine", "Identity cosine", ""),
+        ("expression_error", "Expression error", ""),
+        ("seconds", "Seconds", ""),
+    ):
+        value = report.get(key)
+        print(f"{label}: {'not measured' if value is None else f'{value:.3f}'}{unit}")
+    for note in report.get("notes") or ():
+        print(f"Note: {note}")
+    weights = report.get("weights") or {}
+    if not weights.get("trained", True):
+        print(f"Untrained: {weights.get('note') or 'the network has random weights; the new face is noise.'}")
+
+
+def _wait(server: ComfyServer) -> None:
+    print(f"The page is at {server.url} until you press Ctrl-C here.", flush=True)
+    try:
+        while server.is_alive():
+            threading.Event().wait(1.0)
+    except KeyboardInterrupt:
+        print("\nStopping ComfyUI", flush=True)
+        return
+    raise HarnessError(f"ComfyUI ended by itself. Its log:\n{server.log_tail()}")
+
+
+def _print_own_errors(server: ComfyServer | None) -> None:
+    """What the host logged about this pack: the reason behind a node that is missing or failed."""
+    if server is None:
+        return
+    for text in server.errors_in_log():
+        print(text.rstrip(), file=sys.stderr)
+    print(f"ComfyUI's log: {server.log_path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    # A polite kill must also stop the host.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main(Plan(**json.loads(sys.argv[1]))))

@@ -1,0 +1,85 @@
+"""Read an API workflow and set its inputs by the titles of its nodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.graph import Prompt
+
+
+def load_workflow(path: Path) -> Prompt:
+    """Read a workflow in API format; raises UsageError for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--workflow: {path} cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise UsageError(f"--workflow: {path} is not JSON ({error}).") from None
+    if isinstance(content, dict) and isinstance(content.get("nodes"), list):
+        raise UsageError(
+            f"--workflow: {path} is in the page's own format. Save it with File > Export (API), or drop it on the page."
+        )
+    if not isinstance(content, dict) or not content or not all(_is_node(entry) for entry in content.values()):
+        raise UsageError(f"--workflow: {path} is no workflow in API format: an object of nodes, each with class_type.")
+    return content
+
+
+def titled(prompt: Prompt, title: str) -> str | None:
+    """Id of the node with that title; None without one. Raises UsageError if there are several."""
+    found = [node_id for node_id, entry in prompt.items() if (entry.get("_meta") or {}).get("title") == title]
+    if len(found) > 1:
+        raise UsageError(f"The workflow has {len(found)} nodes titled {title!r}: keep one of that title.")
+    return found[0] if found else None
+
+
+def set_input(prompt: Prompt, title: str, names: tuple[str, ...], value: Any, option: str) -> None:
+    """Set the first of the inputs `names` that the titled node has; raises UsageError if there is no such node."""
+    node_id = titled(prompt, title)
+    if node_id is None:
+        raise UsageError(f"{option}: the workflow has no node titled {title!r} to set. Title one so, or drop {option}.")
+    inputs = prompt[node_id]["inputs"]
+    name = next((name for name in names if name in inputs), None)
+    if name is None:
+        raise UsageError(f"{option}: the node titled {title!r} has no input {' or '.join(names)}.")
+    inputs[name] = value
+
+
+def apply_picture(prompt: Prompt, title: str, picture: str, option: str) -> None:
+    """Make the titled node, a LoadImage or a bundled sample portrait, a LoadImage of an uploaded picture."""
+    node_id = titled(prompt, title)
+    class_type = None if node_id is None else prompt[node_id]["class_type"]
+    if class_type == "SFSRSamplePortrait":
+        prompt[str(node_id)] |= {"class_type": "LoadImage", "inputs": {"image": picture}}
+    elif class_type in (None, "LoadImage"):
+        set_input(prompt, title, ("image",), picture, option)
+    else:
+        raise UsageError(f"{option}: the node titled {title!r} is a {class_type}; it has to be a LoadImage.")
+
+
+def apply_expression(prompt: Prompt, word: str | None, picture: str | None) -> None:
+    """Make the node titled "Expression" read a word, or an uploaded picture through a LoadImage of its own."""
+    if picture is None:
+        set_input(prompt, "Expression", ("word",), word, "--expression")
+        set_input(prompt, "Expression", ("source",), "word", "--expression")
+        return
+    set_input(prompt, "Expression", ("source",), "image", "--expression")
+    loader = "expression_picture"
+    prompt[loader] = {"class_type": "LoadImage", "inputs": {"image": picture}, "_meta": {"title": "Expression picture"}}
+    prompt[str(titled(prompt, "Expression"))]["inputs"]["image"] = [loader, 0]
+
+
+def named_pictures(prompt: Prompt) -> dict[str, str]:
+    """Node id -> file name of every LoadImage."""
+    return {
+        node_id: entry["inputs"]["image"]
+        for node_id, entry in prompt.items()
+        if entry["class_type"] == "LoadImage" and isinstance(entry["inputs"].get("image"), str)
+    }
+
+
+def _is_node(entry: Any) -> bool:
+    # A node without class_type is the host's to name.
+    return isinstance(entry, dict) and isinstance(entry.get("inputs"), dict) and "class_type" in entry

@@ -1,0 +1,1 @@
+"""Encoders of pictures: who (identity), how (expression) and where (face detection)."""

@@ -1,0 +1,275 @@
+"""A frontal-face detector that needs no download: the LBP cascade inside scikit-image's wheel, evaluated here.
+
+scikit-image (a dependency of insightface) carries OpenCV's `lbpcascade_frontalface`: 20 stages of decision stumps over
+multi-block local binary patterns (Zhang et al. 2007) in a window of 24 x 24 pixels. Its own search is slow and hides how many
+windows agreed, which is the only confidence such a cascade has; evaluating the file over whole pictures at once gives both.
+
+The search has two steps. A coarse one visits the picture at a fixed analysis size, at every scale and three rolls. Around each
+cluster of hits a dense one visits all places, close scales and rolls; the number of windows it accepts is the score, and their
+weighted mean gives place, size and roll. The five points then follow from the mean geometry of faces in that window, whose
+nose is in the middle: faces turned by more than about 30 degrees need a better detector.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..face.crop import apply_affine, invert_affine
+from ..face.warp import resample
+
+WINDOW = 24
+MIN_SCORE = 40.0
+
+_ANALYSIS_SIDE = 480
+_MAX_ENLARGEMENT = 4.0
+_COARSE_ROLLS = (-20.0, 0.0, 20.0)
+_COARSE_STEP, _COARSE_STRIDE = 1.2, 2
+_MIN_HITS, _MAX_CLUSTERS = 2, 10
+_DENSE_ROLLS = tuple(range(-24, 25, 8))
+_DENSE_SCALES = tuple(1.1**k for k in range(-4, 5))
+_DENSE_SIDE = 44
+# Neighbours of a block in the bit order of the file, most significant first, as (row, column) of the 3 x 3 blocks.
+_NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
+
+# Canonical five points about the window's centre, in window sides: measured on the seven frontal faces of scikit-image's
+# astronaut and insightface's sample pictures, and made symmetric.
+_POINTS = ((-0.187, -0.112), (0.187, -0.112), (0.0, 0.115), (-0.155, 0.272), (0.155, 0.272))
+# Face box about the same centre: half width, half height, centre's height.
+_BOX = (0.48, 0.57, 0.04)
+
+# A face's light and dark places as Gaussians (x, y, deviation x, deviation y, brightness) in window sides: eyes, brows, cheeks,
+# mouth, ridge and base of the nose, forehead.
+_BLOBS = (
+    (-0.187, -0.112, 0.075, 0.04, -1.0),
+    (0.187, -0.112, 0.075, 0.04, -1.0),
+    (-0.19, -0.20, 0.09, 0.03, -0.5),
+    (0.19, -0.20, 0.09, 0.03, -0.5),
+    (-0.20, 0.06, 0.08, 0.07, 0.5),
+    (0.20, 0.06, 0.08, 0.07, 0.5),
+    (0.0, 0.27, 0.12, 0.035, -0.4),
+    (0.0, -0.02, 0.05, 0.10, 0.5),
+    (0.0, 0.16, 0.08, 0.03, -0.3),
+    (0.0, -0.32, 0.15, 0.08, 0.5),
+)
+_LOOK_SIDE = 48
+_MIN_LIKENESS = 0.25
+_MIN_CONTRAST = 12.0  # grey levels
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place where the cascade fired: box [4] xyxy and points [5, 2] in pixels, its score, and why it is refused, if it is."""
+
+    box: torch.Tensor
+    points: torch.Tensor
+    score: float
+    refused: str | None
+
+
+@dataclass(frozen=True)
+class _Stump:
+    x: int
+    y: int
+    width: int  # of one of the 3 x 3 blocks
+    height: int
+    votes: np.ndarray  # [256] float32, one per pattern
+
+
+def find_candidates(grey: torch.Tensor, min_side: float = 1.0) -> list[Candidate]:
+    """Return the candidates in a grey picture [H, W], float, 0..255, strongest first; overlapping ones are merged.
+
+    min_side: side in pixels of the smallest window to look for; larger is faster. Raises ImportError without scikit-image.
+    """
+    clusters = _clusters(_coarse_hits(grey, min_side))
+    found = sorted((_examine(grey, cluster) for cluster in clusters), key=lambda c: -c.score)
+    kept: list[Candidate] = []
+    for candidate in found:
+        x, y = candidate.points.mean(0).tolist()
+        if not any(k.box[0] < x < k.box[2] and k.box[1] < y < k.box[3] for k in kept):
+            kept.append(candidate)
+    return kept
+
+
+@lru_cache(maxsize=1)
+def load_cascade() -> list[tuple[float, list[_Stump]]]:
+    """Read the cascade: per stage its threshold and stumps. Raises ImportError without scikit-image."""
+    try:
+        from skimage.data import lbp_frontal_face_cascade_filename
+    except ImportError as error:
+        raise ImportError(
+            "the carried face detector needs scikit-image, which insightface installs; run: pip install scikit-image"
+        ) from error
+    cascade = ElementTree.fromstring(Path(lbp_frontal_face_cascade_filename()).read_text(encoding="utf-8"))[0]
+    blocks = [[int(v) for v in rect.text.split()] for rect in cascade.find("features").iter("rect")]
+    stages = []
+    for stage in cascade.find("stages"):
+        stumps = []
+        for weak in stage.find("weakClassifiers"):
+            _, _, feature, *words = (int(v) for v in weak.find("internalNodes").text.split())
+            member, other = (float(v) for v in weak.find("leafValues").text.split())
+            bits = (np.array(words)[:, None] >> np.arange(32)) & 1
+            stumps.append(_Stump(*blocks[feature], np.where(bits.ravel(), member, other).astype(np.float32)))
+        stages.append((float(stage.find("stageThreshold").text), stumps))
+    return stages
+
+
+def accepted_windows(pictures: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Run the cascade at every stride-th place of pictures [B, H, W] (whole numbers 0..255).
+
+    Returns the accepted windows' (picture, top, left) [N, 3] and, for each, the sum of its margins over all stages [N].
+    """
+    batch, height, width = pictures.shape
+    if min(height, width) < WINDOW:
+        return np.zeros((0, 3), np.int64), np.zeros(0, np.float32)
+    sums = np.zeros((batch, height + 1, width + 1), np.int32)
+    sums[:, 1:, 1:] = pictures.cumsum(1, dtype=np.int32).cumsum(2, dtype=np.int32)
+    rows, columns = (height - WINDOW) // stride + 1, (width - WINDOW) // stride + 1
+
+    def everywhere(y: int, x: int) -> np.ndarray:
+        return sums[:, y : y + (rows - 1) * stride + 1 : stride, x : x + (columns - 1) * stride + 1 : stride]
+
+    (threshold, stumps), *later = load_cascade()
+    votes = sum(stump.votes[_patterns(stump, everywhere)] for stump in stumps) - threshold
+    picture, top, left = np.nonzero(votes >= 0)
+    margin = votes[picture, top, left]
+    flat = sums.ravel()
+    place = (picture * (height + 1) + top * stride) * (width + 1) + left * stride
+    for threshold, stumps in later:
+        here = place
+
+        def survivors(y: int, x: int, here: np.ndarray = here) -> np.ndarray:
+            return flat[here + (y * (width + 1) + x)]
+
+        votes = sum(stump.votes[_patterns(stump, survivors)] for stump in stumps) - threshold
+        passed = votes >= 0
+        place, margin = place[passed], margin[passed] + votes[passed]
+    picture, rest = np.divmod(place, (height + 1) * (width + 1))
+    return np.stack((picture, *np.divmod(rest, width + 1)), 1), margin
+
+
+def _patterns(stump: _Stump, corner) -> np.ndarray:
+    """Return the pattern 0..255 of the stump's blocks; corner(y, x) reads the integral image at an offset in the window."""
+    rows = [stump.y + k * stump.height for k in range(4)]
+    columns = [stump.x + k * stump.width for k in range(4)]
+    corners = [[corner(y, x) for x in columns] for y in rows]
+    strips = [[line[k + 1] - line[k] for k in range(3)] for line in corners]
+    block = [[strips[r + 1][c] - strips[r][c] for c in range(3)] for r in range(3)]
+    pattern = np.zeros(block[1][1].shape, np.uint8)
+    for r, c in _NEIGHBOURS:
+        pattern = (pattern << 1) | (block[r][c] >= block[1][1])
+    return pattern
+
+
+def _pose(centre: torch.Tensor, roll: float, scale: float, width: int, height: int) -> torch.Tensor:
+    """Return the transform [2, 3] that turns a face of this roll (degrees) upright and centres it in width x height."""
+    angle = math.radians(roll)
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    linear = torch.tensor([[cos, sin], [-sin, cos]], dtype=torch.float64)
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64)
+    return torch.cat((linear, (middle - linear @ centre)[:, None]), 1)
+
+
+def _coarse_hits(grey: torch.Tensor, min_side: float) -> np.ndarray:
+    """Return hits [N, 5] over the whole picture: centre x, y and side in picture pixels, roll in degrees, margin."""
+    height, width = grey.shape
+    top_scale = min(_ANALYSIS_SIDE / max(height, width), _MAX_ENLARGEMENT, WINDOW / min_side)
+    centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64)
+    hits = [np.zeros((0, 5))]
+    for roll in _COARSE_ROLLS:
+        cos, sin = math.cos(math.radians(roll)), abs(math.sin(math.radians(roll)))
+        turned_width, turned_height = width * cos + height * sin, width * sin + height * cos
+        scale, base = top_scale, None
+        while min(turned_width, turned_height) * scale >= WINDOW:
+            w, h = int(turned_width * scale), int(turned_height * scale)
+            if base is None:
+                base = resample(grey[None, None], _pose(centre, roll, scale, w, h), (0, 0, w, h), padding="border")
+            level = F.interpolate(base, size=(h, w), mode="bilinear", antialias=True)[0].round().numpy()
+            places, margins = accepted_windows(level, _COARSE_STRIDE)
+            hits.append(_hits(places, margins, [_pose(centre, roll, scale, w, h)], [WINDOW / scale], [roll]))
+            scale /= _COARSE_STEP
+    return np.concatenate(hits)
+
+
+def _dense_hits(grey: torch.Tensor, centre: torch.Tensor, side: float, roll: float) -> np.ndarray:
+    """Return hits [N, 5] at all places, scales and rolls about a coarse find. Beyond the picture its border repeats."""
+    # One upright-in-the-picture patch, reduced to the finest scale needed, from which all views are sampled.
+    scale = WINDOW / (side * _DENSE_SCALES[0])
+    reach = math.ceil(1.5 * _DENSE_SIDE * _DENSE_SCALES[-1] / _DENSE_SCALES[0])
+    to_patch = _pose(centre, 0.0, scale, reach, reach)
+    patch = resample(grey[None, None], to_patch, (0, 0, reach, reach), padding="border")
+    views = [(side * s, roll + r) for r in _DENSE_ROLLS for s in _DENSE_SCALES]
+    poses = torch.stack([_pose(centre, r, WINDOW / s, _DENSE_SIDE, _DENSE_SIDE) for s, r in views])
+    steps = torch.arange(_DENSE_SIDE, dtype=torch.float64)
+    pixels = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2)
+    source = apply_affine(to_patch, apply_affine(invert_affine(poses), pixels))
+    grid = ((2 * source + 1) / reach - 1).reshape(-1, _DENSE_SIDE, _DENSE_SIDE, 2).to(patch)
+    seen = F.grid_sample(patch.expand(len(views), -1, -1, -1), grid, padding_mode="border", align_corners=False)
+    places, margins = accepted_windows(seen[:, 0].round().numpy(), 1)
+    return _hits(places, margins, list(poses), [s for s, _ in views], [r for _, r in views])
+
+
+def _hits(places: np.ndarray, margins: np.ndarray, poses: list, sides: list, rolls: list) -> np.ndarray:
+    backs = torch.stack([invert_affine(pose) for pose in poses]).numpy()[places[:, 0]]
+    middle = places[:, :0:-1] + (WINDOW - 1) / 2
+    centres = (backs[:, :, :2] @ middle[..., None])[..., 0] + backs[:, :, 2]
+    return np.column_stack((centres, np.array(sides)[places[:, 0]], np.array(rolls)[places[:, 0]], margins))
+
+
+def _clusters(hits: np.ndarray) -> list[np.ndarray]:
+    """Group hits about the strongest remaining one; the best groups first, lonely hits left out."""
+    groups = []
+    while len(hits):
+        best = hits[hits[:, 4].argmax()]
+        near = np.hypot(*(hits[:, :2] - best[:2]).T) < 0.35 * best[2]
+        near &= np.abs(np.log(hits[:, 2] / best[2])) < math.log(1.6)
+        groups.append(hits[near])
+        hits = hits[~near]
+    groups = [group for group in groups if len(group) >= _MIN_HITS]
+    return sorted(groups, key=lambda group: -group[:, 4].sum())[:_MAX_CLUSTERS]
+
+
+def _examine(grey: torch.Tensor, cluster: np.ndarray) -> Candidate:
+    x, y, side, roll, _ = np.average(cluster, axis=0, weights=cluster[:, 4])
+    dense = _dense_hits(grey, torch.tensor([x, y], dtype=torch.float64), side, roll)
+    if len(dense):
+        x, y, side, roll, _ = np.average(dense, axis=0, weights=dense[:, 4])
+    centre = torch.tensor([x, y], dtype=torch.float64)
+    upright = _pose(centre, roll, 1 / side, 1, 1)
+    to_picture = invert_affine(upright)
+    points = apply_affine(to_picture, torch.tensor(_POINTS, dtype=torch.float64))
+    middle = apply_affine(to_picture, torch.tensor([[0.0, _BOX[2]]], dtype=torch.float64))[0]
+    half = torch.tensor(_BOX[:2], dtype=torch.float64) * side
+    box = torch.cat((middle - half, middle + half))
+    return Candidate(box, points, float(len(dense)), _refusal(grey, centre, side, roll, len(dense)))
+
+
+def _refusal(grey: torch.Tensor, centre: torch.Tensor, side: float, roll: float, score: int) -> str | None:
+    """Say why a find is no face: too few windows, hardly any contrast, or light and dark in places unlike a face's."""
+    if score < MIN_SCORE:
+        return f"{score} windows agree, {MIN_SCORE:g} are needed"
+    size = _LOOK_SIDE
+    to_look = _pose(centre, roll, size / side, size, size)
+    seen = resample(grey[None, None], to_look, (0, 0, size, size), padding="border")
+    face, inside = _likeness_template()
+    if seen[0, 0][inside].std() < _MIN_CONTRAST:
+        return "hardly any contrast"
+    local = seen - F.avg_pool2d(F.pad(seen, (10,) * 4, mode="replicate"), 21, stride=1)
+    likeness = torch.corrcoef(torch.stack((local[0, 0][inside], face[inside])))[0, 1].item()
+    return None if likeness >= _MIN_LIKENESS else f"light and dark unlike a face's (correlation {likeness:.2f})"
+
+
+@lru_cache(maxsize=1)
+def _likeness_template() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the brightness of _BLOBS [side, side] and where it counts (bool): an ellipse within the face."""
+    steps = (torch.arange(_LOOK_SIDE) - (_LOOK_SIDE - 1) / 2) / _LOOK_SIDE
+    x, y = steps[None, :], steps[:, None]
+    face = sum(b * torch.exp(-(((x - u) / du) ** 2 + ((y - v) / dv) ** 2) / 2) for u, v, du, dv, b in _BLOBS)
+    return face, (x / 0.42) ** 2 + ((y + 0.03) / 0.42) ** 2 < 1

@@ -1,0 +1,51 @@
+"""A recogniser of random weights: it keeps the graph whole until a trained or a user's own one is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..face import crop_face, face_frame
+from .detection import Detection
+
+CROP_SIZE = 112
+
+UNTRAINED_ENCODER = "untrained demo recogniser (random weights)"
+
+
+def _network(dim: int) -> nn.Sequential:
+    widths = (3, 32, 64, 128, 256)
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(8, outputs), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (CROP_SIZE // 16) ** 2, dim))
+
+
+@dataclass(frozen=True)
+class UntrainedEncoder:
+    """A fixed random projection of the aligned face: the same picture gives the same vector, and no more than that."""
+
+    name: str = UNTRAINED_ENCODER
+    space: str = "sfsr-untrained"
+    dim: int = 512
+    provider: str = "PyTorch on cpu"
+    trained: bool = False
+    note: str = "random weights: it tells pictures apart, not people"
+    network: nn.Sequential = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+            torch.manual_seed(0)
+            object.__setattr__(self, "network", _network(self.dim).eval().requires_grad_(False))
+
+    def embed(self, image: Tensor, points: Tensor) -> Tensor:
+        """Embedding [D] of the face with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
+        picture = image[..., :3].float().cpu()
+        height, width = picture.shape[:2]
+        crop = crop_face(picture, face_frame(points, (height, width), CROP_SIZE))
+        return self.network(crop.movedim(-1, 0)[None] * 2.0 - 1.0)[0]
+
+    def detect(self, image: Tensor) -> list[Detection] | None:
+        return None

@@ -1,0 +1,5 @@
+"""Estimates of the clean latent x0* from a noisy one, and the sampler built on the improved midpoint."""
+
+from .midpoint import one_step as one_step
+from .midpoint import two_step as two_step
+from .solver import sample_improved_midpoint as sample_improved_midpoint

@@ -1,0 +1,1 @@
+"""Held-out measurements: identity, expression, pose, leakage and the study of the estimators."""

@@ -1,0 +1,71 @@
+"""`python -m sfsr_model.expressions`: list the words, show one, or print the closest pairs."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+import torch
+
+from .arkit import ARKIT_NAMES
+from .value import POSE_AXES
+from .words import Word, all_word_expressions, all_words, lookup, sources, word_expression
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0, or 2 with a message on stderr for an unknown word or a bad intensity."""
+    parser = argparse.ArgumentParser(prog="python -m sfsr_model.expressions", description=__doc__)
+    parser.add_argument("word", nargs="?", help="name or number of the word to show; without it all are listed")
+    parser.add_argument("--intensity", type=float, default=1.0, help="scale of the shown coefficients (default 1)")
+    parser.add_argument(
+        "--distances", type=int, nargs="?", const=20, metavar="N", help="print the N (20) closest pairs of words"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.distances is not None:
+            _print_distances(options.distances)
+        elif options.word is not None:
+            _print_word(options.word, options.intensity)
+        else:
+            for word in all_words():
+                print(f"{word.number:3d}  {word.word:15s} {word.primary + '/' + word.group:24s} {_units(word)}")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _units(word: Word) -> str:
+    return " + ".join(f"{unit.code}:{unit.intensity:g}{unit.source}" for unit in word.action_units)
+
+
+def _print_word(text: str, intensity: float) -> None:
+    word = lookup(text)
+    expression = word_expression(word.word, intensity)
+    print(f"{word.word}: {word.primary}/{word.group}, number {word.number or 'none'}")
+    print("\naction units, intensity, source")
+    for unit in word.action_units:
+        print(f"  {unit.code:>3s} {unit.intensity:5.2f}  {sources()[unit.source]}")
+    print(f"\nARKit coefficients above 0, at intensity {intensity:g}")
+    for name, value in zip(ARKIT_NAMES, expression.coefficients[0].tolist(), strict=True):
+        if value > 0:
+            print(f"  {name:20s} {value:.3f}")
+    if expression.pose is not None:
+        angles = zip(POSE_AXES, expression.pose[0].tolist(), strict=True)
+        print("head pose in degrees: " + ", ".join(f"{axis} {math.degrees(angle):.1f}" for axis, angle in angles))
+
+
+def _print_distances(count: int) -> None:
+    words = all_words()
+    distances = torch.pdist(all_word_expressions().coefficients)  # pairs in the order of triu_indices
+    rows, columns = torch.triu_indices(len(words), len(words), offset=1).tolist()
+    print("L2 distance over the 52 coefficients, closest first")
+    for index in distances.argsort()[: max(count, 0)].tolist():
+        first, second = words[rows[index]], words[columns[index]]
+        relation = first.group if first.group == second.group else f"{first.group} | {second.group}"
+        print(f"  {distances[index]:.3f}  {first.word:15s} {second.word:15s} {relation}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

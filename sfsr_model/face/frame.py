@@ -1,0 +1,59 @@
+"""FaceFrame: one detected face and everything that cutting it out and pasting it back need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .crop import apply_affine, crop_transform
+from .landmarks import five_points
+from .mask import face_mask
+
+
+@dataclass(frozen=True)
+class FaceFrame:
+    """A face's place in one picture.
+
+    landmarks: canonical five points [5, 2], picture pixels, float64.
+    transform: similarity [2, 3] from picture to crop pixels, float64 (pixel-centre convention of `crop.py`).
+    crop_size: side S of the crop. image_size: (height, width) of the picture.
+    score: the detector's confidence, higher is surer; its scale is the detector's own.
+    index: the face's number in its picture, counted from 0 in the order the faces were sorted by.
+    mask: [S, S] float32, 0..1, the area that may be replaced, in crop pixels.
+    """
+
+    landmarks: Tensor
+    transform: Tensor
+    crop_size: int
+    image_size: tuple[int, int]
+    score: float
+    index: int
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        expected = {"landmarks": (5, 2), "transform": (2, 3), "mask": (self.crop_size, self.crop_size)}
+        for name, shape in expected.items():
+            found = tuple(getattr(self, name).shape)
+            if found != shape:
+                raise ValueError(f"face frame: {name} has shape {found}, expected {shape}")
+
+
+def face_frame(
+    points: Tensor, image_size: tuple[int, int], crop_size: int, score: float = 1.0, index: int = 0
+) -> FaceFrame:
+    """Build the frame of the face with these landmarks.
+
+    points: 5, 68, 468 or 478 landmarks [N, 2] in picture pixels; image_size: (height, width).
+    Raises ValueError for landmarks that are not finite or coincide, an empty picture or a crop below MIN_CROP_SIZE.
+    """
+    height, width = (int(side) for side in image_size)
+    if height < 1 or width < 1:
+        raise ValueError(f"image size: expected a picture of at least 1 x 1 pixels, got {width} x {height}")
+    landmarks = five_points(points)
+    transform = crop_transform(landmarks, crop_size)
+    mask = face_mask(apply_affine(transform, landmarks), crop_size)
+    return FaceFrame(landmarks, transform, crop_size, (height, width), float(score), int(index), mask)
+
+

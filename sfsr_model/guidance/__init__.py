@@ -1,0 +1,1 @@
+"""Gradients of identity and expression energies on x0*, for the sampler."""

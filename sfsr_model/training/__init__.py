@@ -1,0 +1,1 @@
+"""Training of the autoencoder, the UNet and the demo encoders."""
