@@ -53,8 +53,8 @@ class SFSRFaceCrop(io.ComfyNode):
                     "no_face",
                     options=list(NO_FACE_POLICIES),
                     default=NO_FACE_POLICIES[0],
-                    tooltip="A picture without a face stops the run, passes through unchanged, or uses the place of the face in "
-                    "the picture before it.",
+                    tooltip="A picture without a face stops the run, passes through unchanged, or uses the place of the face "
+                    "in the picture before it.",
                 ),
                 IDEncoderSocket.Input(
                     "id_encoder",
@@ -74,9 +74,7 @@ class SFSRFaceCrop(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls, images, size: int, face_order: str, face_index: int, no_face: str, id_encoder=None
-    ) -> io.NodeOutput:
+    def execute(cls, images, size: int, face_order: str, face_index: int, no_face: str, id_encoder=None) -> io.NodeOutput:
         images = require_images(images, "images")
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         frames: list[FaceFrame] = []

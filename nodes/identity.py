@@ -12,7 +12,7 @@ from ..sfsr_model.encoders.recogniser import InsightFaceEncoder, load_recogniser
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
 from .host.folders import encoder_names, encoder_path
-from .sockets import CATEGORY, IdentitySocket, IDEncoderSocket, require, require_images
+from .sockets import CATEGORY, IDEncoderSocket, IdentitySocket, require, require_images
 
 ENCODERS = (InsightFaceEncoder, UntrainedEncoder)
 
@@ -61,10 +61,8 @@ class LoadIDEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, encoder: str, provider: str) -> io.NodeOutput:
-        if encoder == UNTRAINED_ENCODER:
-            loaded = UntrainedEncoder()
-        else:
-            loaded = load_recogniser(encoder_path(encoder), provider)
+        untrained = encoder == UNTRAINED_ENCODER
+        loaded = UntrainedEncoder() if untrained else load_recogniser(encoder_path(encoder), provider)
         info = f"{loaded.name}: {loaded.dim} numbers, space {loaded.space}, runs on {loaded.provider}"
         if loaded.note:
             info += f"\n{loaded.note}"
@@ -108,10 +106,7 @@ class SFSRIdentity(io.ComfyNode):
     def execute(cls, id_encoder, images, face_order: str, face_index: int) -> io.NodeOutput:
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         images = require_images(images, "images")
-        faces = [
-            find_face(picture, encoder, face_order, face_index, number)
-            for number, picture in enumerate(images)
-        ]
+        faces = [find_face(picture, encoder, face_order, face_index, number) for number, picture in enumerate(images)]
         embeddings = [encoder.embed(picture, face.points) for picture, face in zip(images, faces, strict=True)]
         identity = Identity(
             torch.stack(embeddings),

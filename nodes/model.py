@@ -7,8 +7,8 @@ import logging
 import torch
 from comfy_api.latest import io
 
-from ..sfsr_model.expressions import Expression
 from ..sfsr_model.encoders.identity import Identity
+from ..sfsr_model.expressions import Expression
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
@@ -34,8 +34,8 @@ class SFSRLoadModel(io.ComfyNode):
                     "checkpoint",
                     options=names,
                     default=names[0],
-                    tooltip="A checkpoint that came with the pack, one of yours in models/sfsr, or the untrained stand-in, with "
-                    "which everything runs and every new face is noise.",
+                    tooltip="A checkpoint that came with the pack, one of yours in models/sfsr, or the untrained stand-in, "
+                    "with which everything runs and every new face is noise.",
                 )
             ],
             outputs=[
@@ -92,8 +92,8 @@ def _guidance(stream: str) -> io.Float.Input:
         max=5.0,
         step=0.05,
         advanced=True,
-        tooltip=f"Part of the sampler's cfg that pushes the {stream}. Two different numbers cost a third evaluation a step; both "
-        "at 1 are plain cfg.",
+        tooltip=f"Part of the sampler's cfg that pushes the {stream}. Two different numbers cost a third evaluation a step; "
+        "both at 1 are plain cfg.",
     )
 
 
@@ -114,7 +114,7 @@ class SFSRConditioning(io.ComfyNode):
                 IdentitySocket.Input("identity", tooltip="Whose face it shall be, from Identity."),
                 ExpressionSocket.Input("expression", tooltip="Which expression it shall wear, from Expression Embed."),
                 io.Image.Input("image", tooltip="The target's upright face from Face Crop; sides divisible by 8."),
-                io.Mask.Input("mask", tooltip="The part to replace, from Face Crop. The rest is what the model sees of the scene."),
+                io.Mask.Input("mask", tooltip="The part to replace, from Face Crop. The rest is what the model sees."),
                 *(_weight(stream) for stream in streams),
                 *(_edge(stream, edge, default) for stream in streams for edge, default in (("start", 0.0), ("end", 1.0))),
                 *(_guidance(stream) for stream in streams),
@@ -122,7 +122,7 @@ class SFSRConditioning(io.ComfyNode):
             outputs=[
                 io.Model.Output("model", display_name="model", tooltip="The conditioned model, for the sampler or guider."),
                 io.Conditioning.Output("positive", display_name="positive", tooltip="Person and expression, for the sampler."),
-                io.Conditioning.Output("negative", display_name="negative", tooltip="Nobody and no expression, for the sampler."),
+                io.Conditioning.Output("negative", display_name="negative", tooltip="Nobody, no expression, for the sampler."),
                 io.Latent.Output("latent", display_name="latent", tooltip="The target's latent with its noise mask."),
             ],
         )

@@ -20,8 +20,8 @@ from .sockets import (
     CATEGORY,
     ExpressionSocket,
     FaceFrameSocket,
-    IdentitySocket,
     IDEncoderSocket,
+    IdentitySocket,
     require,
     require_images,
 )
@@ -121,8 +121,8 @@ class SFSRSaveImage(io.ComfyNode):
                 io.Boolean.Input(
                     "provenance",
                     default=True,
-                    tooltip="Writes into each file that its face was synthesised (IPTC digital source type 'trained algorithmic "
-                    "media'), and the report where one is connected.",
+                    tooltip="Writes into each file that its face was synthesised (IPTC digital source type 'trained "
+                    "algorithmic media'), and the report where one is connected.",
                 ),
                 io.String.Input(
                     "report", optional=True, force_input=True, tooltip="The report's JSON, saved inside the picture."

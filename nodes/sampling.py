@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..sfsr_model.schedule import MIDPOINT_LOCATIONS
 from .host.sampler import improved_midpoint_sampler
-from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, IDEncoderSocket
+from .sockets import CATEGORY, ExpressionSocket, IDEncoderSocket, IdentitySocket
 
 
 class ImprovedMidpointSampler(io.ComfyNode):
@@ -133,9 +133,7 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     f"{name}: found {amount}, but guidance needs differentiable encoders, which this version of the pack does "
                     "not have yet; set it to 0"
                 )
-        return io.NodeOutput(
-            improved_midpoint_sampler(order, midpoint_location, midpoint_fraction, background_anchoring, eta)
-        )
+        return io.NodeOutput(improved_midpoint_sampler(order, midpoint_location, midpoint_fraction, background_anchoring, eta))
 
 
 NODES = [ImprovedMidpointSampler]

@@ -36,10 +36,27 @@ class Portrait:
 PORTRAITS = (
     Portrait("identity_a", (214, 165, 135), (60, 40, 30), (70, 90, 60), (52, 84, 120), ((210, 214, 220), (150, 158, 170))),
     Portrait(
-        "identity_b", (236, 190, 165), (120, 70, 40), (60, 90, 130), (130, 50, 60), ((226, 214, 196), (180, 160, 140)), 0.22, 0.31, True
+        "identity_b",
+        (236, 190, 165),
+        (120, 70, 40),
+        (60, 90, 130),
+        (130, 50, 60),
+        ((226, 214, 196), (180, 160, 140)),
+        0.22,
+        0.31,
+        True,
     ),
     Portrait(
-        "target_a", (190, 140, 110), (30, 26, 26), (50, 36, 26), (60, 100, 70), ((190, 206, 196), (110, 140, 130)), 0.23, 0.315, True, 0.5
+        "target_a",
+        (190, 140, 110),
+        (30, 26, 26),
+        (50, 36, 26),
+        (60, 100, 70),
+        ((190, 206, 196), (110, 140, 130)),
+        0.23,
+        0.315,
+        True,
+        0.5,
     ),
 )
 
@@ -89,7 +106,17 @@ def draw(portrait: Portrait) -> Image.Image:
     lips = tuple(int(0.55 * a + 0.45 * b) for a, b in zip(portrait.skin, (170, 60, 70), strict=True))
     canvas.ellipse(cx, mouth_y - 0.010, 0.072, 0.016, _shade(lips, 0.86), blur=0.004)
     canvas.ellipse(cx, mouth_y + 0.014, 0.062, 0.021, lips, blur=0.004)
-    canvas.arc(cx, mouth_y - 0.03 - 0.03 * portrait.smile, 0.082, 0.032 + 0.03 * portrait.smile, 25, 155, _shade(lips, 0.4), 0.007, 0.002)
+    canvas.arc(
+        cx,
+        mouth_y - 0.03 - 0.03 * portrait.smile,
+        0.082,
+        0.032 + 0.03 * portrait.smile,
+        25,
+        155,
+        _shade(lips, 0.4),
+        0.007,
+        0.002,
+    )
     canvas.ellipse(cx, mouth_y + 0.050, 0.050, 0.012, dark, blur=0.012, opacity=0.55)
     return canvas.finish()
 
@@ -106,7 +133,9 @@ class _Canvas:
         rows = (1.0 - share) * np.array(top) + share * np.array(bottom)
         self.image = Image.fromarray(np.broadcast_to(rows, (self.side, self.side, 3)).round().astype(np.uint8))
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: Colour, blur: float = 0.0, opacity: float = 1.0) -> None:
+    def ellipse(
+        self, x: float, y: float, rx: float, ry: float, colour: Colour, blur: float = 0.0, opacity: float = 1.0
+    ) -> None:
         box = [v * self.side for v in (x - rx, y - ry, x + rx, y + ry)]
         self._lay(lambda pen: pen.ellipse(box, fill=255), colour, blur, opacity)
 

@@ -70,3 +70,7 @@ def client(server: ComfyServer) -> ApiClient:
     from harness.client import ApiClient
 
     return ApiClient(server.url)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-schema", action="store_true", help="write the node schema snapshot again")

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from harness.browser_tools import find_chromium
+from harness.browser_tools import browser_environment, find_chromium
+from harness.cache import cache_folder
 from harness.errors import HarnessError
 from harness.graph import Prompt
 
@@ -36,8 +37,13 @@ _SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsW
 
 # Console errors of the host that say nothing about this pack; each with the reason why it appears.
 BENIGN = (
-    # userdata the user has never saved, such as bookmarks or templates of their own
-    "/userdata",
+    # Files a fresh user has not saved yet (styles, workflows, templates): the page asks and gets 404.
+    "/user.css",
+    "/api/userdata",
+    # The page complains about itself while it starts.
+    "ComfyApp graph accessed before initialization",
+    # The workflow shown first names models to download; the host's own content policy blocks the look at their size.
+    "/assets/missingModelDownload-",
 )
 
 
@@ -93,7 +99,7 @@ class Page:
             stderr=self._log,
             text=True,
             encoding="utf-8",
-            env=dict(os.environ),
+            env={"NODE_PATH": browser_environment(cache_folder())["NODE_PATH"]} | os.environ,
         )
         threading.Thread(target=self._read_answers, args=(self._driver.stdout,), daemon=True).start()
         try:
@@ -123,19 +129,19 @@ class Page:
         driver.stdout.close()
         self._log.close()
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the driver, the browser's parent; None when the page is closed."""
+        return None if self._driver is None else self._driver.pid
+
     def open(self, url: str, timeout: float = TIMEOUT_S) -> None:
         """Open ComfyUI's page and wait until its graph and its nodes are there."""
         self._ask("open", timeout, url=url, timeout=timeout * 1000)
         ready = (
-            "return !!window.app?.graph && !!window.LiteGraph"
-            " && Object.keys(LiteGraph.registered_node_types).length > argument"
+            "return !!window.app?.graph && !!window.LiteGraph && Object.keys(LiteGraph.registered_node_types).length > argument"
         )
         self.wait_for(ready, _MIN_TYPES, timeout=timeout, what="the page's graph and nodes")
-        self.evaluate(
-            "window.runErrors = [];"
-            " app.api.addEventListener('execution_error', (event) => window.runErrors.push("
-            "`node ${event.detail.node_id} (${event.detail.node_type}): ${event.detail.exception_message}`));"
-        )
+        self.evaluate(_FOLLOW_RUNS)
         self.settle()
 
     def settle(self, seconds: float = 1.5) -> None:
@@ -183,13 +189,13 @@ class Page:
 
     def queue(self, timeout: float = TIMEOUT_S) -> None:
         """Press Run."""
-        self.evaluate("window.runErrors.length = 0; app.nodeOutputs = {};")
+        self.evaluate("window.followedRun = { finished: false, error: null };")
         self._ask("click", timeout, selector=QUEUE_BUTTON, timeout=timeout * 1000)
 
     def wait_for_image(self, node: int | str, timeout: float = 600.0) -> dict[str, Any]:
-        """Wait until a node, given by its id or its title, shows a picture: {"src", "width", "height"}.
+        """Wait for the end of the run that `queue` started and for the picture on a node, given by id or title.
 
-        Raises BrowserError if the host refuses the graph or a node fails.
+        Returns {"src", "width", "height"}; raises BrowserError if the host refuses the graph or a node fails.
         """
         seen = self.wait_for(_IMAGE_SHOWN, str(node), timeout=timeout, what=f"a picture on node {node}")
         if "error" in seen:
@@ -280,10 +286,19 @@ visit(app.rootGraph ?? app.graph);
 return found;
 """
 
+_FOLLOW_RUNS = """
+window.followedRun = { finished: false, error: null };
+app.api.addEventListener('execution_success', () => { window.followedRun.finished = true; });
+app.api.addEventListener('execution_error', ({ detail }) => {
+  window.followedRun.error = `node ${detail.node_id} (${detail.node_type}): ${detail.exception_message}`;
+});
+"""
+
 _IMAGE_SHOWN = """
-if (window.runErrors.length) return { error: window.runErrors[0] };
+if (window.followedRun.error) return { error: window.followedRun.error };
 const refused = Object.entries(app.lastNodeErrors ?? {});
 if (refused.length) return { error: `refused: ${JSON.stringify(refused)}` };
+if (!window.followedRun.finished) return null;
 const node = app.graph.nodes.find((one) => String(one.id) === argument || one.title === argument);
 if (!node) return { error: `the graph has no node ${argument}` };
 const onElement = document.querySelector(`[data-node-id="${node.id}"] img`);

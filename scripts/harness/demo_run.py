@@ -43,9 +43,8 @@ def main(plan: Plan) -> int:
             client = ApiClient(server.url)
             _upload(client, prompt, plan)
             result = _run(client, prompt)
-            report = _read_report(prompt, result)
             _save(client, result, Path(plan.output))
-            _print_report(report)
+            _print_report(_read_report(prompt, result), result.seconds)
             if plan.keep_running:
                 _wait(server)
     except HarnessError as error:
@@ -91,11 +90,11 @@ def _run(client: ApiClient, prompt: Prompt) -> RunResult:
         bar.close()
 
 
-def _read_report(prompt: Prompt, result: RunResult) -> dict[str, Any] | None:
-    """The JSON of the node titled "Report", if the workflow has one."""
+def _read_report(prompt: Prompt, result: RunResult) -> dict[str, Any]:
+    """The JSON of the node titled "Report"; empty if the workflow has none."""
     node_id = titled(prompt, "Report")
     texts = result.outputs.get(node_id or "", {}).get("text") or []
-    return json.loads(texts[0]) if texts else None
+    return json.loads(texts[0]) if texts else {}
 
 
 def _save(client: ApiClient, result: RunResult, folder: Path) -> None:
@@ -113,21 +112,14 @@ def _save(client: ApiClient, result: RunResult, folder: Path) -> None:
         raise HarnessError(f"--output: the picture cannot be written to {folder} ({error.strerror}).") from error
 
 
-def _print_report(report: dict[str, Any] | None) -> None:
-    if report is None:
-        return
-    for key, label, unit in (
-        ("identity_cosine", "Identity cosine", ""),
-        ("expression_error", "Expression error", ""),
-        ("seconds", "Seconds", ""),
-    ):
+def _print_report(report: dict[str, Any], seconds: float) -> None:
+    """The figures that the report node measured, its notes (one of them says so if the weights are untrained)."""
+    for key, label in (("identity_cosine", "Identity cosine"), ("expression_error", "Expression error")):
         value = report.get(key)
-        print(f"{label}: {'not measured' if value is None else f'{value:.3f}'}{unit}")
+        print(f"{label}: {'not measured' if value is None else f'{value:.3f}'}")
+    print(f"Seconds: {seconds:.1f}")
     for note in report.get("notes") or ():
         print(f"Note: {note}")
-    weights = report.get("weights") or {}
-    if not weights.get("trained", True):
-        print(f"Untrained: {weights.get('note') or 'the network has random weights; the new face is noise.'}")
 
 
 def _wait(server: ComfyServer) -> None:

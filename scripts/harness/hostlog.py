@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FAULT = re.compile(r"\b(error|errors|exception|failed|traceback|cannot import)\b", re.IGNORECASE)
+# The head of the host's list of what is wrong with a refused prompt: the sender's mistake, whatever node it names.
+_REFUSED_PROMPT = re.compile(r"^\s*(\[\w+\]\s*)?\* \w+ \S+:\s*$")
 _TRACEBACK = "Traceback (most recent call last):"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _IMPORT_TIME = re.compile(r"^(?:\[\w+\])?\s*([\d.]+) seconds( \(IMPORT FAILED\))?: (.+?)\s*$", re.MULTILINE)
@@ -58,7 +60,7 @@ def _all_errors(log: str) -> list[LogError]:
         if not block:
             if _TRACEBACK in line:
                 start, block = offset, [line]
-            elif _FAULT.search(line):
+            elif _FAULT.search(line) and not _REFUSED_PROMPT.match(line):
                 errors.append(LogError(offset, line))
         offset += len(line)
     if block:

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     ]
     if not options.no_browser:
         suites.append(Suite("browser", "tests/browser", variables=browser_environment(cache)))
-    return _run_all(suites, environment.python, cache, pytest_arguments, full=options.full)
+    return run_all(suites, environment.python, cache, pytest_arguments, full=options.full)
 
 
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -75,7 +75,8 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return parser.parse_args(arguments[:split]), arguments[split + 1 :]
 
 
-def _run_all(suites: Sequence[Suite], python: Path, cache: Path, extra: list[str], *, full: bool) -> int:
+def run_all(suites: Sequence[Suite], python: Path, cache: Path, extra: list[str], *, full: bool) -> int:
+    """Run the suites one after the other; returns 0 only if all passed."""
     results = []
     passed = True
     for suite in suites:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 Range = tuple[float, float]
 
@@ -25,7 +26,7 @@ def segments(identity: Range, expression: Range) -> tuple[Segment, ...]:
     """
     cuts = sorted({0.0, 1.0, *(min(max(edge, 0.0), 1.0) for edge in (*identity, *expression))})
     merged: list[Segment] = []
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, end in pairwise(cuts):
         active = (_covers(identity, start, end), _covers(expression, start, end))
         if merged and (merged[-1].identity, merged[-1].expression) == active:
             merged[-1] = Segment(merged[-1].start, end, *active)

@@ -4,8 +4,9 @@ scikit-image (a dependency of insightface) carries OpenCV's `lbpcascade_frontalf
 multi-block local binary patterns (Zhang et al. 2007) in a window of 24 x 24 pixels. Its own search is slow and hides how many
 windows agreed, which is the only confidence such a cascade has; evaluating the file over whole pictures at once gives both.
 
-The search has two steps. A coarse one visits the picture at a fixed analysis size, at every scale and three rolls. Around each
-cluster of hits a dense one visits all places, close scales and rolls; the number of windows it accepts is the score, and their
+The search has two steps. A coarse one visits the picture at a fixed analysis size, at every scale and three rolls, and asks
+for the first stages only, so that its wide steps miss no face. Around each of the best clusters of hits a dense one visits all
+places, close scales and rolls with the whole cascade; the number of windows it accepts is the score, and their
 weighted mean gives place, size and roll. The five points then follow from the mean geometry of faces in that window, whose
 nose is in the middle: faces turned by more than about 30 degrees need a better detector.
 """
@@ -28,11 +29,12 @@ from ..face.warp import resample
 WINDOW = 24
 MIN_SCORE = 40.0
 
-_ANALYSIS_SIDE = 480
+_ANALYSIS_SIDE = 400
 _MAX_ENLARGEMENT = 4.0
-_COARSE_ROLLS = (-20.0, 0.0, 20.0)
-_COARSE_STEP, _COARSE_STRIDE = 1.2, 2
-_MIN_HITS, _MAX_CLUSTERS = 2, 10
+_COARSE_ROLLS = (-24.0, 0.0, 24.0)
+_COARSE_STEP, _COARSE_STRIDE, _COARSE_STAGES = 1.2, 2, 13
+# What makes a cluster worth the dense search: hits, share of the strongest cluster's margins; and how many at most.
+_MIN_HITS, _MIN_SHARE, _MAX_CLUSTERS = 3, 0.25, 16
 _DENSE_ROLLS = tuple(range(-24, 25, 8))
 _DENSE_SCALES = tuple(1.1**k for k in range(-4, 5))
 _DENSE_SIDE = 44
@@ -121,51 +123,43 @@ def load_cascade() -> list[tuple[float, list[_Stump]]]:
     return stages
 
 
-def accepted_windows(pictures: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Run the cascade at every stride-th place of pictures [B, H, W] (whole numbers 0..255).
+def accepted_windows(pictures: list[np.ndarray], stride: int = 1, stages: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Run the cascade at every stride-th place of grey pictures, each [H, W] of whole numbers 0..255.
 
-    Returns the accepted windows' (picture, top, left) [N, 3] and, for each, the sum of its margins over all stages [N].
+    stages: how many of the cascade's stages a window must pass, all of them by default.
+    Returns the accepted windows' (picture, left, top) [N, 3] and, for each, the sum of its margins over those stages [N].
     """
-    batch, height, width = pictures.shape
-    if min(height, width) < WINDOW:
-        return np.zeros((0, 3), np.int64), np.zeros(0, np.float32)
-    sums = np.zeros((batch, height + 1, width + 1), np.int32)
-    sums[:, 1:, 1:] = pictures.cumsum(1, dtype=np.int32).cumsum(2, dtype=np.int32)
-    rows, columns = (height - WINDOW) // stride + 1, (width - WINDOW) // stride + 1
-
-    def everywhere(y: int, x: int) -> np.ndarray:
-        return sums[:, y : y + (rows - 1) * stride + 1 : stride, x : x + (columns - 1) * stride + 1 : stride]
-
-    (threshold, stumps), *later = load_cascade()
-    votes = sum(stump.votes[_patterns(stump, everywhere)] for stump in stumps) - threshold
-    picture, top, left = np.nonzero(votes >= 0)
-    margin = votes[picture, top, left]
-    flat = sums.ravel()
-    place = (picture * (height + 1) + top * stride) * (width + 1) + left * stride
-    for threshold, stumps in later:
-        here = place
-
-        def survivors(y: int, x: int, here: np.ndarray = here) -> np.ndarray:
-            return flat[here + (y * (width + 1) + x)]
-
-        votes = sum(stump.votes[_patterns(stump, survivors)] for stump in stumps) - threshold
+    sums, windows, start = [], [np.zeros((5, 0), np.int32)], 0
+    for index, picture in enumerate(pictures):
+        height, width = picture.shape
+        table = np.zeros((height + 1, width + 1), np.int32)
+        table[1:, 1:] = picture.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+        sums.append(table.ravel())
+        top, left = np.mgrid[0 : height - WINDOW + 1 : stride, 0 : width - WINDOW + 1 : stride].reshape(2, -1)
+        place = start + top * (width + 1) + left
+        windows.append(np.stack(np.broadcast_arrays(index, left, top, width + 1, place)).astype(np.int32))
+        start += table.size
+    flat, windows = np.concatenate([*sums, np.zeros(1, np.int32)]), np.concatenate(windows, 1)
+    margins = np.zeros(windows.shape[1], np.float32)
+    for threshold, stumps in load_cascade()[:stages]:
+        pitch, place = windows[3], windows[4]
+        votes = sum(stump.votes[_patterns(stump, flat, place, pitch)] for stump in stumps) - np.float32(threshold)
         passed = votes >= 0
-        place, margin = place[passed], margin[passed] + votes[passed]
-    picture, rest = np.divmod(place, (height + 1) * (width + 1))
-    return np.stack((picture, *np.divmod(rest, width + 1)), 1), margin
+        windows, margins = windows[:, passed], margins[passed] + votes[passed]
+    return windows[:3].T, margins
 
 
-def _patterns(stump: _Stump, corner) -> np.ndarray:
-    """Return the pattern 0..255 of the stump's blocks; corner(y, x) reads the integral image at an offset in the window."""
-    rows = [stump.y + k * stump.height for k in range(4)]
-    columns = [stump.x + k * stump.width for k in range(4)]
-    corners = [[corner(y, x) for x in columns] for y in rows]
-    strips = [[line[k + 1] - line[k] for k in range(3)] for line in corners]
-    block = [[strips[r + 1][c] - strips[r][c] for c in range(3)] for r in range(3)]
-    pattern = np.zeros(block[1][1].shape, np.uint8)
-    for r, c in _NEIGHBOURS:
-        pattern = (pattern << 1) | (block[r][c] >= block[1][1])
-    return pattern
+def _patterns(stump: _Stump, sums: np.ndarray, place: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """Return each window's pattern [N] uint8; sums are flat integral images, place [N] the windows' corners in them."""
+    corners = np.empty((4, 4, len(place)), np.int32)
+    for row in range(4):
+        line = place + (stump.y + row * stump.height) * pitch
+        for column in range(4):
+            np.take(sums, line + (stump.x + column * stump.width), out=corners[row, column], mode="clip")
+    strips = corners[:, 1:] - corners[:, :-1]
+    blocks = strips[1:] - strips[:-1]
+    brighter = np.stack([blocks[row, column] >= blocks[1, 1] for row, column in _NEIGHBOURS])
+    return np.packbits(brighter, axis=0)[0]
 
 
 def _pose(centre: torch.Tensor, roll: float, scale: float, width: int, height: int) -> torch.Tensor:
@@ -182,7 +176,7 @@ def _coarse_hits(grey: torch.Tensor, min_side: float) -> np.ndarray:
     height, width = grey.shape
     top_scale = min(_ANALYSIS_SIDE / max(height, width), _MAX_ENLARGEMENT, WINDOW / min_side)
     centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64)
-    hits = [np.zeros((0, 5))]
+    levels, views = [], []
     for roll in _COARSE_ROLLS:
         cos, sin = math.cos(math.radians(roll)), abs(math.sin(math.radians(roll)))
         turned_width, turned_height = width * cos + height * sin, width * sin + height * cos
@@ -191,11 +185,11 @@ def _coarse_hits(grey: torch.Tensor, min_side: float) -> np.ndarray:
             w, h = int(turned_width * scale), int(turned_height * scale)
             if base is None:
                 base = resample(grey[None, None], _pose(centre, roll, scale, w, h), (0, 0, w, h), padding="border")
-            level = F.interpolate(base, size=(h, w), mode="bilinear", antialias=True)[0].round().numpy()
-            places, margins = accepted_windows(level, _COARSE_STRIDE)
-            hits.append(_hits(places, margins, [_pose(centre, roll, scale, w, h)], [WINDOW / scale], [roll]))
+            level = F.interpolate(base, size=(h, w), mode="bilinear", antialias=True)
+            levels.append(level[0, 0].numpy().round())
+            views.append((_pose(centre, roll, scale, w, h), WINDOW / scale, roll))
             scale /= _COARSE_STEP
-    return np.concatenate(hits)
+    return _hits(accepted_windows(levels, _COARSE_STRIDE, _COARSE_STAGES), views)
 
 
 def _dense_hits(grey: torch.Tensor, centre: torch.Tensor, side: float, roll: float) -> np.ndarray:
@@ -205,26 +199,31 @@ def _dense_hits(grey: torch.Tensor, centre: torch.Tensor, side: float, roll: flo
     reach = math.ceil(1.5 * _DENSE_SIDE * _DENSE_SCALES[-1] / _DENSE_SCALES[0])
     to_patch = _pose(centre, 0.0, scale, reach, reach)
     patch = resample(grey[None, None], to_patch, (0, 0, reach, reach), padding="border")
-    views = [(side * s, roll + r) for r in _DENSE_ROLLS for s in _DENSE_SCALES]
-    poses = torch.stack([_pose(centre, r, WINDOW / s, _DENSE_SIDE, _DENSE_SIDE) for s, r in views])
+    looks = [(side * s, roll + r) for r in _DENSE_ROLLS for s in _DENSE_SCALES]
+    views = [(_pose(centre, r, WINDOW / s, _DENSE_SIDE, _DENSE_SIDE), s, r) for s, r in looks]
+    poses = torch.stack([pose for pose, _, _ in views])
     steps = torch.arange(_DENSE_SIDE, dtype=torch.float64)
     pixels = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2)
     source = apply_affine(to_patch, apply_affine(invert_affine(poses), pixels))
     grid = ((2 * source + 1) / reach - 1).reshape(-1, _DENSE_SIDE, _DENSE_SIDE, 2).to(patch)
     seen = F.grid_sample(patch.expand(len(views), -1, -1, -1), grid, padding_mode="border", align_corners=False)
-    places, margins = accepted_windows(seen[:, 0].round().numpy(), 1)
-    return _hits(places, margins, list(poses), [s for s, _ in views], [r for _, r in views])
+    return _hits(accepted_windows(list(seen[:, 0].numpy().round())), views)
 
 
-def _hits(places: np.ndarray, margins: np.ndarray, poses: list, sides: list, rolls: list) -> np.ndarray:
-    backs = torch.stack([invert_affine(pose) for pose in poses]).numpy()[places[:, 0]]
-    middle = places[:, :0:-1] + (WINDOW - 1) / 2
+def _hits(found: tuple[np.ndarray, np.ndarray], views: list[tuple[torch.Tensor, float, float]]) -> np.ndarray:
+    """Return hits [N, 5] of accepted windows; views: per picture the transform that made it, window side and roll."""
+    places, margins = found
+    if len(places) == 0:
+        return np.zeros((0, 5))
+    poses, sides, rolls = zip(*views, strict=True)
+    backs = invert_affine(torch.stack(poses)).numpy()[places[:, 0]]
+    middle = places[:, 1:] + (WINDOW - 1) / 2
     centres = (backs[:, :, :2] @ middle[..., None])[..., 0] + backs[:, :, 2]
     return np.column_stack((centres, np.array(sides)[places[:, 0]], np.array(rolls)[places[:, 0]], margins))
 
 
 def _clusters(hits: np.ndarray) -> list[np.ndarray]:
-    """Group hits about the strongest remaining one; the best groups first, lonely hits left out."""
+    """Group hits about the strongest remaining one; the best groups first, weak ones left out."""
     groups = []
     while len(hits):
         best = hits[hits[:, 4].argmax()]
@@ -232,8 +231,8 @@ def _clusters(hits: np.ndarray) -> list[np.ndarray]:
         near &= np.abs(np.log(hits[:, 2] / best[2])) < math.log(1.6)
         groups.append(hits[near])
         hits = hits[~near]
-    groups = [group for group in groups if len(group) >= _MIN_HITS]
-    return sorted(groups, key=lambda group: -group[:, 4].sum())[:_MAX_CLUSTERS]
+    groups = sorted((group for group in groups if len(group) >= _MIN_HITS), key=lambda group: -group[:, 4].sum())
+    return [group for group in groups if group[:, 4].sum() >= _MIN_SHARE * groups[0][:, 4].sum()][:_MAX_CLUSTERS]
 
 
 def _examine(grey: torch.Tensor, cluster: np.ndarray) -> Candidate:

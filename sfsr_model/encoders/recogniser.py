@@ -155,7 +155,7 @@ def _first_line(error: Exception) -> str:
 @lru_cache(maxsize=64)
 def _digest(path: str, mtime: int, size: int) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

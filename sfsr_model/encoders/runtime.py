@@ -11,10 +11,7 @@ from importlib import metadata
 
 PROVIDER_CHOICES = ("auto", "CPU", "CUDA")
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
-REPAIR = (
-    "run 'python -m pip uninstall -y onnxruntime onnxruntime-gpu' and then "
-    "'python -m pip install onnxruntime-gpu', both with ComfyUI's own Python, and restart ComfyUI"
-)
+REPAIR = "run 'python scripts/install.py' in this pack's folder with ComfyUI's own Python, and restart ComfyUI"
 
 
 class RuntimeProblem(RuntimeError):
@@ -23,12 +20,18 @@ class RuntimeProblem(RuntimeError):
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """The installation as found: versions by package (None: not installed), providers of the imported module."""
+    """The installation as found.
+
+    cpu_package, gpu_package: versions of the two packages, None where not installed. providers: what the imported module
+    offers. torch_cuda: the CUDA version of a PyTorch that sees a device, else None. ort_cuda: the CUDA version that the
+    module was built for, None for a CPU build.
+    """
 
     cpu_package: str | None
     gpu_package: str | None
     providers: tuple[str, ...]
     torch_cuda: str | None
+    ort_cuda: str | None
 
     def mixture(self) -> str | None:
         """What is wrong with the installation in one sentence, or None. A CPU machine has nothing to lose."""
@@ -44,6 +47,11 @@ class OnnxRuntime:
                 f"onnxruntime {self.cpu_package} and onnxruntime-gpu {self.gpu_package} share one folder in two "
                 f"versions: {REPAIR}"
             )
+        if self.torch_cuda and self.ort_cuda and _major(self.torch_cuda) != _major(self.ort_cuda):
+            return (
+                f"onnxruntime-gpu is built for CUDA {_major(self.ort_cuda)}, PyTorch for CUDA {_major(self.torch_cuda)}, so "
+                f"the CUDA provider may not load: {REPAIR}"
+            )
         return None
 
     def choose(self, wanted: str) -> list[str]:
@@ -55,7 +63,7 @@ class OnnxRuntime:
             raise ValueError(f"provider: expected one of {', '.join(PROVIDER_CHOICES)}, found '{wanted}'")
         cuda = CUDA_PROVIDER in self.providers
         if wanted == "CUDA" and not cuda:
-            why = self.mixture() or "the package onnxruntime-gpu is not installed; " + REPAIR
+            why = self.mixture() or f"The package onnxruntime-gpu is not installed: {REPAIR}"
             raise RuntimeProblem(f"provider: CUDA was asked for, but ONNX Runtime offers {', '.join(self.providers)}. {why}")
         # "auto" takes the CPU where torch sees no CUDA either: the provider would only fail and say so at length.
         use_cuda = wanted == "CUDA" or (wanted == "auto" and cuda and self.torch_cuda is not None)
@@ -77,7 +85,17 @@ def inspect_onnx_runtime() -> OnnxRuntime:
         providers = tuple(onnxruntime.get_available_providers())
     except AttributeError as error:
         raise RuntimeProblem(f"ONNX Runtime's folder is damaged ({error}): {REPAIR}") from error
-    return OnnxRuntime(cpu, gpu, providers, cuda)
+    return OnnxRuntime(cpu, gpu, providers, cuda, _built_for_cuda())
+
+
+def _built_for_cuda() -> str | None:
+    from onnxruntime.capi import build_and_package_info
+
+    return getattr(build_and_package_info, "cuda_version", None) or None
+
+
+def _major(version: str) -> str:
+    return version.partition(".")[0]
 
 
 def _version(package: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ UNTRAINED_ENCODER = "untrained demo recogniser (random weights)"
 def _network(dim: int) -> nn.Sequential:
     widths = (3, 32, 64, 128, 256)
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in pairwise(widths):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(8, outputs), nn.SiLU()]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (CROP_SIZE // 16) ** 2, dim))
 

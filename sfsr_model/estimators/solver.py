@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ def sample_improved_midpoint(
             )
         return x0
 
-    for step, (sigma, sigma_next) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+    for step, (sigma, sigma_next) in enumerate(pairwise(levels)):
         down, up = _ancestral_levels(sigma, sigma_next, eta)
         if order == 1 or down == sigma:
             estimate = one_step(denoise, x, sigma)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from ..encoders.identity import Identity, IDEncoder
+from ..encoders.identity import IDEncoder, Identity
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from .crop import apply_affine, crop_transform
@@ -40,9 +39,7 @@ class FaceFrame:
                 raise ValueError(f"face frame: {name} has shape {found}, expected {shape}")
 
 
-def face_frame(
-    points: Tensor, image_size: tuple[int, int], crop_size: int, score: float = 1.0, index: int = 0
-) -> FaceFrame:
+def face_frame(points: Tensor, image_size: tuple[int, int], crop_size: int, score: float = 1.0, index: int = 0) -> FaceFrame:
     """Build the frame of the face with these landmarks.
 
     points: 5, 68, 468 or 478 landmarks [N, 2] in picture pixels; image_size: (height, width).
@@ -55,5 +52,3 @@ def face_frame(
     transform = crop_transform(landmarks, crop_size)
     mask = face_mask(apply_affine(transform, landmarks), crop_size)
     return FaceFrame(landmarks, transform, crop_size, (height, width), float(score), int(index), mask)
-
-

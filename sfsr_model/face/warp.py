@@ -45,9 +45,7 @@ def warp_mask(frame: FaceFrame, feather: float = 0.0) -> Tensor:
     return full
 
 
-def paste_face(
-    image: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0.06, colour_match: float = 1.0
-) -> Tensor:
+def paste_face(image: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0.06, colour_match: float = 1.0) -> Tensor:
     """Return the picture with the crop's masked part warped back to its place.
 
     image: [H, W, C] or [B, H, W, C]; crop: [S, S, C], or one per picture [B, S, S, C].
@@ -136,9 +134,7 @@ def _mask_in_box(frame: FaceFrame, feather: float, box: Box) -> Tensor:
 
 def _channels_first(image: Tensor, frame: FaceFrame) -> tuple[Tensor, bool]:
     if image.ndim not in (3, 4) or not image.is_floating_point():
-        raise ValueError(
-            f"image: expected float [H, W, C] or [B, H, W, C], got {image.dtype} with shape {tuple(image.shape)}"
-        )
+        raise ValueError(f"image: expected float [H, W, C] or [B, H, W, C], got {image.dtype} with shape {tuple(image.shape)}")
     height, width = image.shape[-3:-1]
     if (height, width) != frame.image_size:
         raise ValueError(

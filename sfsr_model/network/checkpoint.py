@@ -96,7 +96,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = Metadata.from_strings(file.metadata(), path.name)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path.name}: not a readable safetensors file ({error}); get the file again") from error
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PREFIXES}
@@ -126,6 +126,6 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     partial = path.with_name(path.name + ".partial")
     try:
         save_file(tensors, partial, metadata=checkpoint.metadata.to_strings())
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

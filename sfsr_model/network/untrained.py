@@ -25,9 +25,9 @@ def untrained_checkpoint(seed: int = 0) -> Checkpoint:
     autoencoder["vae_scale"] = torch.tensor(0.18215)
     autoencoder["vae_shift"] = torch.tensor(0.0)
     # Quiet residual branches and a quiet last layer around mid grey: the noise then stays within what a picture can show.
-    for key, tensor in autoencoder.items():
+    for key in autoencoder:
         if key.endswith("conv.4.weight"):
-            tensor *= 0.2
+            autoencoder[key] *= 0.2
     autoencoder["taesd_decoder.19.weight"] *= 0.15
     autoencoder["taesd_decoder.19.bias"] += 0.5
     return Checkpoint(

@@ -63,3 +63,8 @@ def test_a_failed_or_missing_import_has_no_time():
 
 def test_colours_are_taken_out():
     assert plain("\x1b[1m\x1b[31m[ERROR]\x1b[0m boom") == "[ERROR] boom"
+
+
+def test_a_refused_prompt_is_the_senders_mistake():
+    log = "[ERROR] Failed to validate prompt for output 17:\n[ERROR] * SFSRLoadModel 6:\n[ERROR]   - Value not in list\n"
+    assert find_errors(log, ["SFSR"]) == []

@@ -1,5 +1,7 @@
 """The compound encoder: exact nulls, balanced streams, segments of a run."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -95,6 +97,6 @@ def test_segments_cover_the_run_without_overlap(a, b, c, d):
     parts = segments((a, b), (c, d))
     assert parts[0].start == 0.0
     assert parts[-1].end == 1.0
-    assert all(left.end == right.start for left, right in zip(parts[:-1], parts[1:], strict=True))
+    assert all(left.end == right.start for left, right in pairwise(parts))
     assert sum(one.end - one.start for one in parts if one.identity) == pytest.approx(max(b - a, 0.0))
     assert sum(one.end - one.start for one in parts if one.expression) == pytest.approx(max(d - c, 0.0))

@@ -1,0 +1,86 @@
+"""The picture beside a bundled workflow: what goes in and what comes out, side by side."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.browser_layout import Layout, Tile
+from harness.client import ApiClient
+from harness.errors import HarnessError
+from harness.graph import Prompt
+from harness.workflow import titled
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+TILE = 256
+GAP = 40
+CAPTION = 40
+MARGIN = 20
+LARGEST_BYTES = 60_000
+_BACKGROUND = (28, 30, 34)
+_PANEL = (48, 51, 58)
+_INK = (235, 236, 240)
+
+
+def make_thumbnail(client: ApiClient, prompt: Prompt, layout: Layout, path: Path) -> None:
+    """Run the workflow and save its thumbnail as JPEG; raises HarnessError if it gets larger than LARGEST_BYTES."""
+    from PIL import Image, ImageDraw  # part of ComfyUI's environment
+
+    pictures = _run(client, prompt, layout)
+    count = len(layout.thumbnail)
+    size = (2 * MARGIN + count * TILE + (count - 1) * GAP, 2 * MARGIN + TILE + CAPTION)
+    sheet = Image.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for place, tile in enumerate(layout.thumbnail):
+        left = MARGIN + place * (TILE + GAP)
+        middle = left + TILE // 2
+        if tile.input is None:
+            sheet.paste(pictures[tile.title], (left, MARGIN))
+        else:
+            draw.rounded_rectangle((left, MARGIN, left + TILE, MARGIN + TILE), 12, fill=_PANEL)
+            word = str(prompt[titled(prompt, tile.title)]["inputs"][tile.input])
+            draw.text((middle, MARGIN + TILE // 2), word, _INK, _font(36, word, TILE - 20), anchor="mm")
+        draw.text((middle, MARGIN + TILE + CAPTION // 2 + 4), tile.caption, _INK, _font(24), anchor="mm")
+        if place:
+            sign = "=" if place == count - 1 else "+"
+            draw.text((left - GAP // 2, MARGIN + TILE // 2), sign, _INK, _font(36), anchor="mm")
+    sheet.save(path, quality=88, optimize=True)
+    if path.stat().st_size > LARGEST_BYTES:
+        raise HarnessError(f"{path.name} has {path.stat().st_size} bytes; at most {LARGEST_BYTES} are wanted.")
+    print(f"workflows/{path.name}: {path.stat().st_size // 1024} KiB", flush=True)
+
+
+def _run(client: ApiClient, prompt: Prompt, layout: Layout) -> dict[str, Image.Image]:
+    """Run the prompt with a preview on the first output of each node that the thumbnail shows; pictures by title."""
+    from PIL import Image, ImageOps
+
+    wanted = [tile for tile in layout.thumbnail if tile.input is None]
+    previews = {f"thumbnail_{place}": tile for place, tile in enumerate(wanted)}
+    result = client.run({**prompt, **{node_id: _preview(prompt, tile) for node_id, tile in previews.items()}})
+    pictures = {}
+    with tempfile.TemporaryDirectory(prefix="sfsr-thumbnail-") as folder:
+        for image in result.images:
+            if image.node_id in previews:
+                with Image.open(client.download(image, Path(folder) / "picture.png")) as picture:
+                    square = ImageOps.fit(picture.convert("RGB"), (TILE, TILE), Image.Resampling.LANCZOS)
+                pictures[previews[image.node_id].title] = square
+    return pictures
+
+
+def _preview(prompt: Prompt, tile: Tile) -> dict[str, object]:
+    node_id = titled(prompt, tile.title)
+    if node_id is None:
+        raise HarnessError(f"The thumbnail shows the node {tile.title!r}, which the workflow does not have.")
+    return {"class_type": "PreviewImage", "inputs": {"images": [node_id, 0]}}
+
+
+def _font(size: int, text: str = "", width: float = float("inf")):
+    """Pillow's own font, small enough for the text to fit into the width."""
+    from PIL import ImageFont
+
+    while (font := ImageFont.load_default(size)).getlength(text) > width:
+        size -= 1
+    return font

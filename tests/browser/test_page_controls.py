@@ -1,0 +1,191 @@
+"""Positive controls: what the tests of the page must catch is caught."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from harness.browser import NODES_2, BrowserError, MissingNode, Page
+from harness.browser_layout import read_layout, require_complete
+from harness.browser_workflow import differences
+from harness.errors import UsageError
+from harness.graph import GraphBuilder
+
+UI_WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "portrait.json"
+both_ways = pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+
+
+@pytest.fixture(scope="module")
+def page(server):
+    """One page for the controls that leave it usable."""
+    with Page() as opened:
+        opened.open(server.url)
+        yield opened
+
+
+def changed_workflow(folder, change):
+    """A copy of the bundled workflow after `change` of its nodes by title."""
+    content = json.loads(UI_WORKFLOW.read_text(encoding="utf-8"))
+    change({node["title"]: node for node in content["nodes"]})
+    path = folder / "changed.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def picture_graph():
+    """A graph of core nodes alone that shows a picture quickly."""
+    graph = GraphBuilder()
+    blank = graph.node("EmptyImage", title="Blank", width=64, height=48, batch_size=1, color=255)
+    graph.node("PreviewImage", title="Preview", images=blank)
+    return graph.prompt()
+
+
+@both_ways
+def test_a_bogus_node_type_is_flagged(server, tmp_path, nodes_2):
+    path = changed_workflow(tmp_path, lambda nodes: nodes["Person"].update(type="SFSRNoSuchNode"))
+    with Page({NODES_2: nodes_2}) as page:
+        page.open(server.url)
+        page.drop_file(path)
+        assert page.missing_nodes() == [MissingNode("4", "SFSRNoSuchNode", registered=False)]
+        assert "SFSRNoSuchNode" in page.graph_types()
+
+
+def test_errors_of_the_page_are_caught(page):
+    assert page.console_errors() == []
+    page.evaluate("console.error('reported on purpose'); setTimeout(() => { throw new Error('thrown on purpose'); });")
+    page.settle()
+    console, thrown = page.console_errors()
+    assert (console.kind, console.text) == ("console", "reported on purpose")
+    assert thrown.kind == "exception"
+    assert "thrown on purpose" in thrown.text
+
+
+def test_a_missing_script_of_the_host_is_an_error(page, server):
+    before = len(page.console_errors())
+    page.evaluate("await fetch('/extensions/no-such-pack/missing.js')")
+    page.settle()
+    (error,) = page.console_errors()[before:]
+    assert error.url == f"{server.url}/extensions/no-such-pack/missing.js"
+
+
+def test_a_request_that_leaves_the_host_is_refused_and_not_held_against_us(page):
+    before = len(page.messages())
+    counted = len(page.console_errors())
+    outcome = page.evaluate(
+        "const image = new Image();"
+        "const outcome = new Promise((done) => {"
+        "  image.onload = () => done('loaded'); image.onerror = () => done('refused'); });"
+        "image.src = 'https://example.org/picture.png';"
+        "return await outcome;"
+    )
+    page.settle()
+    assert outcome == "refused"
+    assert len(page.messages()) > before
+    assert len(page.console_errors()) == counted
+
+
+def test_a_changed_widget_and_a_cut_link_are_differences(page, tmp_path):
+    page.drop_file(UI_WORKFLOW)
+    original = page.graph_to_prompt()
+    page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Paste"].update(widgets_values=[0.5, 1.0])))
+    assert differences(page.graph_to_prompt(), original) == ["node 15 input 'feather': 0.5, expected 0.06"]
+    page.drop_file(UI_WORKFLOW)
+    page.evaluate("app.graph.getNodeById(15).disconnectInput(0); app.graph.remove(app.graph.getNodeById(19));")
+    assert differences(page.graph_to_prompt(), original) == [
+        "node 15 input 'images': 'absent', expected ['2', 0]",
+        "node 19: only in the expected graph",
+    ]
+
+
+def test_differences_name_titles_and_types():
+    one = {"1": {"class_type": "A", "inputs": {}, "_meta": {"title": "x"}}}
+    other = {"1": {"class_type": "B", "inputs": {"n": None}, "_meta": {"title": "y"}}, "2": {"inputs": {}}}
+    assert differences(one, one) == []
+    assert differences(one, other) == [
+        "node 1 _meta: {'title': 'x'}, expected {'title': 'y'}",
+        "node 1 class_type: 'A', expected 'B'",
+        "node 1 input 'n': 'absent', expected None",
+        "node 2: only in the expected graph",
+    ]
+
+
+def test_a_picture_appears_after_the_button_and_by_title_or_id(page):
+    page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
+    page.queue()
+    shown = page.wait_for_image("Preview")
+    assert (shown["width"], shown["height"]) == (64, 48)
+    assert page.wait_for_image(2)["src"] == shown["src"]
+
+
+def test_a_refused_run_and_a_node_that_does_not_exist_are_reported(page):
+    page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
+    page.queue()
+    with pytest.raises(BrowserError, match="the graph has no node Nobody"):
+        page.wait_for_image("Nobody")
+    page.evaluate("app.graph.getNodeById(1).widgets.find((one) => one.name === 'width').value = -1")
+    page.queue()
+    with pytest.raises(BrowserError, match=r"refused.*width"):
+        page.wait_for_image("Preview")
+
+
+def test_a_file_that_is_no_workflow_is_an_error(page, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text('{"nothing": "here"}', encoding="utf-8")
+    with pytest.raises(BrowserError, match=r"did not show the dropped .*other\.json"):
+        page.drop_file(path, timeout=5)
+
+
+def test_settings_of_one_page_do_not_reach_another(page, server):
+    read = "return app.extensionManager.setting.get('Comfy.VueNodes.Enabled')"
+    with Page({NODES_2: True}) as other:
+        other.open(server.url)
+        assert other.evaluate(read) is True
+    assert page.evaluate(read) is False
+    with Page() as later:
+        later.open(server.url)
+        assert later.evaluate(read) is False
+
+
+def test_errors_in_evaluated_code_reach_the_test(page):
+    with pytest.raises(BrowserError, match="wrong on purpose"):
+        page.evaluate("throw new Error('wrong on purpose')")
+    assert page.evaluate("return argument.one + 1", {"one": 1}) == 2
+
+
+def test_what_is_missing_is_named(monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setenv("SFSR_CHROMIUM", str(tmp_path / "no-browser"))
+        with pytest.raises(BrowserError, match=r"Chromium \(.*no-browser\) could not be started"), Page():
+            pass
+    with monkeypatch.context() as patch:
+        patch.setenv("NODE_PATH", str(tmp_path))
+        with pytest.raises(BrowserError, match="node does not find playwright-core"), Page():
+            pass
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        with pytest.raises(BrowserError, match="node, which is not on PATH"), Page():
+            pass
+
+
+def test_a_page_ends_its_processes(server):
+    with Page() as page:
+        page.open(server.url)
+        driver = page.pid
+        os.kill(driver, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(driver, 0)
+    with pytest.raises(BrowserError, match="closed"):
+        page.graph_types()
+
+
+def test_a_layout_must_fit_its_graph(tmp_path):
+    path = tmp_path / "layout.yaml"
+    path.write_text("columns: [[{nodes: [[A, B]]}]]\nthumbnail: []\n", encoding="utf-8")
+    require_complete(read_layout(path), ["A", "B"], "x")
+    with pytest.raises(UsageError, match="'B' is not in the graph, 'C' is not placed"):
+        require_complete(read_layout(path), ["A", "C"], "x")
+    path.write_text("columns: 3\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="is no layout"):
+        read_layout(path)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_layout(tmp_path / "absent.yaml")

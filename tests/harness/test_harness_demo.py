@@ -1,0 +1,170 @@
+"""The demo as a user starts it: bad input, and the whole job in a real ComfyUI."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from harness.client import ApiClient
+from harness.server import REPOSITORY
+from PIL import Image
+
+DEMO = REPOSITORY / "scripts" / "demo.py"
+
+
+def demo(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name != "COMFYUI_PATH"} | variables
+    command = [sys.executable, str(DEMO), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def in_host(host_path):
+    """Options that use the host under test and this interpreter."""
+    return ("--comfyui", str(host_path), "--python", sys.executable, "--cpu")
+
+
+def dying_host(folder: Path) -> Path:
+    (folder / "comfy").mkdir(parents=True)
+    (folder / "models").mkdir()
+    (folder / "comfyui_version.py").write_text('__version__ = "0.30.0"\n')
+    (folder / "main.py").write_text("raise SystemExit('no room on the GPU')\n")
+    return folder
+
+
+def hosts_running() -> str:
+    """Command lines of the hosts that the demo started; its base folder is a temporary one of this name."""
+    answer = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return "\n".join(line for line in answer.stdout.splitlines() if "--base-directory" in line)
+
+
+@pytest.mark.parametrize("option", ["--identity", "--target", "--expression"])
+def test_a_missing_picture(option, tmp_path):
+    answer = demo(option, "nowhere.png", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert answer.stderr == f"Error: {option}: nowhere.png cannot be read (No such file or directory).\n"
+
+
+@pytest.mark.parametrize("option", ["--identity", "--target", "--expression"])
+def test_a_file_that_is_no_picture(option, tmp_path):
+    (tmp_path / "notes.png").write_text("just text")
+    answer = demo(option, "notes.png", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert f"{option}: notes.png is not a picture" in answer.stderr
+
+
+@pytest.mark.parametrize("option", ["--identity", "--target", "--expression"])
+def test_a_damaged_picture_is_refused_before_the_host_starts(option, tmp_path, in_host):
+    Image.effect_noise((64, 64), 50).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:500])
+    answer = demo(option, "cut.png", *in_host, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert f"Error: {option}: {tmp_path / 'cut.png'} is damaged" in answer.stderr
+    assert "Starting ComfyUI" not in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--steps", "0"), "'0' is no whole number from 1 up"),
+        (("--seed", "-1"), "'-1' is no whole number from 0 up"),
+        (("--workflow", "nowhere.json"), "--workflow: nowhere.json cannot be read"),
+        (("--comfyui", "."), "--comfyui: . is not a ComfyUI folder"),
+    ],
+)
+def test_other_bad_options(arguments, message, tmp_path):
+    answer = demo(*arguments, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_wrong_variable_is_named(tmp_path):
+    answer = demo(cwd=tmp_path, COMFYUI_PATH=str(tmp_path))
+    assert answer.returncode == 2
+    assert "COMFYUI_PATH: " in answer.stderr
+
+
+def test_an_option_without_its_node_names_the_title(tmp_path, in_host):
+    workflow = tmp_path / "w.json"
+    workflow.write_text(json.dumps({"1": {"class_type": "PreviewImage", "inputs": {}}}))
+    answer = demo("--workflow", str(workflow), "--steps", "3", *in_host, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "--steps: the workflow has no node titled 'Steps'" in answer.stderr
+
+
+def test_a_host_that_dies_while_starting(tmp_path):
+    host = dying_host(tmp_path / "host")
+    answer = demo("--comfyui", str(host), "--python", sys.executable, "--cpu", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "ComfyUI ended with status 1 while it started" in answer.stderr
+    assert "no room on the GPU" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("full_of", ["environment"])
+def test_a_cache_that_cannot_be_written(full_of, tmp_path):
+    (tmp_path / full_of).write_text("a file in the place of the folder")
+    answer = demo(cwd=tmp_path, SFSR_CACHE=str(tmp_path / full_of))
+    assert answer.returncode == 1
+    assert re.fullmatch(r"Error: The cache folder .* cannot be created .*SFSR_CACHE\.\n", answer.stderr)
+
+
+def test_a_workflow_with_a_missing_node_stops_the_host(tmp_path, in_host):
+    before = hosts_running()
+    workflow = tmp_path / "w.json"
+    workflow.write_text(json.dumps({"1": {"class_type": "NodeOfAnAbsentPack", "inputs": {}}}))
+    answer = demo("--workflow", str(workflow), *in_host, cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "Error: Node 1: this ComfyUI has no node type 'NodeOfAnAbsentPack'" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert hosts_running() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends the signal of Ctrl-C")
+def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ctrl_c(tmp_path, in_host):
+    before = hosts_running()
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "portrait_0001.png").write_bytes(b"mine")
+    command = [sys.executable, str(DEMO), "--steps", "2", "--seed", "3", "--keep-running", *in_host]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = []
+    for line in running.stdout:
+        lines.append(line)
+        if line.startswith("The page is at "):
+            break
+    output = "".join(lines)
+    address = re.search(r"^The page is at (\S+) until", output, re.MULTILINE)
+    assert address, output
+    assert ApiClient(address.group(1)).object_info("SFSRConditioning")
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 0
+    assert hosts_running() == before
+
+    picture = Path(re.search(r"^Picture: (.*)$", output, re.MULTILINE).group(1))
+    assert picture == tmp_path / "output" / "portrait_0002.png"
+    assert min(Image.open(picture).size) >= 64
+    assert (tmp_path / "output" / "portrait_0001.png").read_bytes() == b"mine"
+    for label in ("Identity cosine: ", "Expression error: ", "Seconds: "):
+        assert label in output
+    assert len(re.findall(r"^Note: untrained", output, re.MULTILINE)) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_a_polite_kill_stops_the_host_too(tmp_path, in_host):
+    before = hosts_running()
+    command = [sys.executable, str(DEMO), *in_host]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in running.stdout:
+        if line == "Starting ComfyUI\n":
+            break
+    while hosts_running() == before and running.poll() is None:
+        time.sleep(0.1)
+    running.terminate()
+    assert running.wait(60) == 143
+    assert hosts_running() == before

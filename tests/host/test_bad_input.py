@@ -1,0 +1,201 @@
+"""What a user gets wrong: each gives one sentence that helps, and the host goes on."""
+
+import pytest
+from harness.client import PromptFailed, PromptRejected
+
+
+@pytest.fixture
+def refused(server, client, portrait):
+    """Runs a graph that must fail at one node; returns the message. Afterwards the same host must still work."""
+
+    def run(extra=None, drop=(), **changes):
+        prompt = portrait(**changes) | (extra or {})
+        for node, key in drop:
+            del prompt[node]["inputs"][key]
+        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
+            client.run(prompt, timeout=600)
+        assert server.is_alive()
+        return caught.value
+
+    return run
+
+
+def grey(size=256, height=None):
+    return {
+        "class_type": "EmptyImage",
+        "inputs": {"width": size, "height": height or size, "batch_size": 1, "color": 0x808080},
+        "_meta": {"title": "Grey"},
+    }
+
+
+def test_no_face_in_the_selfie(refused):
+    error = refused({"grey": grey(200, 120)}, Identity={"image": ["grey", 0]})
+    assert error.node_id == "4"
+    assert "image 0 (200 x 120 pixels): no face found" in str(error)
+
+
+def test_no_face_in_the_target(refused):
+    error = refused({"grey": grey()}, Target={"image": ["grey", 0]})
+    assert error.node_id == "7"
+    assert "no face found" in str(error)
+
+
+def test_no_face_may_keep_the_picture(client, portrait, tmp_path):
+    prompt = portrait(Target={"image": ["grey", 0]}, Target_face={"no_face": "keep the picture"}) | {"grey": grey()}
+    result = client.run(prompt, timeout=600)
+    (saved,) = [image for image in result.images if image.type == "output"]
+    from PIL import Image
+
+    with Image.open(client.download(saved, tmp_path / "kept.png")) as picture:
+        assert picture.convert("RGB").getextrema() == ((128, 128),) * 3
+
+
+def test_nothing_to_hold_on_to(refused):
+    error = refused({"grey": grey()}, Target={"image": ["grey", 0]}, Target_face={"no_face": "hold the last face"})
+    assert "no face found" in str(error)
+
+
+def test_too_few_faces(refused):
+    error = refused(Target_face={"face_index": 3})
+    assert "image 0: face index: 3 asked for, but 1 face was found" in str(error)
+
+
+def test_a_misspelt_word_gets_a_suggestion(client, portrait):
+    with pytest.raises(PromptRejected, match="did you mean amazement"):
+        client.run(portrait(Expression={"word": "amazment"}), timeout=600)
+
+
+@pytest.mark.parametrize("word", ["7", "Amazement", " AMAZEMENT "])
+def test_numbers_and_any_case_are_words(client, portrait, word):
+    assert client.run(portrait(Expression={"word": word}), timeout=600).images
+
+
+def test_source_image_without_an_image(refused):
+    assert "the source is 'image' but none is connected" in str(refused(Expression={"source": "image"}))
+
+
+def test_reading_a_photo_is_named_as_missing(refused):
+    error = refused(Expression={"source": "image", "image": ["1", 0]})
+    assert "needs the expression encoder, which this version of the pack does not have yet" in str(error)
+
+
+@pytest.mark.parametrize("name", ["identity_guidance", "expression_guidance"])
+def test_guidance_is_named_as_missing(refused, name):
+    error = refused(Sampler={name: 1.0})
+    assert f"{name}: found 1.0, but guidance needs differentiable encoders" in str(error)
+
+
+def test_sides_not_divisible_by_8(refused):
+    error = refused({"grey": grey(250)}, Conditioning={"image": ["grey", 0]})
+    assert "250 x 250 pixels; both sides must be divisible by 8" in str(error)
+
+
+def test_mask_of_another_size(refused):
+    mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
+    assert "does not fit the image's 1 x 256 x 256" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
+
+
+def test_mask_over_everything(refused):
+    mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 256, "height": 256}, "_meta": {"title": "Mask"}}
+    assert "leaves no background" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
+
+
+def test_a_target_of_another_size_than_the_crop_came_from(refused):
+    error = refused({"grey": grey(300)}, Paste={"images": ["grey", 0]})
+    assert "pass the picture that the crop was made from" in str(error)
+
+
+def test_an_unknown_checkpoint(client, portrait):
+    with pytest.raises(PromptRejected, match=r"gone\.safetensors"):
+        client.run(portrait(Model={"checkpoint": "gone.safetensors"}), timeout=600)
+
+
+def test_a_path_outside_the_models_folder(client, portrait):
+    for name in ("../../etc/passwd", "/etc/passwd"):
+        with pytest.raises(PromptRejected, match="passwd"):
+            client.run(portrait(ID_encoder={"encoder": name}), timeout=600)
+
+
+def test_a_checkpoint_that_is_none(server, client, refused):
+    folder = server.base_dir / "models" / "sfsr"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "junk.safetensors").write_bytes(b"no checkpoint")
+    assert "junk.safetensors: not a readable safetensors file" in str(refused(Model={"checkpoint": "junk.safetensors"}))
+
+
+def test_own_recognisers(server, client, portrait, refused):
+    """A generated recogniser runs through insightface; one of another width, and a file that is none, are explained."""
+    from harness.onnx_models import save_recogniser
+
+    folder = server.base_dir / "models" / "insightface" / "models" / "mypack"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_recogniser(folder / "r50.onnx")
+    save_recogniser(folder.parent.parent / "narrow.onnx", dim=128)
+    (folder.parent.parent / "junk.onnx").write_bytes(b"no network")
+    choices = client.object_info("LoadIDEncoder")["LoadIDEncoder"]["input"]["required"]["encoder"][1]["options"]
+    assert {"models/mypack/", "models/mypack/r50.onnx", "narrow.onnx"} <= set(choices)
+
+    result = client.run(portrait(ID_encoder={"encoder": "models/mypack/"}), timeout=600)
+    info = result.outputs["3"]["text"][0]
+    assert "512 numbers" in info
+    assert "CPUExecutionProvider" in info
+    assert "has 128 numbers" not in info
+    assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(ID_encoder={"encoder": "narrow.onnx"}))
+    assert "junk.onnx cannot be read as an ONNX network" in str(refused(ID_encoder={"encoder": "junk.onnx"}))
+    if "CUDA" not in info:
+        error = refused(ID_encoder={"encoder": "models/mypack/", "provider": "CUDA"})
+        assert "CUDA was asked for, but ONNX Runtime offers" in str(error)
+
+
+def test_report_with_another_encoder_than_the_identity_was_made_with(server, refused):
+    from harness.onnx_models import save_recogniser
+
+    folder = server.base_dir / "models" / "insightface"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_recogniser(folder / "other.onnx")
+    other = {"class_type": "LoadIDEncoder", "inputs": {"encoder": "other.onnx", "provider": "CPU"}, "_meta": {"title": "Other"}}
+    error = refused({"other": other}, Report={"id_encoder": ["other", 0]})
+    assert "cosines between the two mean nothing" in str(error)
+
+
+def test_a_model_that_is_not_sfsr(server, client, portrait, refused):
+    """An unconditioned part of the pack given a plain Stable Diffusion UNet says what to connect instead."""
+    import torch
+    from safetensors.torch import save_file
+
+    from sfsr_model.network import UNetConfig
+    from sfsr_model.network.layout import unet_shapes
+    from sfsr_model.network.untrained import random_state
+
+    # The host tells SD 1.x by its width and context, so a real (if shallow) layout is needed for it to load.
+    config = UNetConfig(320, (1, 2, 4, 4), 2, (True, True, True, False), 768, in_channels=4)
+    folder = server.base_dir / "models" / "diffusion_models"
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.to(torch.float16) for key, value in random_state(unet_shapes(config), 0).items()}
+    save_file(state, folder / "sd15.safetensors")
+    del state
+    inputs = {"unet_name": "sd15.safetensors", "weight_dtype": "default"}
+    error = refused(
+        {"sd": {"class_type": "UNETLoader", "inputs": inputs, "_meta": {"title": "SD"}}}, Conditioning={"model": ["sd", 0]}
+    )
+    assert "is no SFSR model; connect the MODEL output of Load SFSR Model" in str(error)
+    (folder / "sd15.safetensors").unlink()
+    client.free()
+
+
+def test_interrupt_stops_the_run_and_the_host_goes_on(client, portrait):
+    import threading
+
+    from harness.client import PromptInterrupted
+
+    started = threading.Event()
+
+    def stop_when_sampling(title, value, maximum):
+        if title == "Sample" and not started.is_set():
+            started.set()
+            client.interrupt()
+
+    with pytest.raises(PromptInterrupted):
+        client.run(portrait(Steps={"steps": 400}, Seed={"noise_seed": 77}), on_progress=stop_when_sampling, timeout=600)
+    assert started.is_set()
+    assert client.run(portrait(Seed={"noise_seed": 78}), timeout=600).images

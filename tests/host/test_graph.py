@@ -1,0 +1,174 @@
+"""The whole graph in a real ComfyUI: on drawn portraits, on real photos, with stock samplers, with a user's own files."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfsr_model.face import face_frame, warp_mask
+from sfsr_model.network import save_checkpoint, untrained_checkpoint
+from sfsr_model.samples import load_sample
+
+
+def sample_pixels(name):
+    return (load_sample(name)[0].numpy() * 255).round().astype(np.uint8)
+
+
+def test_only_the_face_changes(run_portrait):
+    before, after = sample_pixels("target_a"), run_portrait()
+    changed = (before != after).any(axis=-1)
+    rows, columns = np.nonzero(changed)
+    assert before.shape == after.shape
+    # The drawn face's oval lies in the middle of its picture: changed inside it, untouched outside it.
+    assert changed[150:330, 180:330].mean() > 0.9
+    assert 100 < columns.min() < columns.max() < 400
+    assert 100 < rows.min() < rows.max() < 470
+
+
+def test_same_seed_same_pixels_other_seed_others(run_portrait):
+    first = run_portrait(Seed={"noise_seed": 5})
+    # A step more and back: otherwise the host would answer from its cache.
+    run_portrait(Seed={"noise_seed": 6}, Steps={"steps": 3})
+    assert np.array_equal(first, run_portrait(Seed={"noise_seed": 5}))
+    assert not np.array_equal(first, run_portrait(Seed={"noise_seed": 7}))
+
+
+def test_only_the_sampler_runs_again_for_another_seed(client, portrait):
+    client.run(portrait(Seed={"noise_seed": 21}), timeout=600)
+    again = client.run(portrait(Seed={"noise_seed": 22}), timeout=600)
+    titles = {portrait()[node]["_meta"]["title"] for node in again.executed}
+    assert titles == {"Seed", "Sample", "Decode", "Paste", "Report", "Save"} | (titles & {"Report picture"})
+
+
+def test_identity_and_expression_reach_the_network(run_portrait):
+    base = run_portrait()
+    assert not np.array_equal(base, run_portrait(Identity={"sample": "identity_b"}))
+    assert not np.array_equal(base, run_portrait(Expression={"word": "sadness"}))
+
+
+def test_weight_zero_is_the_null(run_portrait):
+    """With both weights 0 neither the person nor the expression matters, and cfg has nothing to push."""
+    off = {"identity_weight": 0.0, "expression_weight": 0.0}
+    first = run_portrait(Conditioning=off)
+    other = run_portrait(Conditioning=off, Identity={"sample": "identity_b"}, Expression={"word": "sadness"})
+    assert np.array_equal(first, other)
+
+
+def test_end_before_start_never_acts(run_portrait):
+    never = run_portrait(Conditioning={"expression_start": 0.8, "expression_end": 0.2})
+    assert np.array_equal(never, run_portrait(Conditioning={"expression_weight": 0.0}))
+
+
+def test_equal_guidance_is_plain_cfg(run_portrait):
+    """Both scales at 2 with cfg 1.5 push as much as scales of 1 with cfg 3."""
+    doubled = run_portrait(Conditioning={"identity_guidance": 2.0, "expression_guidance": 2.0}, Guider={"cfg": 1.5})
+    plain = run_portrait(Guider={"cfg": 3.0})
+    assert np.abs(doubled.astype(int) - plain.astype(int)).max() <= 2
+
+
+def test_two_scales_follow_the_formula(run_portrait):
+    """With the expression's scale at 0 only the identity is left, as if the expression's weight were 0."""
+    only = run_portrait(Conditioning={"identity_guidance": 1.0, "expression_guidance": 0.0})
+    same = run_portrait(Conditioning={"expression_weight": 0.0})
+    assert np.abs(only.astype(int) - same.astype(int)).max() <= 2
+    assert not np.array_equal(only, run_portrait())
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "uni_pc"])
+def test_stock_samplers_run_the_model(client, portrait, sampler):
+    prompt = portrait()
+    prompt["k"] = {
+        "class_type": "KSampler",
+        "inputs": {
+            "model": ["8", 0], "positive": ["8", 1], "negative": ["8", 2], "latent_image": ["8", 3],
+            "seed": 1, "steps": 2, "cfg": 2.0, "sampler_name": sampler, "scheduler": "normal", "denoise": 1.0,
+        },
+        "_meta": {"title": "KSampler"},
+    }  # fmt: skip
+    prompt["14"]["inputs"]["samples"] = ["k", 0]
+    assert any(image.type == "output" for image in client.run(prompt, timeout=600).images)
+
+
+def load_image(name):
+    return {"class_type": "LoadImage", "inputs": {"image": name}, "_meta": {"title": f"Load {name}"}}
+
+
+def test_real_photos(run_portrait, astronaut, group_photo):
+    """A real person into a real portrait, and into the third face from the left of a group."""
+    extra = {"photo": load_image(astronaut), "scene": load_image(group_photo)}
+    swapped = run_portrait(extra, Identity={"image": ["scene", 0]}, Target={"image": ["photo", 0]})
+    from skimage import data
+
+    changed = (swapped != data.astronaut()).any(axis=-1)
+    # Her face: eyes near (205, 110) and (245, 110), mouth near (225, 160).
+    assert changed[105:165, 200:250].mean() > 0.9
+    assert changed[256:].sum() == 0
+    assert changed[:, 320:].sum() == 0
+
+    third = {"images": ["scene", 0], "face_order": "left to right", "face_index": 2}
+    people = {"Identity": {"image": ["photo", 0]}, "Target": {"image": ["scene", 0]}}
+    group = run_portrait(extra, **people, Target_face=third, Paste={"images": ["scene", 0]})
+    original = np.asarray(Image.open(_group_path()).convert("RGB"))
+    columns = np.nonzero((group != original).any(axis=(0, 2)))[0]
+    assert 0 < columns.max() - columns.min() < original.shape[1] / 3
+
+
+def _group_path():
+    from pathlib import Path
+
+    import insightface
+
+    return Path(insightface.__file__).parent / "data" / "images" / "t1.jpg"
+
+
+def test_report_names_what_is_missing(client, portrait):
+    report = json.loads(client.run(portrait(), timeout=600).outputs["16"]["text"][0])
+    assert -1.0 <= report["identity_cosine"] <= 1.0
+    assert report["expression_error"] is None
+    assert report["trained"] is False
+    assert any("untrained" in note for note in report["notes"])
+    assert any("expression was not measured" in note for note in report["notes"])
+
+
+def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):
+    result = client.run(portrait(), timeout=600)
+    (saved,) = [image for image in result.images if image.type == "output"]
+    with Image.open(client.download(saved, tmp_path / "saved.png")) as picture:
+        note = json.loads(picture.text["sfsr"])
+        prompt = json.loads(picture.text["prompt"])
+    assert note["digital_source_type"].endswith("trainedAlgorithmicMedia")
+    assert note["report"]["trained"] is False
+    assert prompt.keys() == portrait().keys()
+
+
+def test_a_batch_of_expressions(client, portrait):
+    """Words differ per frame: two frames from one target, each equal to its own single run up to rounding."""
+    prompt = portrait()
+    for name, source in (("crops", "7"), ("targets", "2")):
+        repeat = {"image": [source, 0], "amount": 2}
+        prompt[name] = {"class_type": "RepeatImageBatch", "inputs": repeat, "_meta": {"title": name}}
+    prompt["8"]["inputs"]["image"] = ["crops", 0]
+    prompt["15"]["inputs"]["images"] = ["targets", 0]
+    result = client.run(prompt, timeout=600)
+    assert len([image for image in result.images if image.type == "output"]) == 2
+
+
+def test_a_checkpoint_from_a_file_is_the_same_model(server, client, run_portrait):
+    """The untrained weights, saved to models/sfsr and loaded from there, give the same picture."""
+    folder = server.base_dir / "models" / "sfsr"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(untrained_checkpoint(), folder / "same.safetensors")
+    assert np.array_equal(run_portrait(), run_portrait(Model={"checkpoint": "same.safetensors"}))
+
+
+def test_mask_of_the_frame_is_what_changed(run_portrait):
+    """The pasted area is exactly the pack's own mask, computed here from the detector's points."""
+    from sfsr_model.encoders.detection import detect_faces
+
+    picture = load_sample("target_a")[0]
+    face = detect_faces(picture)[0]
+    mask = warp_mask(face_frame(face.points, tuple(picture.shape[:2]), 256)).numpy()
+    changed = (sample_pixels("target_a") != run_portrait()).any(axis=-1)
+    assert not changed[mask == 0].any()
+    assert changed[mask == 1].mean() > 0.9

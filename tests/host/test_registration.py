@@ -1,0 +1,189 @@
+"""The nodes as the host sees them: ids, inputs, defaults and outputs are a promise to every saved workflow.
+
+After a change that is meant: python -m pytest tests/host/test_registration.py --update-schema, and read the difference.
+"""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+SNAPSHOT = Path(__file__).parent / "data" / "schema.json"
+REPOSITORY = Path(__file__).resolve().parents[2]
+HEAVY = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage", "scipy", "onnx")
+# What lies on the machine and not in the pack; only its first choice is promised.
+MACHINE_LISTS = {("LoadIDEncoder", "encoder"), ("SFSRLoadModel", "checkpoint"), ("SFSRSamplePortrait", "sample")}
+
+
+def is_ours(entry):
+    return entry["category"].startswith("SFSR")
+
+
+def ours(info):
+    return {name: entry for name, entry in info.items() if is_ours(entry)}
+
+
+def described_inputs(name, entry):
+    for group in ("required", "optional"):
+        for key in entry["input_order"].get(group, []):
+            kind, options = (*entry["input"][group][key], {})[:2]
+            if kind == "COMBO":
+                choices = options.get("options", [])
+                promised = choices[:1] if (name, key) in MACHINE_LISTS else choices
+                options = {"options": promised, "default": options.get("default")}
+            promised = {field: options[field] for field in ("default", "min", "max", "step", "options") if field in options}
+            yield {"id": key, "type": kind, "optional": group == "optional", **promised}
+
+
+def described(info):
+    return {
+        name: {
+            "display_name": entry["display_name"],
+            "inputs": list(described_inputs(name, entry)),
+            "outputs": [list(pair) for pair in zip(entry["output_name"], entry["output"], strict=True)],
+            "output_node": entry["output_node"],
+        }
+        for name, entry in sorted(ours(info).items())
+    }
+
+
+def test_schema_is_the_committed_one(client, request):
+    found = described(client.object_info())
+    if request.config.getoption("--update-schema"):
+        SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_the_four_promised_nodes_exist(client):
+    promised = {"LoadIDEncoder", "ExpressionEmbed", "SFSRConditioning", "ImprovedMidpointSampler"}
+    assert promised <= ours(client.object_info()).keys()
+
+
+def test_every_input_and_output_has_a_tooltip(client):
+    for name, entry in ours(client.object_info()).items():
+        assert entry["description"], name
+        for group in ("required", "optional"):
+            for key, value in entry["input"].get(group, {}).items():
+                assert value[1].get("tooltip"), f"{name}.{key}"
+        tooltips = entry.get("output_tooltips") or []
+        assert len(tooltips) == len(entry["output"]), name
+        assert all(tooltips), name
+
+
+def test_the_hosts_own_nodes_module_is_untouched(client):
+    assert {"KSampler", "LoadImage", "CheckpointLoaderSimple"} <= client.object_info().keys()
+
+
+def test_import_time_is_the_hosts_own_figure(server, pack_name):
+    # The figure itself is the machine's; that the host lists it means that the import did not fail.
+    assert server.import_seconds(pack_name) >= 0
+
+
+def in_host(host_path, code, *, without=()):
+    """Run code in a fresh interpreter that has the host on its path, after blocking some packages."""
+    preamble = f"""
+        import asyncio, importlib.util, logging, sys
+        from pathlib import Path
+
+        class Blocked:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in {tuple(without)!r}:
+                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+        sys.path.insert(0, {str(host_path)!r})
+        sys.argv = ["main.py", "--cpu"]
+        import comfy.options
+        comfy.options.enable_args_parsing()
+        import nodes as host_nodes
+        import comfy_api.latest, comfy.sd, comfy.samplers
+
+        # Only from here on: the host itself may look for some of them.
+        sys.meta_path.insert(0, Blocked())
+
+        def load(folder):
+            '''Import the pack as the host does: a package under its folder's name, whatever that is.'''
+            folder = Path(folder)
+            spec = importlib.util.spec_from_file_location(str(folder).replace(".", "_x_"), folder / "__init__.py")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module
+            spec.loader.exec_module(module)
+            return module
+
+        def node_ids(module):
+            extension = asyncio.run(module.comfy_entrypoint())
+            return sorted(one.GET_SCHEMA().node_id for one in asyncio.run(extension.get_node_list()))
+    """
+    source = textwrap.dedent(preamble) + "\n" + textwrap.dedent(code)
+    answer = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=600)
+    assert answer.returncode == 0, answer.stderr[-4000:]
+    return answer
+
+
+def test_import_brings_nothing_heavy(host_path):
+    code = f"""
+        before = set(sys.modules)
+        ids = node_ids(load({str(REPOSITORY)!r}))
+        new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+        print(sorted(new & set({HEAVY!r})), len(ids), host_nodes.__file__)
+    """
+    heavy, count, host_file = in_host(host_path, code).stdout.strip().splitlines()[-1].rsplit(maxsplit=2)
+    assert heavy == "[]"
+    assert int(count) == len(json.loads(SNAPSHOT.read_text(encoding="utf-8")))
+    assert Path(host_file) == host_path / "nodes.py"
+
+
+def test_imports_without_any_of_them(host_path):
+    without = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage")
+    code = f"print(len(node_ids(load({str(REPOSITORY)!r}))))"
+    answer = in_host(host_path, code, without=without)
+    assert int(answer.stdout.strip().splitlines()[-1]) == len(json.loads(SNAPSHOT.read_text(encoding="utf-8")))
+
+
+def test_any_folder_name_will_do(host_path, tmp_path):
+    folder = tmp_path / "nodes.v2 (copy)"
+    folder.symlink_to(REPOSITORY, target_is_directory=True)
+    code = f"""
+        ids = node_ids(load({str(folder)!r}))
+        import nodes
+        print(len(ids), nodes is host_nodes)
+    """
+    count, same = in_host(host_path, code).stdout.split()[-2:]
+    assert (int(count), same) == (len(json.loads(SNAPSHOT.read_text(encoding="utf-8"))), "True")
+
+
+def test_a_broken_family_leaves_the_others(host_path, tmp_path):
+    """A copy of the pack with a fault in one family: the rest is there and the log says why that one is not."""
+    copy = tmp_path / "pack"
+    copy.mkdir()
+    for name in ("__init__.py", "nodes", "sfsr_model", "workflows"):
+        source = REPOSITORY / name
+        if source.is_dir():
+            _copy_tree(source, copy / name)
+        else:
+            (copy / name).write_bytes(source.read_bytes())
+    (copy / "nodes" / "face.py").write_text("raise RuntimeError('a fault of this test')\n", encoding="utf-8")
+    answer = in_host(host_path, f"print(node_ids(load({str(copy)!r})))")
+    assert "ExpressionEmbed" in answer.stdout
+    assert "SFSRFaceCrop" not in answer.stdout
+    assert "the node family 'face' could not be loaded" in answer.stderr
+    assert "a fault of this test" in answer.stderr
+
+
+def _copy_tree(source, target):
+    for path in source.rglob("*"):
+        if "__pycache__" in path.parts or not path.is_file():
+            continue
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("module", ["sfsr_model", "sfsr_model.expressions", "sfsr_model.network", "sfsr_model.evaluation"])
+def test_the_model_needs_no_host(module):
+    code = f"import {module}, sys; assert not any(n.partition('.')[0] in ('comfy', 'comfy_api') for n in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=300)
+    assert importlib.util.find_spec(module)

@@ -1,0 +1,68 @@
+"""The project's own files agree with each other."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sfsr_model
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+tomllib = pytest.importorskip("tomllib") if sys.version_info >= (3, 11) else pytest.importorskip("tomli")
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def normalised(requirement):
+    return requirement.replace('"', "'").strip()
+
+
+def test_registry_dependencies_are_the_requirements():
+    lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    required = [normalised(line) for line in lines if line.strip() and not line.startswith("#")]
+    assert [normalised(one) for one in PROJECT["project"]["dependencies"]] == required
+
+
+def test_nothing_is_pinned():
+    for requirement in PROJECT["project"]["dependencies"]:
+        assert not re.search(r"[=<>~!]", requirement.partition(";")[0]), requirement
+
+
+def test_gpu_runtime_comes_after_insightface():
+    """ComfyUI Manager installs line by line, and the last of the two runtimes to be installed is the one that runs."""
+    names = [requirement.partition(";")[0].strip() for requirement in PROJECT["project"]["dependencies"]]
+    assert names.index("insightface") < names.index("onnxruntime-gpu")
+
+
+def test_one_version():
+    assert PROJECT["project"]["version"] == sfsr_model.__version__
+
+
+def test_registry_rules():
+    """Of the Registry's specification: names, versions, sections and classifiers that ComfyUI itself reads."""
+    project, comfy = PROJECT["project"], PROJECT["tool"]["comfy"]
+    assert re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9]|[-_.](?=[A-Za-z0-9]))*", project["name"])
+    assert len(project["name"]) < 100
+    assert "comfyui" not in project["name"].lower()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert (REPOSITORY / project["license"]["file"]).read_text(encoding="utf-8").lstrip().startswith("Apache License")
+    assert project["urls"]["Repository"].startswith("https://")
+    assert comfy["requires-comfyui"] == ">=0.18.0"
+    assert {"PublisherId", "DisplayName"} <= comfy.keys()
+    systems = [one for one in project["classifiers"] if one.startswith("Operating System :: ")]
+    assert {one.split(" :: ")[1] for one in systems} == {"POSIX", "Microsoft", "MacOS"}
+
+
+def test_ruff_is_content():
+    answer = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "."], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout[-4000:]
+
+
+def test_readme_links_exist():
+    for page in [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
