@@ -12,7 +12,7 @@ from ..sfsr_model.expressions import Expression
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
-from .host.folders import checkpoint_names, checkpoint_path
+from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint
 from .host.network import build_model, build_vae
 from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images
 
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 class SFSRLoadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names = checkpoint_names()
         return io.Schema(
             node_id="SFSRLoadModel",
             display_name="Load SFSR Model",
@@ -32,8 +31,8 @@ class SFSRLoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
-                    options=names,
-                    default=names[0],
+                    options=checkpoint_names(),
+                    default=default_checkpoint(),
                     tooltip="A checkpoint that came with the pack, one of yours in models/sfsr, or the untrained stand-in, "
                     "with which everything runs and every new face is noise.",
                 )

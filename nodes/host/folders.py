@@ -23,6 +23,11 @@ def checkpoint_names() -> list[str]:
     return [*bundled, *own, UNTRAINED]
 
 
+def default_checkpoint() -> str:
+    """What a fresh node shows: a bundled checkpoint where there is one, whatever else lies on the machine."""
+    return next((name for name in checkpoint_names() if name.startswith(BUNDLED)), UNTRAINED)
+
+
 def checkpoint_path(name: str) -> Path:
     """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there."""
     if name.startswith(BUNDLED):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .mask import feather
 
 # Luma of ITU-R BT.709, on the gamma-coded values as they are.
 _LUMA = (0.2126, 0.7152, 0.0722)
 _BAND = 0.10
+# Large crops are measured reduced to this side: colour is matched, not detail.
+_MEASURED_SIDE = 64
 _GAIN_LIMIT = 1.5
 _MIN_STD = 0.01
 
@@ -25,13 +28,14 @@ def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1
     """
     if crop.shape[1] != len(_LUMA):
         return crop
-    band = mask - feather(mask, 2 * _BAND * mask.shape[-1])
+    coarse = (min(mask.shape[-1], _MEASURED_SIDE),) * 2
+    small_mask = F.interpolate(mask[None, None], coarse, mode="area")[0, 0]
+    band = small_mask - feather(small_mask, 2 * _BAND * coarse[0])
     weight = band / band.sum().clamp_min(1e-6)
-    source, goal = _to_opponent(crop), _to_opponent(target)
-    source_mean, source_std = _moments(source, weight)
-    goal_mean, goal_std = _moments(goal, weight)
+    source_mean, source_std = _moments(_to_opponent(F.interpolate(crop, coarse, mode="area")), weight)
+    goal_mean, goal_std = _moments(_to_opponent(F.interpolate(target, coarse, mode="area")), weight)
     gain = ((goal_std + _MIN_STD) / (source_std + _MIN_STD)).clamp(1 / _GAIN_LIMIT, _GAIN_LIMIT)
-    matched = _to_rgb((source - source_mean) * gain + goal_mean).clamp(0, 1)
+    matched = _to_rgb((_to_opponent(crop) - source_mean) * gain + goal_mean).clamp(0, 1)
     return torch.lerp(crop, matched, strength)
 
 

@@ -26,7 +26,8 @@ _UPPER_POWER, _LOWER_POWER = 3.0, 2.0
 # covers the azimuths up to _SECTION_LIMIT on both sides, which for a frontal face is +-0.95.
 _SECTION_DEPTH, _SECTION_BACK, _SECTION_LIMIT = 0.95, 0.75, math.radians(75)
 _SECTION_WIDTH = 0.95 / math.sin(_SECTION_LIMIT)
-_BESIDE_NOSE = 0.10
+# What the far edge must leave room for beyond the nose tip and beyond the far eye's centre.
+_BESIDE_NOSE, _BESIDE_EYE = 0.10, 0.14
 # The chin sits nearer to the face's middle plane than the cheeks' midpoint does when the head is turned.
 _CHIN_SHARE = 0.4
 _FRAME_POWER = 10.0
@@ -74,12 +75,15 @@ def feather(mask: Tensor, radius: float) -> Tensor:
     if reach < 1:
         return mask
     flat = mask.reshape(-1, 1, *mask.shape[-2:])
-    # The zero padding makes everything beyond the tensor background, so a mask cut by its border is softened there too.
-    border = (reach,) * 4
-    eroded = -F.max_pool2d(-F.pad(flat, border), 2 * reach + 1, stride=1)
-    soft = F.pad(eroded, border)
+    # Zero padding makes everything beyond the tensor background, so a mask cut by its border is softened there too.
+    soft = flat
+    for padding in ((0, 0, reach, reach), (reach, reach, 0, 0)):
+        soft = F.pad(soft, padding)
+        window = (1 + padding[2] + padding[3], 1 + padding[0] + padding[1])
+        soft = -F.max_pool2d(-soft, window, stride=1)
     for half in (reach // 2, reach - reach // 2):
-        soft = F.avg_pool2d(soft, 2 * half + 1, stride=1)
+        soft = F.avg_pool2d(soft, (2 * half + 1, 1), stride=1, padding=(half, 0))
+        soft = F.avg_pool2d(soft, (1, 2 * half + 1), stride=1, padding=(0, half))
     return torch.minimum(soft.reshape(mask.shape), mask)
 
 
@@ -87,7 +91,8 @@ def _sides(axes: FaceAxes) -> tuple[Tensor, Tensor]:
     """Return the mask's left and right end along the face's `right` axis, in pixels from the eyes' midpoint.
 
     A point of the section at azimuth a appears at width * sin(a) cos(yaw) + (depth * cos(a) - back) sin(yaw). The near end
-    is the limit azimuth; the far end is the silhouette, where that expression is largest, once it lies before the limit.
+    is the limit azimuth; the far end is the silhouette, where that expression is largest, once it lies before the limit, and
+    never so close as to cut the nose tip or the far eye.
     """
     turn = axes.yaw.abs()
     cos, sin = torch.cos(turn), torch.sin(turn)
@@ -98,7 +103,9 @@ def _sides(axes: FaceAxes) -> tuple[Tensor, Tensor]:
         return (_SECTION_WIDTH * torch.sin(azimuth) * cos + depth * sin) * axes.eye_distance
 
     near = -seen(torch.full_like(turn, -_SECTION_LIMIT))
-    far = torch.maximum(seen(silhouette), axes.nose_shift.abs() + _BESIDE_NOSE * axes.eye_distance)
+    nose_room = axes.nose_shift.abs() + _BESIDE_NOSE * axes.eye_distance
+    eye_room = axes.eye_span.abs() / 2 + _BESIDE_EYE * axes.eye_distance
+    far = torch.maximum(seen(silhouette), torch.maximum(nose_room, eye_room))
     nose_right = axes.yaw >= 0
     return -torch.where(nose_right, near, far), torch.where(nose_right, far, near)
 

@@ -12,7 +12,11 @@ TAESD_WIDTH = 64
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """A UNet in SD 1.x's layout: `attention[i]` says whether level i (a halving each) carries cross-attention."""
+    """A UNet in SD 1.x's layout; the defaults are the demo network's.
+
+    attention[i]: whether level i (a halving each) carries cross-attention. num_heads: attention heads at every level, or -1 for
+    as many as heads of `head_channels` channels fill.
+    """
 
     model_channels: int = 64
     channel_mult: tuple[int, ...] = (1, 2, 3)
@@ -20,6 +24,7 @@ class UNetConfig:
     attention: tuple[bool, ...] = (False, True, True)
     context_dim: int = 256
     head_channels: int = 32
+    num_heads: int = -1
     in_channels: int = 2 * LATENT_CHANNELS + 1
     out_channels: int = LATENT_CHANNELS
 
@@ -52,9 +57,18 @@ class UNetConfig:
             "context_dim": self.context_dim,
             "use_linear_in_transformer": False,
             "adm_in_channels": None,
-            "num_head_channels": self.head_channels,
-            "num_heads": -1,
+            "num_head_channels": self.head_channels if self.num_heads == -1 else -1,
+            "num_heads": self.num_heads,
         }
+
+
+SD15_INPAINTING = UNetConfig(
+    model_channels=320,
+    channel_mult=(1, 2, 4, 4),
+    attention=(True, True, True, False),
+    context_dim=768,
+    num_heads=8,
+)
 
 
 def unet_shapes(config: UNetConfig) -> dict[str, Shape]:

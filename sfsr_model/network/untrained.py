@@ -15,9 +15,9 @@ from .layout import Shape, UNetConfig, taesd_shapes, unet_shapes
 UNTRAINED = "untrained (random weights)"
 
 
-def untrained_checkpoint(seed: int = 0) -> Checkpoint:
-    """The demo network's sizes with weights drawn from `seed`; the same on every machine and host."""
-    unet = UNetConfig()
+def untrained_checkpoint(seed: int = 0, unet: UNetConfig | None = None, base: str = "demo") -> Checkpoint:
+    """A network of the given sizes (the demo's if left out), its weights drawn from `seed`; the same on every machine."""
+    unet = unet or UNetConfig()
     compound = CompoundConfig(context_dim=unet.context_dim)
     with torch.device("meta"):
         compound_shapes = {key: tuple(value.shape) for key, value in CompoundEncoder(compound).state_dict().items()}
@@ -35,7 +35,7 @@ def untrained_checkpoint(seed: int = 0) -> Checkpoint:
         unet=random_state(unet_shapes(unet), seed),
         autoencoder=autoencoder,
         compound=random_state(compound_shapes, seed),
-        metadata=Metadata(unet=unet, compound=compound, base="demo", training_data="none: weights are random"),
+        metadata=Metadata(unet=unet, compound=compound, base=base, training_data="none: weights are random"),
     )
 
 

@@ -62,8 +62,18 @@ def astronaut(client, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def group_photo(client) -> str:
-    """A real photo of six people, uploaded (it comes with insightface)."""
+def group_pixels() -> np.ndarray:
+    """insightface's own test picture, uint8 [H, W, 3]."""
     import insightface
 
-    return client.upload_image(Path(insightface.__file__).parent / "data" / "images" / "t1.jpg")
+    with Image.open(Path(insightface.__file__).parent / "data" / "images" / "t1.jpg") as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def group_photo(client, group_pixels, tmp_path_factory) -> str:
+    """A real photo of six people, uploaded (it comes with insightface)."""
+    # As PNG: hosts decode JPEG files with different libraries, which differ in the last bit.
+    path = tmp_path_factory.mktemp("photos") / "group.png"
+    Image.fromarray(group_pixels).save(path)
+    return client.upload_image(path)

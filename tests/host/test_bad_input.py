@@ -160,15 +160,16 @@ def test_report_with_another_encoder_than_the_identity_was_made_with(server, ref
 
 def test_a_model_that_is_not_sfsr(server, client, portrait, refused):
     """An unconditioned part of the pack given a plain Stable Diffusion UNet says what to connect instead."""
+    from dataclasses import replace
+
     import torch
     from safetensors.torch import save_file
 
-    from sfsr_model.network import UNetConfig
-    from sfsr_model.network.layout import unet_shapes
+    from sfsr_model.network.layout import SD15_INPAINTING, unet_shapes
     from sfsr_model.network.untrained import random_state
 
-    # The host tells SD 1.x by its width and context, so a real (if shallow) layout is needed for it to load.
-    config = UNetConfig(320, (1, 2, 4, 4), 2, (True, True, True, False), 768, in_channels=4)
+    # The host tells SD 1.x by its width and context, so its whole layout is needed for it to load.
+    config = replace(SD15_INPAINTING, in_channels=4)
     folder = server.base_dir / "models" / "diffusion_models"
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.to(torch.float16) for key, value in random_state(unet_shapes(config), 0).items()}

@@ -15,7 +15,7 @@ import pytest
 SNAPSHOT = Path(__file__).parent / "data" / "schema.json"
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage", "scipy", "onnx")
-# What lies on the machine and not in the pack; only its first choice is promised.
+# Lists of what lies on the machine; their defaults alone are promised.
 MACHINE_LISTS = {("LoadIDEncoder", "encoder"), ("SFSRLoadModel", "checkpoint"), ("SFSRSamplePortrait", "sample")}
 
 
@@ -32,9 +32,8 @@ def described_inputs(name, entry):
         for key in entry["input_order"].get(group, []):
             kind, options = (*entry["input"][group][key], {})[:2]
             if kind == "COMBO":
-                choices = options.get("options", [])
-                promised = choices[:1] if (name, key) in MACHINE_LISTS else choices
-                options = {"options": promised, "default": options.get("default")}
+                choices = [] if (name, key) in MACHINE_LISTS else options["options"]
+                options = {"options": choices, "default": options.get("default")}
             promised = {field: options[field] for field in ("default", "min", "max", "step", "options") if field in options}
             yield {"id": key, "type": kind, "optional": group == "optional", **promised}
 
@@ -187,3 +186,8 @@ def test_the_model_needs_no_host(module):
     code = f"import {module}, sys; assert not any(n.partition('.')[0] in ('comfy', 'comfy_api') for n in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=300)
     assert importlib.util.find_spec(module)
+
+
+def test_every_node_has_a_help_page(client):
+    pages = {path.stem for path in (REPOSITORY / "web" / "docs").glob("*.md")}
+    assert pages == ours(client.object_info()).keys()

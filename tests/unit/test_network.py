@@ -10,14 +10,11 @@ from safetensors.torch import load_file, save_file
 from sfsr_model.network import (
     CheckpointError,
     Metadata,
-    UNetConfig,
     load_checkpoint,
     save_checkpoint,
     untrained_checkpoint,
 )
-from sfsr_model.network.layout import unet_shapes
-
-SD15 = UNetConfig(320, (1, 2, 4, 4), 2, (True, True, True, False), 768, in_channels=9)
+from sfsr_model.network.layout import SD15_INPAINTING, unet_shapes
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +50,7 @@ def test_demo_unet_is_small_enough(checkpoint):
 
 def test_sd15_inpainting_layout():
     """Facts of the published SD-1.5-inpainting UNet: 686 tensors, 859.5 M parameters, nine input channels."""
-    shapes = unet_shapes(SD15)
+    shapes = unet_shapes(SD15_INPAINTING)
     assert len(shapes) == 686
     assert shapes["input_blocks.0.0.weight"] == (320, 9, 3, 3)
     assert shapes["middle_block.1.transformer_blocks.0.attn2.to_k.weight"] == (1280, 768)
