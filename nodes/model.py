@@ -161,8 +161,8 @@ class SFSRConditioning(io.ComfyNode):
             identity_space=person.space,
             expression=look.coefficients,
             pose=look.pose,
-            image=image.expand(batch, -1, -1, -1),
-            mask=mask.expand(batch, -1, -1),
+            image=image,
+            mask=mask,
             identity_settings=StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
             expression_settings=StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )

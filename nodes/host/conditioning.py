@@ -47,10 +47,11 @@ def condition(
     identity_settings: StreamSettings,
     expression_settings: StreamSettings,
 ) -> Conditioned:
-    """Build what a sampler needs from inputs of one batch length B.
+    """Build what a sampler needs for a batch of B pictures.
 
-    identity [B, D] of unit length; expression [B, 52]; pose [B, 3] or None; image [B, H, W, 3] in 0..1; mask [B, H, W].
-    The model is cloned; the one given stays as it was. Raises TypeError or ValueError naming the input at fault.
+    identity [B, D] of unit length; expression [B, 52]; pose [B, 3] or None; image [B or 1, H, W, 3] in 0..1; mask [B or 1, H, W].
+    A single image is encoded once, whatever B is. The model is cloned; the one given stays as it was. Raises TypeError or
+    ValueError naming the input at fault.
     """
     attached = attachment(model)
     _check_identity(attached, identity, identity_space)
@@ -73,7 +74,8 @@ def condition(
             extra[IDENTITY_ONLY] = _tokens(attached, inputs, identity_weight, 0.0)
         positive.append([_tokens(attached, inputs, identity_weight, expression_weight), extra])
     negative = [[_tokens(attached, inputs, 0.0, 0.0), dict(background)]]
-    latent = {"samples": vae.encode(image), "noise_mask": mask[:, None]}
+    samples = vae.encode(image)
+    latent = {"samples": samples.expand(len(identity), *samples.shape[1:]), "noise_mask": mask[:, None]}
     return Conditioned(cloned, positive, negative, latent)
 
 
