@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,8 @@ TIMEOUT_S = 180.0
 _STARTED_S = 120.0
 _GRACE_S = 20.0
 _MIN_TYPES = 100
+_OUTSIDE = re.compile(r"https?://(?!127\.0\.0\.1|localhost)")
+_POLICY = "Content Security Policy"
 
 # Settings of every page. Without the first a dialog for newcomers covers the canvas.
 _SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
@@ -42,8 +45,6 @@ BENIGN = (
     "/api/userdata",
     # The page complains about itself while it starts.
     "ComfyApp graph accessed before initialization",
-    # The workflow shown first names models to download; the host's own content policy blocks the look at their size.
-    "/assets/missingModelDownload-",
 )
 
 
@@ -192,7 +193,7 @@ class Page:
         self.evaluate("window.followedRun = { finished: false, error: null };")
         self._ask("click", timeout, selector=QUEUE_BUTTON, timeout=timeout * 1000)
 
-    def wait_for_image(self, node: int | str, timeout: float = 600.0) -> dict[str, Any]:
+    def wait_for_image(self, node: int | str, timeout: float = 1200.0) -> dict[str, Any]:
         """Wait for the end of the run that `queue` started and for the picture on a node, given by id or title.
 
         Returns {"src", "width", "height"}; raises BrowserError if the host refuses the graph or a node fails.
@@ -202,30 +203,25 @@ class Page:
             raise BrowserError(f"The run started in the page failed: {seen['error']}")
         return seen
 
-    def click(self, selector: str, timeout: float = TIMEOUT_S) -> None:
-        """Click the first element that the selector finds."""
-        self._ask("click", timeout, selector=selector, timeout=timeout * 1000)
-
-    def press(self, key: str) -> None:
-        """Press a key."""
-        self._ask("press", TIMEOUT_S, key=key)
-
-    def screenshot(self, path: Path, clip: Mapping[str, float] | None = None) -> Path:
-        """Save the window, or the part {"x", "y", "width", "height"} of it, as PNG."""
-        self._ask("screenshot", TIMEOUT_S, file=str(Path(path).absolute()), clip=clip)
+    def screenshot(self, path: Path) -> Path:
+        """Save the window as PNG."""
+        self._ask("screenshot", TIMEOUT_S, file=str(Path(path).absolute()))
         return Path(path)
 
     def messages(self) -> list[PageMessage]:
         """Every error that the page reported so far."""
         return [PageMessage(**message) for message in self._ask("messages", TIMEOUT_S)]
 
+    def forget_messages(self) -> None:
+        """Start the list of errors anew."""
+        self._ask("forgetMessages", TIMEOUT_S)
+
     def console_errors(self) -> list[PageMessage]:
-        """The errors that count: not those of requests that left the host and were refused, nor the BENIGN ones."""
-        refused = set(self._ask("requestsOut", TIMEOUT_S))
+        """The errors that count: not those of refused requests to other hosts, nor the BENIGN ones."""
         return [
             message
             for message in self.messages()
-            if message.url not in refused and not any(text in message.text + message.url for text in BENIGN)
+            if not _went_outside(message) and not any(text in message.text + message.url for text in BENIGN)
         ]
 
     def _nodes(self) -> list[dict[str, Any]]:
@@ -261,6 +257,11 @@ class Page:
     def _driver_log(self) -> str:
         self._log.seek(0)
         return self._log.read().strip() or "it said nothing"
+
+
+def _went_outside(message: PageMessage) -> bool:
+    """Whether it tells of a request to another host, refused by the driver or by the host's own content policy."""
+    return bool(_OUTSIDE.match(message.url) or (_POLICY in message.text and _OUTSIDE.search(message.text)))
 
 
 def _explain_start(error: BrowserError, chromium: str) -> BrowserError:

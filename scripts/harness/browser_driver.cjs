@@ -16,7 +16,6 @@ const MIME_TYPES = { ".json": "application/json", ".png": "image/png", ".webp": 
 let browser;
 let page;
 const messages = [];
-const requestsOut = [];
 
 const commands = {
   async start({ executable, width, height, settings }) {
@@ -70,20 +69,16 @@ const commands = {
     await page.locator(selector).first().click({ timeout });
   },
 
-  async press({ key }) {
-    await page.keyboard.press(key);
-  },
-
-  async screenshot({ file, clip }) {
-    await page.screenshot({ path: file, clip: clip || undefined });
+  async screenshot({ file }) {
+    await page.screenshot({ path: file });
   },
 
   async messages() {
     return messages;
   },
 
-  async requestsOut() {
-    return requestsOut;
+  async forgetMessages() {
+    messages.length = 0;
   },
 };
 
@@ -94,7 +89,6 @@ function answerRequest(settings) {
     const request = route.request();
     const url = new URL(request.url());
     if (url.protocol.startsWith("http") && url.hostname !== "127.0.0.1" && url.hostname !== "localhost") {
-      requestsOut.push(url.href);
       return route.abort();
     }
     if (url.pathname.endsWith("/settings") && request.method() === "GET") {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.browser import BrowserError, Page
-from harness.browser_layout import FIRST_NOTE_ID, Layout, Size, arrange, require_complete
+from harness.browser_layout import FIRST_NOTE_ID, Box, Layout, Size, arrange, require_complete
 from harness.graph import Prompt
 
 # What the page shows beside the canvas: the tool bar on the left, the tabs and the Run button at the top.
@@ -28,6 +28,11 @@ def load_prompt(page: Page, name: str, prompt: Prompt) -> None:
 def node_sizes(page: Page) -> dict[str, Size]:
     """The least size in which the open page draws each node of its graph, by title."""
     return {title: (size[0], size[1]) for title, size in page.evaluate(_LEAST_SIZES).items()}
+
+
+def node_boxes(page: Page) -> dict[str, Box]:
+    """Left, top, width and height of each node as the open page draws it, with its title, by title."""
+    return {title: tuple(box) for title, box in page.evaluate(_BOXES).items()}
 
 
 def build_ui_workflow(page: Page, name: str, prompt: Prompt, layout: Layout, room: Mapping[str, Size]) -> dict[str, Any]:
@@ -74,18 +79,23 @@ def differences(found: Prompt, expected: Prompt) -> list[str]:
         lines += [
             f"node {node_id} {key}: {here.get(key)!r}, expected {there.get(key)!r}"
             for key in sorted({*here, *there} - {"inputs"})
-            if here.get(key) != there.get(key)
+            if not _equal(here.get(key), there.get(key))
         ]
         ours, theirs = here.get("inputs", {}), there.get("inputs", {})
         lines += [
             f"node {node_id} input {key!r}: {ours.get(key, 'absent')!r}, expected {theirs.get(key, 'absent')!r}"
             for key in sorted({*ours, *theirs})
-            if ours.get(key, _ABSENT) != theirs.get(key, _ABSENT)
+            if not _equal(ours.get(key, _ABSENT), theirs.get(key, _ABSENT))
         ]
     return lines
 
 
 _ABSENT = object()
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Equality in which, unlike Python's own, true is not 1."""
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def _defaults(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,9 +151,21 @@ def _view(workflow: dict[str, Any]) -> dict[str, Any]:
     return {"scale": scale, "offset": offset}
 
 
+# Nodes 2.0 draws each node as an element, as high as it must be; node.size follows it, but not always.
 _LEAST_SIZES = """
-const vue = app.extensionManager.setting.get('Comfy.VueNodes.Enabled');
-return Object.fromEntries(app.graph.nodes.map((node) => [node.title, [...(vue ? node.size : node.computeSize())]]));
+return Object.fromEntries(app.graph.nodes.map((node) => {
+  const element = document.querySelector(`[data-node-id="${node.id}"]`);
+  return [node.title, element ? [0, element.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT] : [...node.computeSize()]];
+}));
+"""
+
+_BOXES = """
+return Object.fromEntries(app.graph.nodes.map((node) => {
+  const element = document.querySelector(`[data-node-id="${node.id}"]`);
+  const title = LiteGraph.NODE_TITLE_HEIGHT;
+  const size = element ? [element.offsetWidth, element.offsetHeight] : [node.size[0], node.size[1] + title];
+  return [node.title, [node.pos[0], node.pos[1] - title, ...size]];
+}));
 """
 
 _LAY_OUT = """

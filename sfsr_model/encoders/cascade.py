@@ -34,10 +34,12 @@ _MAX_ENLARGEMENT = 4.0
 _COARSE_ROLLS = (-24.0, 0.0, 24.0)
 _COARSE_STEP, _COARSE_STRIDE, _COARSE_STAGES = 1.2, 2, 13
 # What makes a cluster worth the dense search: hits, share of the strongest cluster's margins; and how many at most.
-_MIN_HITS, _MIN_SHARE, _MAX_CLUSTERS = 3, 0.25, 16
+_MIN_HITS, _MIN_SHARE, _MAX_CLUSTERS = 3, 0.3, 16
 _DENSE_ROLLS = tuple(range(-24, 25, 8))
 _DENSE_SCALES = tuple(1.1**k for k in range(-4, 5))
 _DENSE_SIDE = 44
+# Thresholds in the file are rounded sums of leaf values, which a window often hits exactly.
+_ROUNDING = 1e-5
 # Neighbours of a block in the bit order of the file, most significant first, as (row, column) of the 3 x 3 blocks.
 _NEIGHBOURS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
 
@@ -66,7 +68,7 @@ _MIN_LIKENESS = 0.25
 _MIN_CONTRAST = 12.0  # grey levels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A place where the cascade fired: box [4] xyxy and points [5, 2] in pixels, its score, and why it is refused, if it is."""
 
@@ -76,7 +78,7 @@ class Candidate:
     refused: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Stump:
     x: int
     y: int
@@ -109,18 +111,26 @@ def load_cascade() -> list[tuple[float, list[_Stump]]]:
         raise ImportError(
             "the carried face detector needs scikit-image, which insightface installs; run: pip install scikit-image"
         ) from error
-    cascade = ElementTree.fromstring(Path(lbp_frontal_face_cascade_filename()).read_text(encoding="utf-8"))[0]
-    blocks = [[int(v) for v in rect.text.split()] for rect in cascade.find("features").iter("rect")]
+    path = Path(lbp_frontal_face_cascade_filename())
+    cascade = ElementTree.fromstring(path.read_text(encoding="utf-8"))[0]
+    blocks = [_numbers(feature, "rect") for feature in cascade.iterfind("features/_")]
     stages = []
-    for stage in cascade.find("stages"):
+    for stage in cascade.iterfind("stages/_"):
         stumps = []
-        for weak in stage.find("weakClassifiers"):
-            _, _, feature, *words = (int(v) for v in weak.find("internalNodes").text.split())
-            member, other = (float(v) for v in weak.find("leafValues").text.split())
-            bits = (np.array(words)[:, None] >> np.arange(32)) & 1
-            stumps.append(_Stump(*blocks[feature], np.where(bits.ravel(), member, other).astype(np.float32)))
-        stages.append((float(stage.find("stageThreshold").text), stumps))
+        for weak in stage.iterfind("weakClassifiers/_"):
+            _, _, feature, *words = _numbers(weak, "internalNodes")
+            member, other = _numbers(weak, "leafValues")
+            bits = (np.array(words, np.int64)[:, None] >> np.arange(32)) & 1
+            x, y, width, height = (int(side) for side in blocks[int(feature)])
+            stumps.append(_Stump(x, y, width, height, np.where(bits.ravel(), member, other).astype(np.float32)))
+        stages.append((_numbers(stage, "stageThreshold")[0], stumps))
+    if not stages:
+        raise ValueError(f"{path}: holds no cascade; reinstall scikit-image")
     return stages
+
+
+def _numbers(element: ElementTree.Element, tag: str) -> list[float]:
+    return [float(word) for word in element.findtext(tag, default="").split()]
 
 
 def accepted_windows(pictures: list[np.ndarray], stride: int = 1, stages: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +139,8 @@ def accepted_windows(pictures: list[np.ndarray], stride: int = 1, stages: int | 
     stages: how many of the cascade's stages a window must pass, all of them by default.
     Returns the accepted windows' (picture, left, top) [N, 3] and, for each, the sum of its margins over those stages [N].
     """
-    sums, windows, start = [], [np.zeros((5, 0), np.int32)], 0
+    # The leading empty entries let a picture too small for any window go through like every other.
+    sums, grids, start = [np.zeros(1, np.int32)], [np.zeros((5, 0), np.int32)], 1
     for index, picture in enumerate(pictures):
         height, width = picture.shape
         table = np.zeros((height + 1, width + 1), np.int32)
@@ -137,14 +148,16 @@ def accepted_windows(pictures: list[np.ndarray], stride: int = 1, stages: int | 
         sums.append(table.ravel())
         top, left = np.mgrid[0 : height - WINDOW + 1 : stride, 0 : width - WINDOW + 1 : stride].reshape(2, -1)
         place = start + top * (width + 1) + left
-        windows.append(np.stack(np.broadcast_arrays(index, left, top, width + 1, place)).astype(np.int32))
+        grids.append(np.stack(np.broadcast_arrays(index, left, top, width + 1, place)).astype(np.int32))
         start += table.size
-    flat, windows = np.concatenate([*sums, np.zeros(1, np.int32)]), np.concatenate(windows, 1)
+    flat, windows = np.concatenate(sums), np.concatenate(grids, 1)
     margins = np.zeros(windows.shape[1], np.float32)
     for threshold, stumps in load_cascade()[:stages]:
         pitch, place = windows[3], windows[4]
-        votes = sum(stump.votes[_patterns(stump, flat, place, pitch)] for stump in stumps) - np.float32(threshold)
-        passed = votes >= 0
+        votes = np.full(len(place), -threshold, np.float32)
+        for stump in stumps:
+            votes += stump.votes[_patterns(stump, flat, place, pitch)]
+        passed = votes >= -_ROUNDING
         windows, margins = windows[:, passed], margins[passed] + votes[passed]
     return windows[:3].T, margins
 
@@ -270,5 +283,5 @@ def _likeness_template() -> tuple[torch.Tensor, torch.Tensor]:
     """Return the brightness of _BLOBS [side, side] and where it counts (bool): an ellipse within the face."""
     steps = (torch.arange(_LOOK_SIDE) - (_LOOK_SIDE - 1) / 2) / _LOOK_SIDE
     x, y = steps[None, :], steps[:, None]
-    face = sum(b * torch.exp(-(((x - u) / du) ** 2 + ((y - v) / dv) ** 2) / 2) for u, v, du, dv, b in _BLOBS)
-    return face, (x / 0.42) ** 2 + ((y + 0.03) / 0.42) ** 2 < 1
+    blobs = [b * torch.exp(-(((x - u) / du) ** 2 + ((y - v) / dv) ** 2) / 2) for u, v, du, dv, b in _BLOBS]
+    return torch.stack(blobs).sum(0), (x / 0.42) ** 2 + ((y + 0.03) / 0.42) ** 2 < 1

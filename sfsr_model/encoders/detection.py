@@ -15,7 +15,7 @@ BACKENDS = ("carried",)
 ORDERS = ("largest first", "left to right", "top to bottom")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detection:
     """One face: box [4] (left, top, right, bottom) and canonical points [5, 2] in picture pixels, float64, and a score.
 
@@ -48,7 +48,7 @@ def detect_faces(image: Tensor, backend: str = "carried") -> list[Detection]:
     """Return the faces of one picture, largest first; an empty list when there is none.
 
     image: RGB [H, W, 3], uint8 or float 0..1. The "carried" backend finds faces seen from within about 30 degrees of the
-    front, rolled by up to about 40, wider than a twentieth of the picture's longer side (`cascade.py`).
+    front, rolled by up to about 25, wider than a sixteenth of the picture's longer side (`cascade.py`).
     Raises ValueError for another shape, type, backend or for NaN, ImportError when the backend's package is missing.
     """
     return _accepted(_candidates(image, backend))

@@ -11,7 +11,7 @@ from .landmarks import five_points
 from .mask import face_mask
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceFrame:
     """A face's place in one picture.
 

@@ -10,7 +10,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from .crop import check_crop_size
 from .landmarks import FaceAxes, face_axes
@@ -74,17 +73,42 @@ def feather(mask: Tensor, radius: float) -> Tensor:
     reach = round(radius / 2)
     if reach < 1:
         return mask
-    flat = mask.reshape(-1, 1, *mask.shape[-2:])
-    # Zero padding makes everything beyond the tensor background, so a mask cut by its border is softened there too.
-    soft = flat
-    for padding in ((0, 0, reach, reach), (reach, reach, 0, 0)):
-        soft = F.pad(soft, padding)
-        window = (1 + padding[2] + padding[3], 1 + padding[0] + padding[1])
-        soft = -F.max_pool2d(-soft, window, stride=1)
+    soft = mask
+    for dim in (-2, -1):
+        soft = _erode(soft, reach, dim)
+    # Two box filters make a ramp without kinks; together they reach exactly as far as the erosion retreated.
     for half in (reach // 2, reach - reach // 2):
-        soft = F.avg_pool2d(soft, (2 * half + 1, 1), stride=1, padding=(half, 0))
-        soft = F.avg_pool2d(soft, (1, 2 * half + 1), stride=1, padding=(0, half))
-    return torch.minimum(soft.reshape(mask.shape), mask)
+        for dim in (-2, -1):
+            soft = _average(soft, half, dim)
+    return torch.minimum(soft, mask)
+
+
+def _average(mask: Tensor, half: int, dim: int) -> Tensor:
+    """Return the mean over 2 * half + 1 values along one dimension; what lies beyond the tensor counts as 0.
+
+    By differences of a running sum, whose cost does not depend on the window; float64 keeps its rounding invisible.
+    """
+    edge = torch.zeros_like(mask.narrow(dim, 0, 1))
+    sums = torch.cat((edge.repeat_interleave(half + 1, dim), mask, edge.repeat_interleave(half, dim)), dim)
+    sums = sums.cumsum(dim, dtype=torch.float64)
+    size, width = mask.shape[dim], 2 * half + 1
+    return ((sums.narrow(dim, width, size) - sums.narrow(dim, 0, size)) / width).clamp(0, 1).to(mask.dtype)
+
+
+def _erode(mask: Tensor, reach: int, dim: int) -> Tensor:
+    """Return the least value within `reach` along one dimension; what lies beyond the tensor counts as 0.
+
+    The window's width doubles with every step, as the least of two windows is that of both together.
+    """
+    edge = torch.zeros_like(mask.narrow(dim, 0, 1)).repeat_interleave(reach, dim)
+    least = torch.cat((edge, mask, edge), dim)
+    width = 1
+    while width < 2 * reach + 1:
+        step = min(width, 2 * reach + 1 - width)
+        count = least.shape[dim] - step
+        least = torch.minimum(least.narrow(dim, 0, count), least.narrow(dim, step, count))
+        width += step
+    return least
 
 
 def _sides(axes: FaceAxes) -> tuple[Tensor, Tensor]:

@@ -12,15 +12,6 @@ from harness.errors import UsageError
 from harness.graph import GraphBuilder
 
 UI_WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "portrait.json"
-both_ways = pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
-
-
-@pytest.fixture(scope="module")
-def page(server):
-    """One page for the controls that leave it usable."""
-    with Page() as opened:
-        opened.open(server.url)
-        yield opened
 
 
 def changed_workflow(folder, change):
@@ -40,58 +31,52 @@ def picture_graph():
     return graph.prompt()
 
 
-@both_ways
-def test_a_bogus_node_type_is_flagged(server, tmp_path, nodes_2):
-    path = changed_workflow(tmp_path, lambda nodes: nodes["Person"].update(type="SFSRNoSuchNode"))
-    with Page({NODES_2: nodes_2}) as page:
-        page.open(server.url)
-        page.drop_file(path)
-        assert page.missing_nodes() == [MissingNode("4", "SFSRNoSuchNode", registered=False)]
-        assert "SFSRNoSuchNode" in page.graph_types()
+def test_a_bogus_node_type_is_flagged(either_page, tmp_path):
+    either_page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Person"].update(type="SFSRNoSuchNode")))
+    assert either_page.missing_nodes() == [MissingNode("4", "SFSRNoSuchNode", registered=False)]
+    assert "SFSRNoSuchNode" in either_page.graph_types()
 
 
-def test_errors_of_the_page_are_caught(page):
-    assert page.console_errors() == []
-    page.evaluate("console.error('reported on purpose'); setTimeout(() => { throw new Error('thrown on purpose'); });")
-    page.settle()
-    console, thrown = page.console_errors()
-    assert (console.kind, console.text) == ("console", "reported on purpose")
+def test_errors_of_the_page_are_caught(canvas_page):
+    canvas_page.evaluate("console.error('on purpose'); setTimeout(() => { throw new Error('thrown on purpose'); });")
+    canvas_page.settle()
+    console, thrown = canvas_page.console_errors()
+    assert (console.kind, console.text) == ("console", "on purpose")
     assert thrown.kind == "exception"
     assert "thrown on purpose" in thrown.text
+    canvas_page.forget_messages()
+    assert canvas_page.messages() == []
 
 
-def test_a_missing_script_of_the_host_is_an_error(page, server):
-    before = len(page.console_errors())
-    page.evaluate("await fetch('/extensions/no-such-pack/missing.js')")
-    page.settle()
-    (error,) = page.console_errors()[before:]
+def test_a_missing_script_of_the_host_is_an_error(canvas_page, server):
+    canvas_page.evaluate("await fetch('/extensions/no-such-pack/missing.js')")
+    canvas_page.settle()
+    (error,) = canvas_page.console_errors()
     assert error.url == f"{server.url}/extensions/no-such-pack/missing.js"
 
 
-def test_a_request_that_leaves_the_host_is_refused_and_not_held_against_us(page):
-    before = len(page.messages())
-    counted = len(page.console_errors())
-    outcome = page.evaluate(
+def test_a_request_that_leaves_the_host_is_refused_and_not_held_against_us(canvas_page):
+    outcome = canvas_page.evaluate(
         "const image = new Image();"
         "const outcome = new Promise((done) => {"
         "  image.onload = () => done('loaded'); image.onerror = () => done('refused'); });"
         "image.src = 'https://example.org/picture.png';"
         "return await outcome;"
     )
-    page.settle()
+    canvas_page.settle()
     assert outcome == "refused"
-    assert len(page.messages()) > before
-    assert len(page.console_errors()) == counted
+    assert canvas_page.messages()
+    assert canvas_page.console_errors() == []
 
 
-def test_a_changed_widget_and_a_cut_link_are_differences(page, tmp_path):
-    page.drop_file(UI_WORKFLOW)
-    original = page.graph_to_prompt()
-    page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Paste"].update(widgets_values=[0.5, 1.0])))
-    assert differences(page.graph_to_prompt(), original) == ["node 15 input 'feather': 0.5, expected 0.06"]
-    page.drop_file(UI_WORKFLOW)
-    page.evaluate("app.graph.getNodeById(15).disconnectInput(0); app.graph.remove(app.graph.getNodeById(19));")
-    assert differences(page.graph_to_prompt(), original) == [
+def test_a_changed_widget_and_a_cut_link_are_differences(canvas_page, tmp_path):
+    canvas_page.drop_file(UI_WORKFLOW)
+    original = canvas_page.graph_to_prompt()
+    canvas_page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Paste"].update(widgets_values=[0.5, 1.0])))
+    assert differences(canvas_page.graph_to_prompt(), original) == ["node 15 input 'feather': 0.5, expected 0.06"]
+    canvas_page.drop_file(UI_WORKFLOW)
+    canvas_page.evaluate("app.graph.getNodeById(15).disconnectInput(0); app.graph.remove(app.graph.getNodeById(19));")
+    assert differences(canvas_page.graph_to_prompt(), original) == [
         "node 15 input 'images': 'absent', expected ['2', 0]",
         "node 19: only in the expected graph",
     ]
@@ -101,6 +86,9 @@ def test_differences_name_titles_and_types():
     one = {"1": {"class_type": "A", "inputs": {}, "_meta": {"title": "x"}}}
     other = {"1": {"class_type": "B", "inputs": {"n": None}, "_meta": {"title": "y"}}, "2": {"inputs": {}}}
     assert differences(one, one) == []
+    numbers, truths = ({"1": {"inputs": {"n": values}}} for values in (1, True))
+    assert differences(numbers, {"1": {"inputs": {"n": 1.0}}}) == []
+    assert differences(numbers, truths) == ["node 1 input 'n': 1, expected True"]
     assert differences(one, other) == [
         "node 1 _meta: {'title': 'x'}, expected {'title': 'y'}",
         "node 1 class_type: 'A', expected 'B'",
@@ -109,47 +97,43 @@ def test_differences_name_titles_and_types():
     ]
 
 
-def test_a_picture_appears_after_the_button_and_by_title_or_id(page):
-    page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
-    page.queue()
-    shown = page.wait_for_image("Preview")
+def test_a_picture_appears_after_the_button_and_by_title_or_id(canvas_page):
+    canvas_page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
+    canvas_page.queue()
+    shown = canvas_page.wait_for_image("Preview")
     assert (shown["width"], shown["height"]) == (64, 48)
-    assert page.wait_for_image(2)["src"] == shown["src"]
+    assert canvas_page.wait_for_image(2)["src"] == shown["src"]
 
 
-def test_a_refused_run_and_a_node_that_does_not_exist_are_reported(page):
-    page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
-    page.queue()
+def test_a_refused_run_and_a_node_that_does_not_exist_are_reported(canvas_page):
+    canvas_page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
+    canvas_page.queue()
     with pytest.raises(BrowserError, match="the graph has no node Nobody"):
-        page.wait_for_image("Nobody")
-    page.evaluate("app.graph.getNodeById(1).widgets.find((one) => one.name === 'width').value = -1")
-    page.queue()
+        canvas_page.wait_for_image("Nobody")
+    canvas_page.evaluate("app.graph.getNodeById(1).widgets.find((one) => one.name === 'width').value = -1")
+    canvas_page.queue()
     with pytest.raises(BrowserError, match=r"refused.*width"):
-        page.wait_for_image("Preview")
+        canvas_page.wait_for_image("Preview")
 
 
-def test_a_file_that_is_no_workflow_is_an_error(page, tmp_path):
+def test_a_file_that_is_no_workflow_is_an_error(canvas_page, tmp_path):
     path = tmp_path / "other.json"
-    path.write_text('{"nothing": "here"}', encoding="utf-8")
+    path.write_text("no JSON", encoding="utf-8")
     with pytest.raises(BrowserError, match=r"did not show the dropped .*other\.json"):
-        page.drop_file(path, timeout=5)
+        canvas_page.drop_file(path, timeout=5)
 
 
-def test_settings_of_one_page_do_not_reach_another(page, server):
-    read = "return app.extensionManager.setting.get('Comfy.VueNodes.Enabled')"
-    with Page({NODES_2: True}) as other:
-        other.open(server.url)
-        assert other.evaluate(read) is True
-    assert page.evaluate(read) is False
-    with Page() as later:
-        later.open(server.url)
-        assert later.evaluate(read) is False
+def test_settings_of_one_page_reach_neither_the_other_nor_the_host(canvas_page, nodes_2_page, client):
+    read = "return app.extensionManager.setting.get(argument)"
+    assert canvas_page.evaluate(read, NODES_2) is False
+    assert nodes_2_page.evaluate(read, NODES_2) is True
+    assert NODES_2 not in client.get("/settings")
 
 
-def test_errors_in_evaluated_code_reach_the_test(page):
+def test_errors_in_evaluated_code_reach_the_test(canvas_page):
     with pytest.raises(BrowserError, match="wrong on purpose"):
-        page.evaluate("throw new Error('wrong on purpose')")
-    assert page.evaluate("return argument.one + 1", {"one": 1}) == 2
+        canvas_page.evaluate("throw new Error('wrong on purpose')")
+    assert canvas_page.evaluate("return argument.one + 1", {"one": 1}) == 2
 
 
 def test_what_is_missing_is_named(monkeypatch, tmp_path):
@@ -167,9 +151,8 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path):
             pass
 
 
-def test_a_page_ends_its_processes(server):
+def test_a_page_ends_its_driver():
     with Page() as page:
-        page.open(server.url)
         driver = page.pid
         os.kill(driver, 0)
     with pytest.raises(ProcessLookupError):

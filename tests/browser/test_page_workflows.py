@@ -6,15 +6,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from harness.browser import NODES_2, Page
 from harness.browser_layout import read_layout
-from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_sizes, page_form
+from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_boxes, node_sizes, page_form
 from harness.workflow import load_workflow
+from PIL import Image
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 every_workflow = pytest.mark.parametrize("name", NAMES)
-both_ways = pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
 
 
 def twin(name, client):
@@ -31,8 +30,6 @@ def test_every_api_workflow_has_its_page_workflow_and_thumbnail():
 
 @every_workflow
 def test_thumbnails_are_small_pictures(name):
-    from PIL import Image
-
     path = WORKFLOWS / f"{name}.jpg"
     assert path.stat().st_size <= 60_000
     with Image.open(path) as picture:
@@ -41,44 +38,32 @@ def test_thumbnails_are_small_pictures(name):
 
 
 @every_workflow
-@both_ways
-def test_a_dropped_workflow_runs_by_the_button(server, client, tmp_path, name, nodes_2):
+def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, name):
+    page = either_page
     expected = twin(name, client)
-    with Page({NODES_2: nodes_2}) as page:
-        page.open(server.url)
-        page.drop_file(WORKFLOWS / f"{name}.json")
-        assert {entry["class_type"] for entry in expected.values()} <= set(page.graph_types())
-        assert page.missing_nodes() == []
-        assert differences(page.graph_to_prompt(), expected) == []
-        page.queue()
-        shown = page.wait_for_image("Save")
-        assert page.missing_nodes() == []
-        assert page.console_errors() == []
+    page.drop_file(WORKFLOWS / f"{name}.json")
+    assert {entry["class_type"] for entry in expected.values()} <= set(page.graph_types())
+    assert page.missing_nodes() == []
+    assert differences(page.graph_to_prompt(), expected) == []
+    page.queue()
+    shown = page.wait_for_image("Save")
+    assert page.missing_nodes() == []
 
-        saved = tmp_path / "saved.png"
-        with urllib.request.urlopen(shown["src"]) as answer:
-            saved.write_bytes(answer.read())
-        from PIL import Image
-
-        with Image.open(saved) as picture:
-            assert picture.size == (shown["width"], shown["height"])
-        # The saved picture carries its workflow: dropped on the page it brings the same graph back.
-        page.drop_file(saved)
-        assert differences(page.graph_to_prompt(), expected) == []
-        assert page.console_errors() == []
+    saved = tmp_path / "saved.png"
+    with urllib.request.urlopen(shown["src"]) as answer:
+        saved.write_bytes(answer.read())
+    with Image.open(saved) as picture:
+        assert picture.size == (shown["width"], shown["height"])
+    # The saved picture carries its workflow: dropped on the page it brings the same graph back.
+    page.drop_file(saved)
+    assert differences(page.graph_to_prompt(), expected) == []
+    assert page.console_errors() == []
 
 
 @every_workflow
-@both_ways
-def test_no_node_covers_another_and_each_lies_inside_its_group(server, name, nodes_2):
-    with Page({NODES_2: nodes_2}) as page:
-        page.open(server.url)
-        page.drop_file(WORKFLOWS / f"{name}.json")
-        # A node's bounding rectangle takes in its title.
-        boxes = page.evaluate(
-            "app.graph.nodes.forEach((node) => node.updateArea());"
-            "return Object.fromEntries(app.graph.nodes.map((node) => [node.title, [...node.boundingRect]]))"
-        )
+def test_no_node_covers_another_and_each_lies_inside_its_group(either_page, name):
+    either_page.drop_file(WORKFLOWS / f"{name}.json")
+    boxes = node_boxes(either_page)
     content = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
     groups = {group["title"]: group["bounding"] for group in content["groups"]}
     assert len(boxes) == len(content["nodes"])
@@ -94,15 +79,11 @@ def test_no_node_covers_another_and_each_lies_inside_its_group(server, name, nod
 
 
 @every_workflow
-def test_the_committed_workflow_is_what_the_build_script_makes(server, name):
+def test_the_committed_workflow_is_what_the_build_script_makes(canvas_page, nodes_2_page, name):
     prompt = load_workflow(WORKFLOWS / "api" / f"{name}.json")
-    with Page({NODES_2: True}) as page:
-        page.open(server.url)
-        load_prompt(page, name, prompt)
-        room = node_sizes(page)
-    with Page() as page:
-        page.open(server.url)
-        built = build_ui_workflow(page, name, prompt, read_layout(WORKFLOWS / "layout" / f"{name}.yaml"), room)
+    load_prompt(nodes_2_page, name, prompt)
+    room = node_sizes(nodes_2_page)
+    built = build_ui_workflow(canvas_page, name, prompt, read_layout(WORKFLOWS / "layout" / f"{name}.yaml"), room)
     committed = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
     assert built == committed, f"run scripts/build_workflows.py {name}"
 

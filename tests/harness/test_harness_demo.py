@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from harness.client import ApiClient
 from harness.server import REPOSITORY
@@ -17,10 +18,37 @@ from PIL import Image
 DEMO = REPOSITORY / "scripts" / "demo.py"
 
 
-def demo(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
+def start(*arguments: str, cwd: Path, **variables: str) -> subprocess.Popen:
+    """Start the demo; what it and its host put into temporary folders lies below `cwd`."""
     environment = {name: value for name, value in os.environ.items() if name != "COMFYUI_PATH"} | variables
+    environment["TMPDIR"] = str(cwd)
     command = [sys.executable, str(DEMO), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def demo(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
+    """Run the demo to its end."""
+    running = start(*arguments, cwd=cwd, **variables)
+    output, errors = running.communicate()
+    return subprocess.CompletedProcess(arguments, running.returncode, output, errors)
+
+
+def hosts_of(cwd: Path) -> list[int]:
+    """Process ids of the hosts that a demo started in `cwd` has running: their base folder lies below it."""
+    found = psutil.process_iter(["cmdline"])
+    return [one.pid for one in found if any(part.startswith(f"{cwd}{os.sep}sfsr-host-") for part in one.info["cmdline"] or ())]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """A failing test must not leave its demo behind."""
+    yield
+    for child in psutil.Process().children():
+        if str(DEMO) in child.cmdline() or "harness.demo_run" in child.cmdline():
+            child.terminate()
+            child.wait(60)
 
 
 @pytest.fixture
@@ -35,12 +63,6 @@ def dying_host(folder: Path) -> Path:
     (folder / "comfyui_version.py").write_text('__version__ = "0.30.0"\n')
     (folder / "main.py").write_text("raise SystemExit('no room on the GPU')\n")
     return folder
-
-
-def hosts_running() -> str:
-    """Command lines of the hosts that the demo started; its base folder is a temporary one of this name."""
-    answer = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return "\n".join(line for line in answer.stdout.splitlines() if "--base-directory" in line)
 
 
 @pytest.mark.parametrize("option", ["--identity", "--target", "--expression"])
@@ -116,23 +138,20 @@ def test_a_cache_that_cannot_be_written(full_of, tmp_path):
 
 
 def test_a_workflow_with_a_missing_node_stops_the_host(tmp_path, in_host):
-    before = hosts_running()
     workflow = tmp_path / "w.json"
     workflow.write_text(json.dumps({"1": {"class_type": "NodeOfAnAbsentPack", "inputs": {}}}))
     answer = demo("--workflow", str(workflow), *in_host, cwd=tmp_path)
     assert answer.returncode == 1
     assert "Error: Node 1: this ComfyUI has no node type 'NodeOfAnAbsentPack'" in answer.stderr
     assert "Traceback" not in answer.stderr
-    assert hosts_running() == before
+    assert not hosts_of(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends the signal of Ctrl-C")
 def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ctrl_c(tmp_path, in_host):
-    before = hosts_running()
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "portrait_0001.png").write_bytes(b"mine")
-    command = [sys.executable, str(DEMO), "--steps", "2", "--seed", "3", "--keep-running", *in_host]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    running = start("--steps", "2", "--seed", "3", "--keep-running", *in_host, cwd=tmp_path)
     lines = []
     for line in running.stdout:
         lines.append(line)
@@ -140,11 +159,12 @@ def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ct
             break
     output = "".join(lines)
     address = re.search(r"^The page is at (\S+) until", output, re.MULTILINE)
-    assert address, output
+    assert address, output + running.stderr.read()
+    assert hosts_of(tmp_path)
     assert ApiClient(address.group(1)).object_info("SFSRConditioning")
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
-    assert hosts_running() == before
+    assert not hosts_of(tmp_path)
 
     picture = Path(re.search(r"^Picture: (.*)$", output, re.MULTILINE).group(1))
     assert picture == tmp_path / "output" / "portrait_0002.png"
@@ -157,14 +177,9 @@ def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ct
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
 def test_a_polite_kill_stops_the_host_too(tmp_path, in_host):
-    before = hosts_running()
-    command = [sys.executable, str(DEMO), *in_host]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    for line in running.stdout:
-        if line == "Starting ComfyUI\n":
-            break
-    while hosts_running() == before and running.poll() is None:
+    running = start(*in_host, cwd=tmp_path)
+    while not hosts_of(tmp_path) and running.poll() is None:
         time.sleep(0.1)
     running.terminate()
     assert running.wait(60) == 143
-    assert hosts_running() == before
+    assert not hosts_of(tmp_path)

@@ -67,3 +67,11 @@ def test_help_needs_only_the_standard_library():
     assert answer.returncode == 0, answer.stderr
     for option in ("--identity", "--expression", "--target", "--steps", "--seed", "--workflow", "--keep-running", "--comfyui"):
         assert option in answer.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="writes shell scripts")
+def test_a_python_of_another_version_than_its_name_is_passed_over(tmp_path):
+    liar = tmp_path / "python3.11"
+    liar.write_text("#!/bin/sh\nprintf 2.7\n")
+    liar.chmod(0o755)
+    assert find_suitable(str(tmp_path)) is None

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from harness.server import LOOPBACK, ComfyServer, ServerError, free_port
 
@@ -74,8 +75,7 @@ def make_server(tmp_path):
 
 def is_running(pid: int) -> bool:
     """Whether a process exists and is more than a zombie."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
-    return bool(state) and not state.startswith("Z")
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_host_that_dies_while_starting_shows_its_log(make_server):
