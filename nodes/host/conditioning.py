@@ -49,7 +49,8 @@ def condition(
 ) -> Conditioned:
     """Build what a sampler needs for a batch of B pictures.
 
-    identity [B, D] of unit length; expression [B, 52]; pose [B, 3] or None; image [B or 1, H, W, 3] in 0..1; mask [B or 1, H, W].
+    identity [B, D] of unit length; expression [B, 52]; pose [B, 3] or None; image [B or 1, H, W, 3] in 0..1; mask [B or 1, H,
+    W].
     A single image is encoded once, whatever B is. The model is cloned; the one given stays as it was. Raises TypeError or
     ValueError naming the input at fault.
     """

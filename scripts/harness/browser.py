@@ -304,6 +304,8 @@ const node = app.graph.nodes.find((one) => String(one.id) === argument || one.ti
 if (!node) return { error: `the graph has no node ${argument}` };
 const onElement = document.querySelector(`[data-node-id="${node.id}"] img`);
 const image = node.imgs?.[0] ?? onElement;
+// The page loads the picture of a node only when it draws the node.
+if (!image && !app.canvas.visible_nodes.includes(node)) app.canvas.centerOnNode(node);
 if (!image || !(image.naturalWidth > 0)) return null;
 return { src: image.src, width: image.naturalWidth, height: image.naturalHeight };
 """

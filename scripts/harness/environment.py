@@ -24,6 +24,7 @@ from harness.repair import remove_half_installed
 from harness.steps import Step
 from harness.torch_cpu import mend_torchaudio, mend_torchvision
 
+INSTALL = Path(__file__).resolve().parents[1] / "install.py"
 TORCH = "torch==2.13.0"
 TORCHVISION = "torchvision==0.28.0"
 TORCHAUDIO = "torchaudio==2.11.0"
@@ -58,6 +59,8 @@ COMFYUI_PACKAGES = (
     "pydantic~=2.0",
     "pydantic-settings~=2.0",
 )
+# Linux wheels usually bring CUDA's libraries.
+_TORCH_SIZE = (5 if sys.platform == "linux" else 1) * GIB
 TEST_TOOLS = ("pytest", "hypothesis", "jsonschema", "ruff", "mypy", "diffusers", "scikit-image")
 
 
@@ -83,16 +86,24 @@ class Stage:
 def standard_stages(requirements: Path, *, test_tools: bool = False) -> list[Stage]:
     """What ComfyUI and the pack need; `requirements` is installed just as a user would."""
     stages = [
-        Stage("torch", _spoken(TORCH), (TORCH,), 2 * GIB),
+        Stage("torch", _spoken(TORCH), (TORCH,), _TORCH_SIZE),
         Stage("torchvision", _spoken(TORCHVISION), (TORCHVISION,), GIB // 20, mend_torchvision),
         # Its own requirement of a matching torch is wrong: this pair works.
         Stage("torchaudio", _spoken(TORCHAUDIO), (TORCHAUDIO, "--no-deps"), GIB // 20, mend_torchaudio),
         Stage("comfyui", "the packages of ComfyUI 0.30.0", COMFYUI_PACKAGES, GIB),
-        Stage("pack", f"this pack's {requirements.name}", ("-r", str(requirements)), GIB),
+        Stage("pack", f"this pack's {requirements.name}", ("-r", str(requirements)), GIB, _put_right_runtime_on_top),
     ]
     if test_tools:
         stages.append(Stage("tests", "test tools", TEST_TOOLS, GIB // 4))
     return stages
+
+
+def _put_right_runtime_on_top(python: Path) -> None:
+    """What a user does after pip: on CUDA the GPU build of ONNX Runtime has to lie over the CPU build."""
+    command = [str(python), str(INSTALL)]
+    answer = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=False)
+    if answer.returncode:
+        raise SetupError(f"scripts/install.py failed in {python}: {(answer.stderr or answer.stdout).strip()}")
 
 
 class Environment:

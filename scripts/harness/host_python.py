@@ -31,7 +31,8 @@ for line in open(sys.argv[1], encoding="utf-8"):
             missing.append(name)
 print(",".join(dict.fromkeys(missing)))
 """
-_HOST_MODULES = "torch,torchvision,torchaudio,torchsde,transformers,aiohttp,numpy,PIL,yaml,safetensors,einops,scipy,psutil"
+# Without torchvision: in the managed environment the mere search for it imports torch.
+_HOST_MODULES = "torch,torchaudio,torchsde,transformers,aiohttp,numpy,PIL,yaml,safetensors,einops,scipy,psutil"
 
 
 def choose_python(host: Host, explicit: str | None, requirements: Path) -> Path | None:

@@ -65,7 +65,7 @@ _BLOBS = (
 )
 _LOOK_SIDE = 48
 _MIN_LIKENESS = 0.25
-_MIN_CONTRAST = 12.0  # grey levels
+_MIN_CONTRAST = 8.0  # grey levels
 
 
 @dataclass(frozen=True, eq=False)

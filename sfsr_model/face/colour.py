@@ -29,9 +29,10 @@ def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1
     if crop.shape[1] != len(_LUMA):
         return crop
     coarse = (min(mask.shape[-1], _MEASURED_SIDE),) * 2
+    mask = mask.cpu()  # some accelerators lack the float64 that feathering uses
     small_mask = F.interpolate(mask[None, None], coarse, mode="area")[0, 0]
     band = small_mask - feather(small_mask, 2 * _BAND * coarse[0])
-    weight = band / band.sum().clamp_min(1e-6)
+    weight = (band / band.sum().clamp_min(1e-6)).to(crop)
     source_mean, source_std = _moments(_to_opponent(F.interpolate(crop, coarse, mode="area")), weight)
     goal_mean, goal_std = _moments(_to_opponent(F.interpolate(target, coarse, mode="area")), weight)
     gain = ((goal_std + _MIN_STD) / (source_std + _MIN_STD)).clamp(1 / _GAIN_LIMIT, _GAIN_LIMIT)

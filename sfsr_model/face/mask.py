@@ -80,7 +80,7 @@ def feather(mask: Tensor, radius: float) -> Tensor:
     for half in (reach // 2, reach - reach // 2):
         for dim in (-2, -1):
             soft = _average(soft, half, dim)
-    return torch.minimum(soft, mask)
+    return soft
 
 
 def _average(mask: Tensor, half: int, dim: int) -> Tensor:

@@ -61,7 +61,7 @@ def paste_face(image: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0
     if box is not None:
         if colour_match > 0:
             target = resample(pixels, frame.transform, (0, 0, frame.crop_size, frame.crop_size), padding="border")
-            patch = match_colour(patch, target, frame.mask.to(patch), colour_match)
+            patch = match_colour(patch, target, frame.mask, colour_match)
         left, top, right, bottom = box
         under = pixels[..., top:bottom, left:right]
         mask = _mask_in_box(frame, feather, box).to(pixels)

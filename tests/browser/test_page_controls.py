@@ -105,6 +105,13 @@ def test_a_picture_appears_after_the_button_and_by_title_or_id(canvas_page):
     assert canvas_page.wait_for_image(2)["src"] == shown["src"]
 
 
+def test_a_picture_is_found_on_a_node_out_of_sight(either_page):
+    either_page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
+    either_page.evaluate("app.graph.getNodeById(2).pos = [20000, 9000]; app.graph.setDirtyCanvas(true, true);")
+    either_page.queue()
+    assert either_page.wait_for_image("Preview", timeout=120)["width"] == 64
+
+
 def test_a_refused_run_and_a_node_that_does_not_exist_are_reported(canvas_page):
     canvas_page.evaluate("await app.loadApiJson(argument, 'picture')", picture_graph())
     canvas_page.queue()

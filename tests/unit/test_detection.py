@@ -101,6 +101,14 @@ def test_rolled_faces_are_found_with_their_roll(astronaut, roll):
     assert torch.rad2deg(torch.atan2(across[1], across[0])).item() == pytest.approx(roll + 2, abs=8)
 
 
+def test_a_pale_face_is_found_and_a_shade_of_one_is_refused(astronaut):
+    picture = astronaut.float() / 255
+    (face,) = detect_faces(0.4 + 0.4 * picture)
+    assert error(face.points, ASTRONAUT) < 0.14
+    with pytest.raises(NoFaceError, match="hardly any contrast"):
+        require_faces(0.4 + 0.1 * picture)
+
+
 def test_a_close_crop_is_found_through_padding(astronaut):
     close = astronaut[72:166, 180:268]
     (face,) = require_faces(close)

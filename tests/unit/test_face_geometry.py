@@ -172,7 +172,7 @@ def test_a_crop_too_small_is_refused(build):
         build(15)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(POSES, st.sampled_from([16, 64, 129, 256]))
 def test_the_mask_keeps_the_border_free_and_holds_the_face(points, size):
     frame = face_frame(points, (400, 600), size)
@@ -225,6 +225,15 @@ def test_the_far_side_is_narrower_when_the_face_turns():
         assert (left - mask.face_mask(points, 256)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("yaw", "pitch"), [(45, -30), (-45, -30), (60, 0), (-60, 25)])
+def test_the_far_eye_keeps_room_around_it(yaw, pitch):
+    frame = face_frame(posed_face(yaw=yaw, pitch=pitch), (400, 600), 256)
+    right, left = crop.apply_affine(frame.transform, frame.landmarks)[:2].flip(0)
+    far, outwards = (right, (right - left)) if yaw > 0 else (left, (left - right))
+    room = far + 4 * outwards / outwards.norm()
+    assert frame.mask[round(room[1].item()), round(room[0].item())] == 1
+
+
 def test_masks_of_a_batch_equal_those_of_its_faces():
     faces = torch.stack([posed_face(yaw=a, centre=(64, 40), size=36) for a in (-40, 0, 20)])
     batch = mask.face_mask(faces, 128)
@@ -233,7 +242,7 @@ def test_masks_of_a_batch_equal_those_of_its_faces():
         assert torch.equal(mask.face_mask(face, 128), inside)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(POSES, st.floats(0, 40))
 def test_feathering_never_leaves_the_mask(points, radius):
     inside = face_frame(points, (400, 600), 96).mask
