@@ -24,8 +24,20 @@ def start(*arguments: str, cwd: Path, **variables: str) -> subprocess.Popen:
     environment["TMPDIR"] = str(cwd)
     command = [sys.executable, str(DEMO), *arguments]
     return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        preexec_fn=None if os.name == "nt" else _heed_ctrl_c,  # noqa: PLW1509 - the tests start no threads
     )
+
+
+def _heed_ctrl_c() -> None:
+    """A shell's background job, and what it starts, is born deaf to Ctrl-C; the demo under test is not one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def demo(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
