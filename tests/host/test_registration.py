@@ -154,6 +154,28 @@ def test_any_folder_name_will_do(host_path, tmp_path):
     assert (int(count), same) == (len(json.loads(SNAPSHOT.read_text(encoding="utf-8"))), "True")
 
 
+def test_the_api_and_the_page_agree_on_defaults(host_path):
+    """An API prompt that leaves an input out gets what the page would have sent for it."""
+    code = f"""
+        import inspect
+
+        from comfy_api.latest import io
+
+        module = load({str(REPOSITORY)!r})
+        for node in asyncio.run(asyncio.run(module.comfy_entrypoint()).get_node_list()):
+            parameters = inspect.signature(node.execute).parameters
+            open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+            for one in node.GET_SCHEMA().inputs:
+                if not one.optional:
+                    continue
+                shown = getattr(one, "default", None)
+                found = parameters[one.id].default if one.id in parameters else 0.0 if open_ended else "no such parameter"
+                assert found == shown, (node.__name__, one.id, found, shown)
+                print(one.id)
+    """
+    assert "smile" in in_host(host_path, code).stdout.split()
+
+
 def test_a_broken_family_leaves_the_others(host_path, tmp_path):
     """A copy of the pack with a fault in one family: the rest is there and the log says why that one is not."""
     copy = tmp_path / "pack"
