@@ -1,0 +1,72 @@
+"""How each ARKit coefficient is built from MakeHuman's face units, expression targets and pose units.
+
+An entry is (kind, unit, strength). Kinds: "face" a target of targets/faceunits; "target" an expression target, the mean of its
+three ancestries; "pose" a face pose unit. Units that move both sides are cut to the coefficient's own side where its name
+ends in Left or Right. The face units alone are too weak at brows, nose and the mouth's corners; the others strengthen them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..expressions import ARKIT_NAMES
+
+Part = tuple[str, str, float]
+
+# {side} is left/right, {Side} Left/Right.
+_PARTS: dict[str, tuple[Part, ...]] = {
+    "eyeBlink": (("face", "eyeBlink{Side}", 1.0),),
+    "eyeLookDown": (("face", "eyeLookDown{Side}", 1.0),),
+    "eyeSquint": (("face", "eyeSquint{Side}", 1.0), ("target", "eye-{side}-slit", 0.35)),
+    "eyeWide": (("face", "eyeWide{Side}", 1.0), ("target", "eye-{side}-opened-up", 0.4)),
+    "jawOpen": (("face", "jawOpen", 1.0),),
+    "mouthSmile": (("face", "mouthSmile{Side}", 0.85), ("target", "mouth-corner-puller", 0.25)),
+    "mouthFrown": (("face", "mouthFrown{Side}", 1.1), ("target", "mouth-depression", 0.7), ("pose", "Mouth{Side}PullDown", 0.6)),
+    "mouthStretch": (("face", "mouthStretch{Side}", 1.0), ("target", "mouth-retraction", 0.3)),
+    "mouthPress": (("face", "mouthPress{Side}", 1.0), ("target", "mouth-compression", 0.25)),
+    "mouthPucker": (("face", "mouthPucker", 1.0), ("target", "mouth-pursing", 0.3)),
+    "mouthFunnel": (("face", "mouthFunnel", 1.0), ("target", "mouth-protusion", 0.25)),
+    "mouthUpperUp": (("face", "mouthUpperUp{Side}", 1.0), ("target", "mouth-elevation", 0.3)),
+    "mouthLowerDown": (("face", "mouthLowerDown{Side}", 1.0), ("target", "mouth-depression-retraction", 0.15)),
+    "browDown": (("face", "browDown{Side}", 1.0), ("target", "eyebrows-{side}-down", 0.7)),
+    "browInnerUp": (
+        ("face", "browInnerUp", 1.1),
+        ("target", "eyebrows-left-inner-up", 0.5),
+        ("target", "eyebrows-right-inner-up", 0.5),
+    ),
+    "browOuterUp": (("face", "browOuterUp{Side}", 1.0), ("target", "eyebrows-{side}-extern-up", 0.5)),
+    "cheekSquint": (("face", "cheekSquint{Side}", 1.0), ("pose", "{Side}CheekUp", 0.4)),
+    "noseSneer": (
+        ("face", "noseSneer{Side}", 1.2),
+        ("target", "nose-{side}-elevation", 0.6),
+        ("pose", "NoseWrinkler", 0.4),
+    ),
+}  # fmt: skip
+
+NOTES: Mapping[str, str] = MappingProxyType(
+    {
+        "eyeLook": "the eyeball is turned rigidly; the face unit moves the lids only",
+        "mouthClose": "closes the lips over an open jaw; means nothing without jawOpen",
+        "tongueOut": "the tongue comes forward only through an open mouth; the unit does not open it",
+        "cheekPuff": "weak on thin faces: the unit moves the cheeks by a few millimetres",
+    }
+)
+"""What a user of the coefficients should know, by name or stem."""
+
+
+def parts_of(name: str) -> tuple[Part, ...]:
+    """The units of one coefficient; raises KeyError for a name that is not ARKit's."""
+    if name not in ARKIT_NAMES:
+        raise KeyError(name)
+    side = side_of(name)
+    stem = name[: len(name) - len(side)]
+    parts = _PARTS.get(stem, (("face", name, 1.0),))
+    return tuple((kind, unit.format(Side=side, side=side.lower()), strength) for kind, unit, strength in parts)
+
+
+def side_of(name: str) -> str:
+    """"Left", "Right" or "" for a coefficient that moves both sides of the face."""
+    if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
+        return ""
+    return next((side for side in ("Left", "Right") if name.endswith(side)), "")
