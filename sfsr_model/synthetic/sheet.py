@@ -1,0 +1,71 @@
+"""Contact sheets: the same people with each expression, and random samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..expressions import word_expression
+from .identity import IdentitySpace
+from .look import sample_look
+from .model import FaceModel
+from .render import render
+from .sample import sample_picture
+from .scene import Camera, Scene, sample_scene
+
+EXPRESSIONS = ("neutral", "joy", "sadness", "anger", "fear", "surprise", "disgust")
+
+
+def expression_sheet(
+    model: FaceModel, seed: int, people: int, size: int, words: Sequence[str] = EXPRESSIONS, hide_hair: bool = False
+) -> np.ndarray:
+    """uint8 [people * size, len(words) * size, 3]: a row for each person, a column for each word, one light for all.
+
+    hide_hair paints all but the face grey, to see whether people can be told apart by their faces.
+    """
+    space = IdentitySpace.of(model)
+    rows = []
+    for number in range(people):
+        rng = np.random.default_rng([seed, number])
+        identity = space.sample(rng)
+        look = replace(sample_look(rng, (float(identity[0]) + 1) / 2), glasses=None)
+        scene = _plain(sample_scene(np.random.default_rng([seed, 1]), occluder_share=0.0, finish_strength=0.0))
+        row = []
+        for word in words:
+            coefficients = word_expression(word).coefficients[0].numpy()
+            picture = render(model, identity, coefficients, look, scene, size)
+            image = picture.image
+            if hide_hair:
+                image = np.where(_inner_face(picture.landmarks, size)[..., None], image, 128).astype(np.uint8)
+            row.append(image)
+        rows.append(np.hstack(row))
+    return np.vstack(rows)
+
+
+def random_sheet(model: FaceModel, seed: int, columns: int, rows: int, size: int) -> np.ndarray:
+    """uint8 [rows * size, columns * size, 3] of random samples."""
+    pictures = [sample_picture(model, seed, number, size).image for number in range(columns * rows)]
+    return np.vstack([np.hstack(pictures[row * columns : (row + 1) * columns]) for row in range(rows)])
+
+
+def _plain(scene: Scene) -> Scene:
+    """The scene seen from the front, with the same calm light for every sheet."""
+    lighting = scene.lighting
+    key = replace(lighting.key, direction=(0.45, 0.42, 0.79), colour=(1.45, 1.38, 1.28))
+    fill = replace(lighting.fill, direction=(-0.8, 0.1, 0.59), colour=(0.30, 0.32, 0.36))
+    rim = replace(lighting.rim, direction=(-0.6, 0.5, -0.62), colour=(0.5, 0.5, 0.5))
+    lighting = replace(lighting, key=key, fill=fill, rim=rim, sky=(0.38, 0.40, 0.43), ground=(0.2, 0.18, 0.16), softness=0.8)
+    finish = replace(scene.finish, exposure=0.0, contrast=1.0)
+    return replace(
+        scene, pose=(0.0, 0.12, 0.0), trunk=0.05, camera=Camera(16.0, 0.235, (0.0, 0.04)), lighting=lighting, finish=finish
+    )
+
+
+def _inner_face(landmarks: np.ndarray, size: int) -> np.ndarray:
+    import torch
+
+    from ..face import face_frame, warp_mask
+
+    return warp_mask(face_frame(torch.from_numpy(landmarks), (size, size), size)).numpy() > 0.5
