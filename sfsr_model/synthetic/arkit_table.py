@@ -21,7 +21,7 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "eyeSquint": (("face", "eyeSquint{Side}", 1.0), ("target", "eye-{side}-slit", 0.35)),
     "eyeWide": (("face", "eyeWide{Side}", 1.0), ("target", "eye-{side}-opened-up", 0.4)),
     "jawOpen": (("face", "jawOpen", 1.0),),
-    "mouthSmile": (("face", "mouthSmile{Side}", 0.85), ("target", "mouth-corner-puller", 0.25)),
+    "mouthSmile": (("face", "mouthSmile{Side}", 1.0), ("target", "mouth-corner-puller", 0.45), ("pose", "Mouth{Side}PullUp", 0.2)),
     "mouthFrown": (("face", "mouthFrown{Side}", 1.1), ("target", "mouth-depression", 0.7), ("pose", "Mouth{Side}PullDown", 0.6)),
     "mouthStretch": (("face", "mouthStretch{Side}", 1.0), ("target", "mouth-retraction", 0.3)),
     "mouthPress": (("face", "mouthPress{Side}", 1.0), ("target", "mouth-compression", 0.25)),

@@ -19,7 +19,7 @@ _KINDS = np.array([SKIN, MOUTH, TRUNK], np.uint8)
 _UPPER_TEETH, _LOWER_TEETH, _BITE = -0.012, -0.045, 6.64
 _LID_SHADE = 0.055
 _HAIR_OCCLUSION = 0.85
-_FRINGE = 0.12
+_FRINGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _fade(model: FaceModel, look: Look, frame: Shape, layout: Layout, vertices: 
     hair = vertices[first : first + len(model.proxies[hm08.HAIRS[look.hair]].refs)]
     eyes = np.stack([eye.centre for eye in frame.eyes])
     brow = eyes[:, 1].mean() + 0.20
-    inside = (hair[:, 2] > eyes[:, 2].mean() - 0.25) & (np.abs(hair[:, 0]) < np.abs(eyes[:, 0]).max() + 0.32)
+    inside = (hair[:, 2] > eyes[:, 2].mean() - 0.25) & (np.abs(hair[:, 0]) < np.abs(eyes[:, 0]).max() + 0.30)
     fringe = ((hair[:, 1] - brow) / _FRINGE).clip(0, 1)
     ends = ((hair[:, 1] - look.cut) / 0.25).clip(0, 1)
     fade[first : first + len(hair)] = np.where(inside, fringe, 1.0) * ends

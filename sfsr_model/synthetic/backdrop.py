@@ -34,7 +34,7 @@ def draw_backdrop(backdrop: Backdrop, size: int) -> np.ndarray:
     """Linear light [size, size, 3] float32. Drawn small and enlarged where it is out of focus anyway."""
     import cv2
 
-    small = max(min(size, round(2.2 / backdrop.defocus)), 24)
+    small = max(min(size, round(1.5 / backdrop.defocus)), 24)
     picture = _DRAW[backdrop.kind](np.random.default_rng(backdrop.seed), small).astype(np.float32)
     sigma = backdrop.defocus * small
     picture = cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0.3 else picture
@@ -49,7 +49,7 @@ def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _colour(rng: np.random.Generator, low: float, high: float, saturation: float) -> np.ndarray:
-    value, hue = rng.uniform(low, high), rng.uniform(0, 2 * np.pi)
+    value, hue, saturation = rng.uniform(low, high), rng.uniform(0, 2 * np.pi), saturation * rng.uniform(0.3, 1.0)
     return linear((value * (1 + saturation * np.cos(hue + np.array([0.0, 2.1, 4.2])))).clip(0, 255))
 
 

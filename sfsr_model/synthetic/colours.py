@@ -42,7 +42,7 @@ def skin_tone(depth: float, warmth: float) -> np.ndarray:
     Warmth moves red against blue by a few percent, as blood and carotene do; green, which carries lightness, stays.
     """
     tone = linear(_along(_SKIN, depth))
-    return tone * np.array([1.0 - 0.03 * warmth, 1.0 + 0.03 * warmth, 1.0 - 0.13 * warmth], np.float32)
+    return tone * np.array([1.0 - 0.01 * warmth, 1.0 + 0.015 * warmth, 1.0 - 0.10 * warmth], np.float32) * np.float32(0.92)
 
 
 def hair_colour(name: str) -> np.ndarray:

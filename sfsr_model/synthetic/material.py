@@ -8,10 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from . import params as k
-from .numba_loader import njit
+from .numba_loader import compiled
+
+_CELLS = 32
+_LAST = _CELLS - 1
+_LATTICE = np.random.default_rng(20).random((_CELLS,) * 3).astype(np.float32)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def fetch(picture, u, v, channel):
     """Bilinear texel of uint8 [H, W, C] at u, v in 0..1 of the picture."""
     height, width = picture.shape[0], picture.shape[1]
@@ -24,7 +28,7 @@ def fetch(picture, u, v, channel):
     return top * (1 - fy) + bottom * fy
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def fetch_single(picture, u, v):
     """Bilinear texel of uint8 [H, W], with u, v taken modulo 1."""
     height, width = picture.shape
@@ -36,36 +40,29 @@ def fetch_single(picture, u, v):
     return top * (1 - fy) + (picture[row + 1, column] * (1 - fx) + picture[row + 1, column + 1] * fx) * fy
 
 
-@njit(cache=True)
-def _hash(x, y, z):
-    value = (x * 374761393 + y * 668265263 + z * 1274126177) & 0xFFFFFFFF
-    value = ((value ^ (value >> 13)) * 1103515245) & 0xFFFFFFFF
-    return ((value ^ (value >> 16)) & 0xFFFF) / 65535.0
-
-
-@njit(cache=True, fastmath=True)
+@compiled
 def noise(x, y, z):
-    """Smooth value noise, 0..1, one cell a unit."""
+    """Smooth value noise, 0..1, one cell a unit; it repeats after _CELLS units."""
     ix, iy, iz = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
     fx, fy, fz = x - ix, y - iy, z - iz
     fx, fy, fz = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy), fz * fz * (3 - 2 * fz)
-    total = 0.0
-    for dz in range(2):
-        for dy in range(2):
-            for dx in range(2):
-                share = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
-                total += share * _hash(ix + dx, iy + dy, iz + dz)
-    return total
+    x0, y0, z0 = ix & _LAST, iy & _LAST, iz & _LAST
+    x1, y1, z1 = (ix + 1) & _LAST, (iy + 1) & _LAST, (iz + 1) & _LAST
+    near = _LATTICE[z0, y0, x0] * (1 - fx) + _LATTICE[z0, y0, x1] * fx
+    near += (_LATTICE[z0, y1, x0] * (1 - fx) + _LATTICE[z0, y1, x1] * fx - near) * fy
+    far = _LATTICE[z1, y0, x0] * (1 - fx) + _LATTICE[z1, y0, x1] * fx
+    far += (_LATTICE[z1, y1, x0] * (1 - fx) + _LATTICE[z1, y1, x1] * fx - far) * fy
+    return near + (far - near) * fz
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def ramp(low, high, value):
     """Smooth step from 0 at low to 1 at high."""
     t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def shadow_at(shadow, F, C, x, y, z, cosine):
     """Share 0..1 of the key light that reaches a point, from its shadow map."""
     size = shadow.shape[0]
@@ -73,25 +70,21 @@ def shadow_at(shadow, F, C, x, y, z, cosine):
     v = x * C[k.SHADOW_Y, 0] + y * C[k.SHADOW_Y, 1] + z * C[k.SHADOW_Y, 2] + F[k.SHADOW_V]
     depth = x * C[k.SHADOW_Z, 0] + y * C[k.SHADOW_Z, 1] + z * C[k.SHADOW_Z, 2] + F[k.SHADOW_W]
     depth += F[k.SHADOW_BIAS] * (1.0 + 2.5 * (1.0 - cosine))
-    reach = F[k.SHADOW_SOFT]
+    left, top = int(np.floor(u - 1.0)), int(np.floor(v - 1.0))
+    if left < 0 or top < 0 or left + 3 >= size or top + 3 >= size:
+        return 1.0
+    fx, fy = u - 1.0 - left, v - 1.0 - top
     lit = 0.0
-    for j in range(-1, 2):
-        for i in range(-1, 2):
-            px, py = u + i * reach, v + j * reach
-            column, row = int(np.floor(px)), int(np.floor(py))
-            if column < 0 or row < 0 or column >= size - 1 or row >= size - 1:
-                lit += 1.0
-                continue
-            fx, fy = px - column, py - row
-            a = 1.0 if shadow[row, column] <= depth else 0.0
-            b = 1.0 if shadow[row, column + 1] <= depth else 0.0
-            c = 1.0 if shadow[row + 1, column] <= depth else 0.0
-            d = 1.0 if shadow[row + 1, column + 1] <= depth else 0.0
-            lit += (a * (1 - fx) + b * fx) * (1 - fy) + (c * (1 - fx) + d * fx) * fy
+    for j in range(4):
+        row = 0.0
+        for i in range(4):
+            if shadow[top + j, left + i] <= depth:
+                row += 1.0 - fx if i == 0 else (fx if i == 3 else 1.0)
+        lit += row * (1.0 - fy if j == 0 else (fy if j == 3 else 1.0))
     return lit / 9.0
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def gloss(nx, ny, nz, vx, vy, vz, lx, ly, lz, roughness, base):
     """Specular term of GGX with Schlick's Fresnel (Walter et al. 2007; Schlick 1994), times the light's cosine."""
     hx, hy, hz = lx + vx, ly + vy, lz + vz
@@ -111,7 +104,7 @@ def gloss(nx, ny, nz, vx, vy, vz, lx, ly, lz, roughness, base):
     return spread * masking * fresnel * nl
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def light_surface(F, C, albedo, n, v, lit, occlusion, wrap, roughness, base, out):
     """Write to out [3] the light that a surface of colour albedo [3] sends to the viewer.
 
@@ -120,7 +113,7 @@ def light_surface(F, C, albedo, n, v, lit, occlusion, wrap, roughness, base, out
     """
     up = 0.5 + 0.5 * n[1]
     for c in range(3):
-        open_sky = occlusion ** (0.75 + 0.25 * c / 2)
+        open_sky = occlusion + (0.35 - 0.17 * c) * occlusion * (1 - occlusion)  # red light bleeds into creases
         ambient = (C[k.GROUND, c] * (1 - up) + C[k.SKY, c] * up) * open_sky
         out[c] = albedo[c] * ambient
     edge = 1.0 - max(n[0] * v[0] + n[1] * v[1] + n[2] * v[2], 0.0)
@@ -133,7 +126,7 @@ def light_surface(F, C, albedo, n, v, lit, occlusion, wrap, roughness, base, out
             creep = wrap[c]
             diffuse = max((cosine + creep) / (1.0 + creep), 0.0)
             diffuse = diffuse * diffuse * (1 - creep) + diffuse * creep if creep > 0 else diffuse
-            reach = share ** (0.6 + 0.4 * (1 - creep)) if creep > 0 and share > 0 else share
+            reach = share + 0.9 * creep * share * (1 - share)
             out[c] += C[k.COLOUR + light, c] * (albedo[c] * diffuse * reach + shine)
     for c in range(3):
         out[c] += 0.06 * edge**4 * C[k.SKY, c] * occlusion

@@ -58,11 +58,10 @@ class FaceModel:
         self.ids = arrays["ids"]
         self.base = arrays["base"]
         self.number = {int(vertex): index for index, vertex in enumerate(self.ids)}
-        count = len(self.base)
         self.macro = arrays["macro/move"].astype(np.float32) / sparse.SCALE
         self.slider_keys = tuple(str(key) for key in arrays["slider/keys"])
-        self.sliders = sparse.unpack({key: arrays[f"slider/{key}"] for key in ("start", "index", "move")}, count)
-        self.expressions = sparse.unpack({key: arrays[f"expression/{key}"] for key in ("start", "index", "move")}, count)
+        self.sliders = sparse.Morphs.of({key: arrays[f"slider/{key}"] for key in ("start", "index", "move")})
+        self.expressions = sparse.Morphs.of({key: arrays[f"expression/{key}"] for key in ("start", "index", "move")})
         self.skin_triangles = arrays["skin/triangles"]
         self.skin_uv = arrays["skin/uv"]
         self.skin_kind = arrays["skin/kind"]

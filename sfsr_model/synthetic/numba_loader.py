@@ -4,7 +4,10 @@ from __future__ import annotations
 
 try:
     from numba import njit
-except ImportError as error:  # pragma: no cover - the message is all there is
+except ImportError as error:
     raise ImportError("rendering faces needs numba, which is not installed; install it with `pip install numba`") from error
 
-__all__ = ["njit"]
+compiled = njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
+"""Decorator of the inner loops. The machine code is kept on disk; a division by zero gives infinity, not an error."""
+
+__all__ = ["compiled"]

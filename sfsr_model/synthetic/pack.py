@@ -9,7 +9,7 @@ from . import params as k
 from .identity import Details
 from .look import Look
 from .scene import Lighting
-from .view import ShadowView
+from .view import SHADOW_REACH, ShadowView
 
 
 def pack_parameters(
@@ -41,7 +41,7 @@ def pack_parameters(
     F[k.CAMERA], F[k.EYE_HEIGHT] = camera, eye_height
     F[k.FRAME_GLOSS] = look.glasses.gloss if look.glasses else 0.0
     F[[k.SHADOW_U, k.SHADOW_V, k.SHADOW_W]] = shadows.shift
-    F[k.SHADOW_BIAS], F[k.SHADOW_SOFT] = 0.035, 0.7 + 1.6 * lighting.softness
+    F[k.SHADOW_BIAS] = 7.0 * SHADOW_REACH / shadows.size
 
     C[k.TONE], C[k.HAIR_COLOUR], C[k.HAIR_TIP] = look.tone, look.hair_colour, look.hair_tip
     C[k.IRIS], C[k.BROW_COLOUR] = inner.iris, inner.brow_colour

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .numba_loader import njit
+from .numba_loader import compiled
 
 # Opacity from which a texel of hair hides what lies behind, and below which it is not seen.
 OPAQUE, CLEAR = 0.62, 0.06
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def draw_opaque(screen, triangles, first, last, cull, depth, seen):
     """Draw triangles[first:last] into depth [H, W] and seen [H, W] (triangle number, -1 for none).
 
@@ -50,7 +50,7 @@ def draw_opaque(screen, triangles, first, last, cull, depth, seen):
                 w += wx
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def draw_strands(screen, triangles, uv, fade, first, last, alpha, depth, seen, soft_depth, soft_seen, soft_alpha):
     """Draw triangles whose opacity is a picture alpha [h, w] (0..255) times fade [V].
 
@@ -100,7 +100,7 @@ def draw_strands(screen, triangles, uv, fade, first, last, alpha, depth, seen, s
                         soft_seen[y, x] = t
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def vertex_normals(points, triangles, first, last, normals):
     """Add the area-weighted normals of triangles[first:last] into normals [V, 3]; not yet of unit length."""
     for t in range(first, last):
@@ -114,7 +114,7 @@ def vertex_normals(points, triangles, first, last, normals):
             normals[i, 2] += nz
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def normalise(vectors):
     """Scale vectors [V, 3] to unit length in place; what has none points to the viewer."""
     for i in range(vectors.shape[0]):
@@ -123,3 +123,17 @@ def normalise(vectors):
             vectors[i] /= length
         else:
             vectors[i, 2] = 1.0
+
+
+@compiled
+def add_morphs(points, start, index, move, weights):
+    """Add sparse displacements (see `sparse.Morphs`) times weights [M] to points [P, 3], in place."""
+    for m in range(weights.shape[0]):
+        weight = weights[m]
+        if weight == 0.0:
+            continue
+        for j in range(start[m], start[m + 1]):
+            i = index[j]
+            points[i, 0] += weight * move[j, 0]
+            points[i, 1] += weight * move[j, 1]
+            points[i, 2] += weight * move[j, 2]

@@ -19,7 +19,7 @@ from .rig import head_share, matrix_pose, pose_matrix, tilt, turn_head
 from .scene import Scene
 from .shade import shade_picture
 from .shape import Shape, make_shape, neutral_points
-from .view import SHADOW_SIZE, ShadowView, View
+from .view import ShadowView, View
 
 LABELS = ("background", "skin", "cloth", "eyes", "mouth", "hair", "glasses", "occluder")
 _OCCLUDER = LABELS.index("occluder")
@@ -142,8 +142,8 @@ def render_light(
     normals = np.zeros_like(points)
     vertex_normals(points, mesh.layout.triangles, 0, len(mesh.layout.triangles), normals)
     normalise(normals)
-    shadows = ShadowView.of(scene.lighting.key.direction)
-    shadow = _shadow_map(model, mesh, look, shadows.screen(points))
+    shadows = ShadowView.of(scene.lighting.key.direction, scene.lighting.softness)
+    shadow = _shadow_map(model, mesh, look, shadows.screen(points), shadows.size)
     F, C = pack_parameters(
         face.details, host.details, look, scene.lighting, face.shape.coefficients, shadows, head, view.distance, model.eye_height
     )
@@ -217,8 +217,8 @@ def _visibility(
     return seen, soft_seen, soft_alpha, depth, soft_depth
 
 
-def _shadow_map(model: FaceModel, mesh: Assembly, look: Look, screen: np.ndarray) -> np.ndarray:
-    shape = (SHADOW_SIZE, SHADOW_SIZE)
+def _shadow_map(model: FaceModel, mesh: Assembly, look: Look, screen: np.ndarray, size: int) -> np.ndarray:
+    shape = (size, size)
     depth, soft_depth, soft_alpha = (np.zeros(shape, np.float32) for _ in range(3))
     seen, soft_seen = np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
     triangles, ranges = mesh.layout.triangles, mesh.layout.ranges

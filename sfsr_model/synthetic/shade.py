@@ -1,4 +1,4 @@
-"""From visibility to colour: every pixel is shaded once, or once a sample where several surfaces meet in it."""
+"""From visibility to colour: every pixel is shaded once for each kind of surface that its samples show."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import numpy as np
 from . import params as k
 from .material import fetch, fetch_single, light_surface, noise, ramp, shadow_at
 from .model import EYE, GLASSES, HAIR, LASH, MOUTH, SKIN, TEETH, TONGUE, TRUNK
-from .numba_loader import njit
+from .numba_loader import compiled
 
 # Labels of the picture's parts in the truth.
 BACKGROUND, FACE_SKIN, CLOTH, EYES, MOUTH_INSIDE, HAIRS, SPECTACLES = range(7)
+_PARTS = GLASSES + 1
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _albedo_of_skin(F, C, skins, brows, brow_box, u, v, inner, textured, rx, ry, rz, albedo):
     """Write the skin's colour at texture place u, v; returns how much of it is brow."""
     a, b, mix = int(F[k.SKIN_A]), int(F[k.SKIN_B]), F[k.SKIN_MIX]
@@ -53,7 +54,7 @@ def _albedo_of_skin(F, C, skins, brows, brow_box, u, v, inner, textured, rx, ry,
     return 0.0
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _wrinkle(F, rx, ry, rz, n):
     """Bend the normal where an expression folds the skin: forehead, between the brows, beside the eyes."""
     height = ry - F[k.EYE_HEIGHT]
@@ -71,7 +72,7 @@ def _wrinkle(F, rx, ry, rz, n):
         n[1] += crow * place * np.cos(angle * 16.0) * 0.35
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _eye_colour(F, C, dx, dy, dz, albedo):
     """Colour of an eyeball towards the unit direction d of its own axes; returns 1 in pupil and iris, 0 in the white."""
     angle = np.arccos(min(max(dz, -1.0), 1.0))
@@ -95,7 +96,7 @@ def _eye_colour(F, C, dx, dy, dz, albedo):
     return 0.0
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _cloth_colour(F, C, x, y, z, albedo):
     """Colour of the clothes at a resting place: plain, striped, ribbed, checked or heathered."""
     pattern, scale = int(F[k.CLOTH_PATTERN]), F[k.CLOTH_SCALE]
@@ -113,7 +114,7 @@ def _cloth_colour(F, C, x, y, z, albedo):
         albedo[c] = (C[k.CLOTH_A, c] * (1 - mix) + C[k.CLOTH_B, c] * mix) * grain
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _shade(t, sx, sy, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, scratch, out):
     """Write the colour of triangle t at the screen place to out [3]; returns its label."""
     a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -180,7 +181,7 @@ def _shade(t, sx, sy, screen, points, normals, rest, attributes, triangles, uv, 
         for i in range(3):
             albedo[i] = teeth[row, column, i] * (0.5 if gum else 0.92 - 0.07 * i)
         lower = ramp(6.66, 6.60, r[1])
-        occlusion = ramp(0.98, 1.46, r[2]) * (0.40 + 0.5 * F[k.MOUTH_OPEN]) * (1 - 0.45 * lower)
+        occlusion = ramp(0.98, 1.46, r[2]) * (0.62 + 0.38 * F[k.MOUTH_OPEN]) * (1 - 0.45 * lower)
         roughness, wrap[:] = 0.3, 0.3
     elif part == EYE:
         label = EYES
@@ -224,7 +225,7 @@ def _shade(t, sx, sy, screen, points, normals, rest, attributes, triangles, uv, 
     return label
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def _hair_shine(F, C, n, v, lit, albedo, level, out):
     """Add the bright band across strands that run down the head (Kajiya & Kay 1989), shifted by each strand's brightness."""
     dot = n[0] * C[k.HEAD_UP, 0] + n[1] * C[k.HEAD_UP, 1] + n[2] * C[k.HEAD_UP, 2]
@@ -242,19 +243,19 @@ def _hair_shine(F, C, n, v, lit, albedo, level, out):
             out[i] += C[k.COLOUR + light, i] * band * (0.03 + 0.6 * albedo[i])
 
 
-@njit(cache=True, fastmath=True)
+@compiled
 def shade_picture(seen, soft_seen, soft_alpha, depth, soft_depth, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, picture, labels, distance):
     """Shade 2 x 2 samples [2H, 2W] into picture [H, W, 3], which comes in as the background.
 
     labels uint8 [H, W]: the part most samples show; distance [H, W]: from the camera plane in decimetres, 0 for none.
     """
     height, width = labels.shape
-    colour, kept = np.zeros(3, np.float32), np.zeros(3, np.float32)
-    votes, scratch = np.zeros(8, np.int32), np.zeros((6, 3), np.float32)
+    scratch = np.zeros((6, 3), np.float32)
+    votes, known, shades = np.zeros(8, np.int32), np.zeros(_PARTS, np.int32), np.zeros((_PARTS, 3), np.float32)
     for y in range(height):
         for x in range(width):
-            first = seen[2 * y, 2 * x]
             any_soft, alike, covered, nearest = False, True, 0, 0.0
+            first = seen[2 * y, 2 * x]
             for s in range(4):
                 j, i = 2 * y + s // 2, 2 * x + s % 2
                 t = seen[j, i]
@@ -270,34 +271,33 @@ def shade_picture(seen, soft_seen, soft_alpha, depth, soft_depth, screen, points
             if nearest > 0.0:
                 distance[y, x] = 1.0 / nearest
             votes[:] = 0
-            total0, total1, total2 = 0.0, 0.0, 0.0
-            if alike and first >= 0:
-                label = _shade(first, 2 * x + 0.5, 2 * y + 0.5, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, scratch, colour)
-                kept[0], kept[1], kept[2] = colour[0], colour[1], colour[2]
-                votes[label] += 4
+            known[:] = -1
+            red, green, blue = 0.0, 0.0, 0.0
             for s in range(4):
                 j, i = 2 * y + s // 2, 2 * x + s % 2
                 t = seen[j, i]
-                if alike and first >= 0:
-                    colour[0], colour[1], colour[2] = kept[0], kept[1], kept[2]
-                elif t >= 0:
-                    label = _shade(t, i, j, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, scratch, colour)
-                    votes[label] += 1
+                if t < 0:
+                    r, g, b = picture[y, x, 0], picture[y, x, 1], picture[y, x, 2]
+                    label = BACKGROUND
                 else:
-                    colour[0], colour[1], colour[2] = picture[y, x, 0], picture[y, x, 1], picture[y, x, 2]
-                    votes[BACKGROUND] += 1
+                    part = parts[t]
+                    if known[part] < 0:
+                        px, py = (2 * x + 0.5, 2 * y + 0.5) if alike else (i + 0.0, j + 0.0)
+                        known[part] = _shade(t, px, py, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, scratch, shades[part])
+                    r, g, b = shades[part, 0], shades[part, 1], shades[part, 2]
+                    label = known[part]
                 soft = soft_seen[j, i]
                 if soft >= 0 and soft_depth[j, i] > depth[j, i]:
+                    part = parts[soft]
+                    if known[part] < 0:
+                        known[part] = _shade(soft, i + 0.0, j + 0.0, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, scratch, shades[part])
                     opacity = soft_alpha[j, i]
-                    r, g, b = colour[0], colour[1], colour[2]
-                    label = _shade(soft, i, j, screen, points, normals, rest, attributes, triangles, uv, parts, skins, brows, brow_box, hair_level, teeth, shadow, F, C, scratch, colour)
+                    r += (shades[part, 0] - r) * opacity
+                    g += (shades[part, 1] - g) * opacity
+                    b += (shades[part, 2] - b) * opacity
                     if opacity > 0.5:
-                        votes[label] += 1
-                    colour[0] = r + (colour[0] - r) * opacity
-                    colour[1] = g + (colour[1] - g) * opacity
-                    colour[2] = b + (colour[2] - b) * opacity
-                total0 += colour[0]
-                total1 += colour[1]
-                total2 += colour[2]
-            picture[y, x, 0], picture[y, x, 1], picture[y, x, 2] = total0 / 4, total1 / 4, total2 / 4
+                        label = known[part]
+                votes[label] += 1
+                red, green, blue = red + r, green + g, blue + b
+            picture[y, x, 0], picture[y, x, 1], picture[y, x, 2] = red / 4, green / 4, blue / 4
             labels[y, x] = np.argmax(votes)

@@ -12,6 +12,10 @@ from .model import FaceModel
 
 # Turn of an eyeball at coefficient 1, radians. Both eyes converge a little even when they look ahead.
 _GAZE_IN_OUT, _GAZE_UP, _GAZE_DOWN, _VERGENCE = 0.55, 0.42, 0.48, 0.025
+_AT_REST = {
+    "browInnerUp": 0.22, "browOuterUpLeft": 0.12, "browOuterUpRight": 0.12, "mouthSmileLeft": 0.13, "mouthSmileRight": 0.13,
+    "eyeWideLeft": 0.18, "eyeWideRight": 0.18,
+}  # fmt: skip
 _LID_GAP = 1.03
 _BLINK_GAIN = (0.75, 1.6)
 
@@ -49,13 +53,10 @@ def check_coefficients(coefficients: np.ndarray) -> np.ndarray:
 def neutral_points(model: FaceModel, space: IdentitySpace, vector: np.ndarray) -> np.ndarray:
     """Points [P, 3] of a person at rest."""
     vector = space.check(vector)
-    points = model.base + np.einsum("rsa,rsapc->pc", macro_weights(vector).astype(np.float32), model.macro)
-    weights = space.slider_weights(vector)
-    used = np.flatnonzero(weights)
-    if len(used):
-        count = len(model.base)
-        points = points + (weights[used] @ model.sliders[used].reshape(len(used), -1)).reshape(count, 3)
-    return points.astype(np.float32)
+    corners = model.macro.reshape(-1, model.macro.shape[-2] * 3)
+    points = model.base + (macro_weights(vector).astype(np.float32).ravel() @ corners).reshape(-1, 3)
+    model.sliders.add(points, space.slider_weights(vector))
+    return points
 
 
 def make_shape(model: FaceModel, neutral: np.ndarray, coefficients: np.ndarray) -> Shape:
@@ -64,12 +65,21 @@ def make_shape(model: FaceModel, neutral: np.ndarray, coefficients: np.ndarray) 
     weights = coefficients.copy()
     for side, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         weights[ARKIT_INDEX[name]] *= _blink_gain(model, neutral, side)
-    used = np.flatnonzero(weights)
-    points = neutral + np.einsum("k,kpc->pc", weights[used], model.expressions[used])
+    weights = weights + _resting(weights)
+    points = neutral.copy()
+    model.expressions.add(points, weights)
     eyes = tuple(_eye(model, neutral, side, coefficients) for side in range(2))
     for side, eye in enumerate(eyes):
         _lift_lids(points, neutral, model.lid_points[side], eye)
-    return Shape(neutral, points.astype(np.float32), (eyes[0], eyes[1]), coefficients)
+    return Shape(neutral, points, (eyes[0], eyes[1]), coefficients)
+
+
+def _resting(weights: np.ndarray) -> np.ndarray:
+    """What even a face at rest does, so that it looks at ease instead of stern; strong movements leave it behind."""
+    resting = np.zeros_like(weights)
+    for name, amount in _AT_REST.items():
+        resting[ARKIT_INDEX[name]] = amount
+    return resting * max(1.0 - float(weights.sum()) / 3.0, 0.0)
 
 
 def _blink_gain(model: FaceModel, neutral: np.ndarray, side: int) -> float:

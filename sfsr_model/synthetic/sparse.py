@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 SCALE = 1000.0
@@ -21,6 +23,26 @@ def pack(morphs: list[np.ndarray]) -> dict[str, np.ndarray]:
         "index": np.concatenate(index),
         "move": np.concatenate(move),
     }
+
+
+@dataclass(frozen=True)
+class Morphs:
+    """M displacements as `pack` made them; move is float32 decimetres."""
+
+    start: np.ndarray
+    index: np.ndarray
+    move: np.ndarray
+
+    @classmethod
+    def of(cls, packed: dict[str, np.ndarray]) -> Morphs:
+        """From the arrays of `pack`."""
+        return cls(packed["start"], packed["index"].astype(np.int32), packed["move"].astype(np.float32) / np.float32(SCALE))
+
+    def add(self, points: np.ndarray, weights: np.ndarray) -> None:
+        """Add the displacements times weights [M] to points [P, 3] float32, in place."""
+        from .raster import add_morphs
+
+        add_morphs(points, self.start, self.index, self.move, weights.astype(np.float32))
 
 
 def unpack(packed: dict[str, np.ndarray], points: int) -> np.ndarray:

@@ -9,7 +9,9 @@ import numpy as np
 from .scene import Camera
 
 # The shadow map covers a square of this half width around the face, in decimetres.
-SHADOW_REACH, SHADOW_SIZE = 2.6, 320
+SHADOW_REACH = 2.6
+# Map sizes of the hardest and of the softest shadows: the coarser the map, the wider its filter.
+_SHARP, _SOFT = 340, 150
 _FAR = 20.0
 
 
@@ -48,20 +50,23 @@ class View:
 
 @dataclass(frozen=True)
 class ShadowView:
-    """An orthographic view along a light: axes [3, 3] (x, y, towards the light) in map pixels, and shift [3]."""
+    """An orthographic view along a light: axes [3, 3] (x, y, towards the light) in map pixels, and shift [3]; the map is
+    size x size."""
 
     axes: np.ndarray
     shift: np.ndarray
+    size: int
 
     @classmethod
-    def of(cls, direction: tuple[float, float, float]) -> ShadowView:
-        """The view from a unit direction."""
+    def of(cls, direction: tuple[float, float, float], softness: float) -> ShadowView:
+        """The view from a unit direction; softness 0..1 of the shadows sets the map's size."""
+        size = round(_SHARP + (_SOFT - _SHARP) * softness)
         towards = np.array(direction)
         side = np.cross([0.0, 1.0, 0.0] if abs(direction[1]) < 0.95 else [0.0, 0.0, 1.0], towards)
         side /= np.linalg.norm(side)
-        scale = SHADOW_SIZE / (2 * SHADOW_REACH)
+        scale = size / (2 * SHADOW_REACH)
         axes = np.stack((side * scale, -np.cross(towards, side) * scale, towards))
-        return cls(axes, np.array([SHADOW_SIZE / 2, SHADOW_SIZE / 2, _FAR]))
+        return cls(axes, np.array([size / 2, size / 2, _FAR]), size)
 
     def screen(self, points: np.ndarray) -> np.ndarray:
         """x, y in map pixels and nearness to the light [N, 3] float32."""
