@@ -45,10 +45,11 @@ class Assembly:
     layout: Layout
 
 
-def assemble(model: FaceModel, shape: Shape, look: Look, lashes: int, inner: np.ndarray, frame: Shape | None = None) -> Assembly:
+def assemble(
+    model: FaceModel, shape: Shape, look: Look, lashes: int, lash_density: float, inner: np.ndarray, frame: Shape
+) -> Assembly:
     """Put a face and its look together. inner [P]: share of the inner person's skin. frame: the shape that carries the
-    hair, where that is another's."""
-    frame = frame or shape
+    hair, which may be another's."""
     layout = _layout(model, look.hair, lashes)
     parts = [shape.points, *(_eye_ball(model, eye) for eye in shape.eyes)]
     teeth = model.proxies["teeth"].fit(shape.points, shape.neutral)
@@ -69,7 +70,8 @@ def assemble(model: FaceModel, shape: Shape, look: Look, lashes: int, inner: np.
         parts.append(vertices)
     layout = Layout(triangles, uv, kinds, rest, ranges, layout.starts)
     vertices = np.concatenate(parts).astype(np.float32)
-    return Assembly(vertices, _attributes(model, shape, inner, layout), _fade(model, look, frame, layout, vertices), layout)
+    fade = _fade(model, look, frame, layout, vertices, lash_density)
+    return Assembly(vertices, _attributes(model, shape, inner, layout), fade, layout)
 
 
 def _eye_ball(model: FaceModel, eye: Eye) -> np.ndarray:
@@ -148,17 +150,19 @@ def _attributes(model: FaceModel, shape: Shape, inner: np.ndarray, layout: Layou
     return attributes
 
 
-def _fade(model: FaceModel, look: Look, frame: Shape, layout: Layout, vertices: np.ndarray) -> np.ndarray:
-    """Opacity factors: hair ends at its cut, and no fringe hangs before the eyes."""
+def _fade(model: FaceModel, look: Look, frame: Shape, layout: Layout, vertices: np.ndarray, lash: float) -> np.ndarray:
+    """Opacity factors, cut to 0..1 where they are drawn: hair ends at its cut, no fringe hangs before the eyes, and men's
+    lashes are thinner."""
     fade = np.ones(len(vertices), np.float32)
+    first = layout.starts["lashes"]
+    fade[first : layout.starts.get("hair", first + len(layout.rest))] = lash
     if look.hair == SHAVED:
         return fade
     first = layout.starts["hair"]
     hair = vertices[first : first + len(model.proxies[hm08.HAIRS[look.hair]].refs)]
     eyes = np.stack([eye.centre for eye in frame.eyes])
     brow = eyes[:, 1].mean() + 0.20
-    inside = (hair[:, 2] > eyes[:, 2].mean() - 0.25) & (np.abs(hair[:, 0]) < np.abs(eyes[:, 0]).max() + 0.30)
-    fringe = ((hair[:, 1] - brow) / _FRINGE).clip(0, 1)
-    ends = ((hair[:, 1] - look.cut) / 0.25).clip(0, 1)
-    fade[first : first + len(hair)] = np.where(inside, fringe, 1.0) * ends
+    before = np.maximum(hair[:, 1] - brow, eyes[:, 2].mean() - 0.25 - hair[:, 2])
+    before = np.maximum(before, np.abs(hair[:, 0]) - np.abs(eyes[:, 0]).max() - 0.30)
+    fade[first : first + len(hair)] = np.minimum(before / _FRINGE, (hair[:, 1] - look.cut) / 0.25)
     return fade

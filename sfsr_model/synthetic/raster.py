@@ -52,7 +52,8 @@ def draw_opaque(screen, triangles, first, last, cull, depth, seen):
 
 @compiled
 def draw_strands(screen, triangles, uv, fade, first, last, alpha, depth, seen, soft_depth, soft_seen, soft_alpha):
-    """Draw triangles whose opacity is a picture alpha [h, w] (0..255) times fade [V].
+    """Draw triangles whose opacity is a picture alpha [h, w] (0..255) times fade [V],
+    which is cut to 0..1 after interpolation.
 
     Opaque texels go to depth and seen; softer ones to a single layer before them: its nearest triangle, and the opacity of
     all of them together.
@@ -65,7 +66,7 @@ def draw_strands(screen, triangles, uv, fade, first, last, alpha, depth, seen, s
         bx, by, bz = screen[b, 0], screen[b, 1], screen[b, 2]
         cx, cy, cz = screen[c, 0], screen[c, 1], screen[c, 2]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area == 0.0 or min(az, bz, cz) <= 0.0 or fade[a] + fade[b] + fade[c] <= 0.0:
+        if area == 0.0 or min(az, bz, cz) <= 0.0 or max(fade[a], fade[b], fade[c]) <= 0.0:
             continue
         x0 = max(int(np.ceil(min(ax, bx, cx))), 0)
         x1 = min(int(np.floor(max(ax, bx, cx))), width - 1)
@@ -89,7 +90,7 @@ def draw_strands(screen, triangles, uv, fade, first, last, alpha, depth, seen, s
                 row = int((pa * uv[t, 0, 1] + pb * uv[t, 1, 1] + pc * uv[t, 2, 1]) * rows)
                 column = min(max(column, 0), columns - 1)
                 row = min(max(row, 0), rows - 1)
-                opacity = alpha[row, column] / 255.0 * (pa * fade[a] + pb * fade[b] + pc * fade[c])
+                opacity = alpha[row, column] / 255.0 * min(max(pa * fade[a] + pb * fade[b] + pc * fade[c], 0.0), 1.0)
                 if opacity >= OPAQUE:
                     depth[y, x] = z
                     seen[y, x] = t

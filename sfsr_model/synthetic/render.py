@@ -129,7 +129,7 @@ def render_light(
         raise ValueError(f"size: expected at least {MIN_SIZE} pixels, got {size}")
     host = frame.wearer if frame else face
     inner = frame.inner if frame else np.ones(len(model.base), np.float32)
-    mesh = assemble(model, face.shape, look, face.details.lashes, inner, host.shape)
+    mesh = assemble(model, face.shape, look, face.details.lashes, 0.9 - 0.55 * face.details.male, inner, host.shape)
     head = pose_matrix(scene.pose)
     points, origin = _placed(model, mesh, host.shape, head, scene.trunk)
     anchors = points[landmark_points(model)]

@@ -32,6 +32,10 @@ def _albedo_of_skin(F, C, skins, brows, brow_box, u, v, inner, textured, rx, ry,
             relative = relative * inner + outer * (1 - inner) if inner > 0.004 else outer
         relative = 1.0 + (relative / 128.0 - 1.0) * textured
         albedo[c] = C[k.TONE, c] * relative * relative
+    lips = ramp(1.2, 1.9, albedo[0] * C[k.TONE, 1] / (albedo[1] * C[k.TONE, 0] + 1e-6)) * ramp(0.36, 0.28, abs(rx)) * ramp(0.2, 0.14, abs(ry - 6.6))
+    if lips > 0.0:
+        albedo[1] *= 1 - (0.45 * F[k.LIPS] - 0.1) * lips
+        albedo[2] *= 1 - (0.38 * F[k.LIPS] - 0.1) * lips
     mottle = 0.94 + 0.12 * noise(rx * 7.0 + F[k.SEED], ry * 7.0, rz * 7.0)
     redness = F[k.BLUSH] * (ramp(0.45, 0.0, np.sqrt((abs(rx) - 0.42) ** 2 + (ry - 6.95) ** 2 * 1.5)) + 0.6 * ramp(0.16, 0.0, np.sqrt(rx * rx + (ry - 6.93) ** 2)))
     albedo[0] *= mottle

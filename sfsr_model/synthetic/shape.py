@@ -12,10 +12,12 @@ from .model import FaceModel
 
 # Turn of an eyeball at coefficient 1, radians. Both eyes converge a little even when they look ahead.
 _GAZE_IN_OUT, _GAZE_UP, _GAZE_DOWN, _VERGENCE = 0.55, 0.42, 0.48, 0.025
-_AT_REST = {
-    "browInnerUp": 0.22, "browOuterUpLeft": 0.12, "browOuterUpRight": 0.12, "mouthSmileLeft": 0.13, "mouthSmileRight": 0.13,
-    "eyeWideLeft": 0.18, "eyeWideRight": 0.18,
-}  # fmt: skip
+_AT_REST: dict[str, tuple[float, tuple[str, ...]]] = {
+    "browInnerUp": (0.22, ("browDownLeft", "browDownRight")),
+    **{f"browOuterUp{side}": (0.12, (f"browDown{side}",)) for side in ("Left", "Right")},
+    **{f"mouthSmile{side}": (0.13, (f"mouthFrown{side}", "mouthPucker", "mouthFunnel")) for side in ("Left", "Right")},
+    **{f"eyeWide{side}": (0.18, (f"eyeBlink{side}", f"eyeSquint{side}")) for side in ("Left", "Right")},
+}
 _LID_GAP = 1.03
 _BLINK_GAIN = (0.75, 1.6)
 
@@ -75,11 +77,12 @@ def make_shape(model: FaceModel, neutral: np.ndarray, coefficients: np.ndarray) 
 
 
 def _resting(weights: np.ndarray) -> np.ndarray:
-    """What even a face at rest does, so that it looks at ease instead of stern; strong movements leave it behind."""
+    """What even a face at rest does, so that it looks at ease instead of stern; each movement yields to its opponents."""
     resting = np.zeros_like(weights)
-    for name, amount in _AT_REST.items():
-        resting[ARKIT_INDEX[name]] = amount
-    return resting * max(1.0 - float(weights.sum()) / 3.0, 0.0)
+    for name, (amount, opponents) in _AT_REST.items():
+        against = sum(float(weights[ARKIT_INDEX[opponent]]) for opponent in opponents)
+        resting[ARKIT_INDEX[name]] = amount * max(1.0 - 1.5 * against, 0.0)
+    return resting
 
 
 def _blink_gain(model: FaceModel, neutral: np.ndarray, side: int) -> float:
