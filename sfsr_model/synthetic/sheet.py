@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from .identity import IdentitySpace
 from .look import sample_look
 from .model import FaceModel
 from .render import render
-from .sample import sample_picture
+from .sample import sample_parts, sample_picture
 from .scene import Camera, Scene, sample_scene
+from .triplet import sample_triplet
 
 EXPRESSIONS = ("neutral", "joy", "sadness", "anger", "fear", "surprise", "disgust")
 
@@ -48,6 +50,41 @@ def random_sheet(model: FaceModel, seed: int, columns: int, rows: int, size: int
     """uint8 [rows * size, columns * size, 3] of random samples."""
     pictures = [sample_picture(model, seed, number, size).image for number in range(columns * rows)]
     return np.vstack([np.hstack(pictures[row * columns : (row + 1) * columns]) for row in range(rows)])
+
+
+def draw(model: FaceModel, kind: str, out: Path, count: int, size: int, seed: int) -> list[Path]:
+    """Draw a sheet of a kind that the command line offers; returns the files written."""
+    if count < 1:
+        raise ValueError(f"count: expected at least 1, got {count}")
+    if kind == "portraits":
+        out.mkdir(parents=True, exist_ok=True)
+        return [_save(_portrait(model, seed, number, size), out / f"portrait_{number:02d}.jpg") for number in range(count)]
+    if kind == "triplets":
+        return [_save(triplet_sheet(model, seed, count, size), out)]
+    if kind == "random":
+        columns = min(8, count)
+        return [_save(random_sheet(model, seed, columns, -(-count // columns), size), out)]
+    return [_save(expression_sheet(model, seed, count, size, hide_hair=kind == "masked"), out)]
+
+
+def triplet_sheet(model: FaceModel, seed: int, rows: int, size: int) -> np.ndarray:
+    """uint8 [rows * size, 4 * size, 3]: reference, source of the expression, target, answer."""
+    triplets = [sample_triplet(model, seed, number, size) for number in range(rows)]
+    return np.vstack([np.hstack([t.reference.image, t.source.image, t.target.image, t.answer.image]) for t in triplets])
+
+
+def _portrait(model: FaceModel, seed: int, number: int, size: int) -> np.ndarray:
+    """A picture to show: near frontal, a clear expression, nothing in the way."""
+    identity, coefficients, look, scene = sample_parts(model, seed, number, max_yaw=0.5, finish_strength=0.0)
+    return render(model, identity, coefficients, look, replace(scene, occluder=None), size).image
+
+
+def _save(pixels: np.ndarray, path: Path) -> Path:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=88)
+    return path
 
 
 def _plain(scene: Scene) -> Scene:
