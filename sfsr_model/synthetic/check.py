@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ..expressions import ARKIT_NAMES
+from ..expressions import ARKIT_NAMES, LEFT_RIGHT_PAIRS
 from .errors import AssetError
 from .model import FaceModel
-from .render import Picture
-from .sample import sample_picture
+from .render import Picture, render
+from .sample import EXPRESSION, generator, sample_parts, sample_picture
 
 FRONTAL = np.radians(30.0)
 _SCORE = 0.6
+SERIES = 24
 
 
 def detection_table(model: FaceModel, weights: Path, seed: int, count: int, size: int) -> list[str]:
@@ -50,37 +52,68 @@ def _nearest(faces: np.ndarray | None, picture: Picture) -> tuple[bool, float]:
 
 
 def blendshape_table(model: FaceModel, task: Path, seed: int, count: int, size: int) -> list[str]:
-    """Pearson's r of each coefficient with MediaPipe's on frontal samples, in Markdown lines.
+    """Pearson's r of each coefficient with MediaPipe's on frontal faces without spectacles, in Markdown lines.
 
-    Compared by name: MediaPipe's `_neutral` has no partner among ARKit's, ARKit's tongueOut has none there.
+    First r: over `count` random samples. Second r: over a series for each movement, in which SERIES people make it at strengths
+    spread evenly over 0..1, both sides together, each beside one other movement. Compared by name: MediaPipe's `_neutral` has
+    no partner among ARKit's, ARKit's tongueOut none there.
     """
     try:
-        import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
         raise ImportError("the blendshape check needs mediapipe; install it with `pip install mediapipe`") from error
     _require(task)
-    base = BaseOptions(model_asset_path=str(task))
-    truth, opinion = [], []
-    with vision.FaceLandmarker.create_from_options(
-        vision.FaceLandmarkerOptions(base_options=base, output_face_blendshapes=True)
-    ) as landmarker:
-        for number in range(count):
-            picture = sample_picture(model, seed, number, size, max_yaw=float(FRONTAL), finish_strength=0.3)
-            shown = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture.image)
-            found = landmarker.detect(shown).face_blendshapes
-            if found:
-                scores = {entry.category_name: entry.score for entry in found[0]}
-                truth.append(picture.coefficients)
-                opinion.append([scores.get(name, np.nan) for name in ARKIT_NAMES])
-    a, b = np.array(truth), np.array(opinion)
-    lines = [f"faces found by MediaPipe: {len(truth)} of {count}", "", "| coefficient | r |", "|---|---|"]
-    for column, name in enumerate(ARKIT_NAMES):
-        if not np.isnan(b[:, column]).any() and a[:, column].std() > 0 and b[:, column].std() > 0:
-            lines.append(f"| {name} | {np.corrcoef(a[:, column], b[:, column])[0, 1]:.2f} |")
-        else:
-            lines.append(f"| {name} | no partner |")
-    return lines
+    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(str(task)), output_face_blendshapes=True)
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
+        wild = [_ask(model, landmarker, seed, number, size, None) for number in range(count)]
+        series = {}
+        for movement in _movements():
+            values = [_strength(seed, movement, place) for place in range(SERIES)]
+            rows = [_ask(model, landmarker, seed + 1, place, size, value) for place, value in enumerate(values)]
+            series |= {index: _correlation(rows, index) for index in movement}
+    found = sum(row is not None for row in wild)
+    lines = [f"faces found by MediaPipe: {found} of {count}", "", "| coefficient | r, random samples | r, series |", "|---|---|---|"]
+    return lines + [f"| {name} | {_correlation(wild, i)} | {series[i]} |" for i, name in enumerate(ARKIT_NAMES)]
+
+
+def _movements() -> list[tuple[int, ...]]:
+    """Coefficient numbers that move together: pairs of sides, and the ones that have none."""
+    paired = {index for pair in LEFT_RIGHT_PAIRS for index in pair}
+    return [*LEFT_RIGHT_PAIRS, *((index,) for index in range(len(ARKIT_NAMES)) if index not in paired)]
+
+
+def _strength(seed: int, movement: tuple[int, ...], place: int) -> np.ndarray:
+    """Coefficients [52] of one face of a series."""
+    rng = generator(seed, place, movement[0], EXPRESSION)
+    values = np.zeros(len(ARKIT_NAMES), np.float32)
+    others = _movements()
+    values[list(others[rng.integers(len(others))])] = rng.uniform(0, 0.7)
+    values[list(movement)] = place / (SERIES - 1)
+    return values
+
+
+def _ask(
+    model: FaceModel, landmarker: object, seed: int, number: int, size: int, coefficients: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Truth and opinion [52] for one face, None where none is found; coefficients None takes the sample's own."""
+    import mediapipe
+
+    identity, own, look, scene = sample_parts(model, seed, number, max_yaw=float(FRONTAL), finish_strength=0.3)
+    look, scene = replace(look, glasses=None), replace(scene, occluder=None)
+    picture = render(model, identity, own if coefficients is None else coefficients, look, scene, size)
+    shown = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture.image)
+    faces = landmarker.detect(shown).face_blendshapes  # type: ignore[attr-defined]
+    if not faces:
+        return None
+    scores = {entry.category_name: entry.score for entry in faces[0]}
+    return picture.coefficients, np.array([scores.get(name, np.nan) for name in ARKIT_NAMES])
+
+
+def _correlation(rows: list[tuple[np.ndarray, np.ndarray] | None], index: int) -> str:
+    pairs = np.array([(truth[index], opinion[index]) for truth, opinion in filter(None, rows)])
+    if not len(pairs) or np.isnan(pairs).any() or (pairs.std(0) == 0).any():
+        return "-"
+    return f"{np.corrcoef(pairs.T)[0, 1]:.2f}"
 
 
 def _require(path: Path) -> None:
