@@ -82,7 +82,7 @@ class FaceModel:
     @cached_property
     def skins(self) -> np.ndarray:
         """uint8 [S, H, W, 3]: the square root of linear colour over the face's own mean, times 128."""
-        return np.stack([self._relative(self._picture(f"skin/{name}")) for name in hm08.SKINS])
+        return np.stack([self._relative(self._picture(f"skin/{name}")[..., :3]) for name in hm08.SKINS])
 
     def _relative(self, pixels: np.ndarray) -> np.ndarray:
         texels = (self.face_uv * (pixels.shape[1], pixels.shape[0])).astype(int)

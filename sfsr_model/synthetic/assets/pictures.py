@@ -37,13 +37,12 @@ def encode_picture(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 
 def decode_picture(data: np.ndarray, name: str) -> np.ndarray:
-    """uint8 [H, W, 3 or 4] of `encode_picture`'s bytes; `name` is what the error calls it."""
+    """uint8 [H, W, 4] RGBA of `encode_picture`'s bytes; `name` is what the error calls it."""
     import io
 
     from PIL import Image
 
     try:
-        picture = Image.open(io.BytesIO(data.tobytes()))
-        return np.asarray(picture.convert("RGBA" if picture.mode == "RGBA" else "RGB"))
+        return np.asarray(Image.open(io.BytesIO(data.tobytes())).convert("RGBA"))
     except (OSError, SyntaxError) as error:
         raise AssetError(f"{name}: damaged picture ({error}); build the cache again") from None
