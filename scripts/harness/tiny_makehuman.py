@@ -1,4 +1,4 @@
-"""A tiny asset folder in MakeHuman's layout: an egg with eyes, one hair patch and flat colours. No asset of MakeHuman is in it."""
+"""A tiny asset folder in MakeHuman's layout: an egg with eyes and flat colours, nothing of MakeHuman's own."""
 
 from __future__ import annotations
 
@@ -180,7 +180,8 @@ def _write_rig(data: Path) -> None:
     weights = {"weights": {"root": [[head, 1.0]], "brow": [[IBUG_68[19], 1.0], [IBUG_68[24], 1.0]]}}
     _write(data / "rigs/default_weights.mhw", [json.dumps(weights)])
     channels = "Xrotation Yrotation Zrotation"
-    tree = ["HIERARCHY", "ROOT root", "{", "OFFSET 0 0 0", f"CHANNELS 6 Xposition Yposition Zposition {channels}", "JOINT brow", "{"]
+    tree = ["HIERARCHY", "ROOT root", "{", "OFFSET 0 0 0", f"CHANNELS 6 Xposition Yposition Zposition {channels}"]
+    tree += ["JOINT brow", "{"]
     tree += ["OFFSET 0 0 1", f"CHANNELS 3 {channels}", "End Site", "{", "OFFSET 0 0 1", "}", "}", "}"]
     frames = [f"0 0 0 0 0 0 {5 * min(number, 1)} 0 0" for number in range(len(units))]
     _write(data / "poseunits/face-poseunits.bvh", [*tree, "MOTION", f"Frames: {len(units)}", "Frame Time: 0.04", *frames])

@@ -1,4 +1,4 @@
-"""`python -m sfsr_model.synthetic`: build the cache, draw contact sheets, write datasets, measure speed, check with detectors."""
+"""`python -m sfsr_model.synthetic`: faces with known truth: cache, contact sheets, datasets, speed, checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     cache = commands.add_parser("cache", help="turn MakeHuman's assets into one cache file")
-    cache.add_argument("--assets", type=Path, required=True, help="MakeHuman's `data` folder (3dobjs, targets, skins, hair ...)")
+    cache.add_argument("--assets", type=Path, required=True, help="MakeHuman's `data` folder (3dobjs, targets, skins ...)")
     cache.add_argument("--out", type=Path, required=True, help="cache file to write, such as faces.npz")
     cache.set_defaults(run=_cache)
 
@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--out", type=Path, required=True, help="picture to write; for portraits a folder")
     sheet.add_argument(
         "--kind", choices=("expressions", "random", "masked", "triplets", "portraits"), default="random",
-        help="expressions: people x primary emotions; masked: the same without hair; triplets: reference, source, target, answer "
-        "(default random)",
+        help="expressions: people x primary emotions; masked: the same without hair; triplets: reference, source, target, "
+        "answer (default random)",
     )  # fmt: skip
     sheet.add_argument("--count", type=int, default=24, help="people, samples or portraits (default 24)")
     sheet.add_argument("--size", type=int, default=192, help="pixels of one picture (default 192)")

@@ -21,7 +21,9 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     "eyeSquint": (("face", "eyeSquint{Side}", 1.0), ("target", "eye-{side}-slit", 0.35)),
     "eyeWide": (("face", "eyeWide{Side}", 1.3), ("target", "eye-{side}-opened-up", 0.7)),
     "jawOpen": (("face", "jawOpen", 1.0),),
-    "mouthSmile": (("face", "mouthSmile{Side}", 1.0), ("target", "mouth-corner-puller", 0.45), ("pose", "Mouth{Side}PullUp", 0.2)),
+    "mouthSmile": (
+        ("face", "mouthSmile{Side}", 1.0), ("target", "mouth-corner-puller", 0.45), ("pose", "Mouth{Side}PullUp", 0.2),
+    ),
     "mouthFrown": (("face", "mouthFrown{Side}", 1.3), ("target", "mouth-depression", 0.5), ("face", "mouthStretch{Side}", 0.4)),
     "mouthStretch": (("face", "mouthStretch{Side}", 1.0), ("target", "mouth-retraction", 0.3)),
     "mouthPress": (("face", "mouthPress{Side}", 1.0), ("target", "mouth-compression", 0.25)),

@@ -125,7 +125,7 @@ def _glasses(model: FaceModel, look: Look, shape: Shape) -> tuple[np.ndarray, np
     near = (np.abs(skin[:, 1] - eyes[0, 1]) < 0.25) & (np.abs(np.abs(skin[:, 0]) - abs(eyes[0, 0])) < 0.25)
     front = float(skin[near, 2].max()) + 0.02
     temple = skin[(np.abs(skin[:, 1] - eyes[0, 1]) < 0.15) & (np.abs(skin[:, 2] - 0.5) < 0.25)]
-    ears = np.array([[temple[:, 0].max(), 0.0, 0.0], [temple[:, 0].min(), 0.0, 0.0]]) + [0.0, eyes[0, 1], 0.15]
+    ears = np.array([[x, eyes[0, 1], 0.15] for x in (temple[:, 0].max(), temple[:, 0].min())])
     assert look.glasses is not None
     return spectacles_mesh(look.glasses, eyes, front, ears)
 

@@ -103,7 +103,7 @@ def _room(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _landscape(rng: np.random.Generator, size: int) -> np.ndarray:
-    x, y = _grid(size)
+    y = _grid(size)[1]
     horizon = rng.uniform(0.35, 0.75)
     warm = rng.random() < 0.3
     top = linear((70, 120, 190)) if not warm else linear((90, 100, 150))
@@ -115,7 +115,8 @@ def _landscape(rng: np.random.Generator, size: int) -> np.ndarray:
     layers = rng.integers(2, 5)
     for layer in range(layers):
         near = (layer + 1) / layers
-        ridge = horizon - 0.25 * (1 - near) * rng.uniform(0.3, 1) + 0.16 * (_ridge(rng, size) - 0.5) * (1.2 - near) + 0.12 * near
+        height = 0.25 * (1 - near) * rng.uniform(0.3, 1) - 0.12 * near
+        ridge = horizon - height + 0.16 * (_ridge(rng, size) - 0.5) * (1.2 - near)
         ground = linear((70 + rng.uniform(-30, 50), 95 + rng.uniform(-25, 40), 55 + rng.uniform(-25, 25)))
         texture = 0.6 + 0.8 * fractal_field(rng, size, 8, 3)
         below = ((y - ridge[None, :]) * size).clip(0, 1)
@@ -191,7 +192,7 @@ def _shelves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _water(rng: np.random.Generator, size: int) -> np.ndarray:
-    x, y = _grid(size)
+    y = _grid(size)[1]
     horizon = rng.uniform(0.2, 0.6)
     sky = _blend(linear((110, 160, 215)), linear((225, 230, 235)), (y / horizon).clip(0, 1))
     ripple = fractal_field(rng, size, 5, 4)

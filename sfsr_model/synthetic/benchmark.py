@@ -18,7 +18,7 @@ def benchmark(model: FaceModel, sizes: tuple[int, ...], count: int) -> list[str]
     Processor time leaves out what other programs take from the core; on a free machine it is the clock's time.
     """
     lines = [
-        "quality: 2 x 2 samples a pixel, shaded once per surface in a pixel; shadow map; 3 lights and sky; exposure, noise, JPEG",
+        "quality: 2 x 2 samples a pixel, shaded once per surface; shadow map; 3 lights and sky; exposure, noise, JPEG",
         "",
         "| kind | size | processor ms | pictures/s a core | clock ms |",
         "|---|---|---|---|---|",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,7 @@ def write_cache(assets: Path, out: Path, progress: Callable[[str], None] = lambd
     try:
         with partial.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        os.replace(partial, out)
+        partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     return out.stat().st_size

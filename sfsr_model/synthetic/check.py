@@ -72,8 +72,8 @@ def blendshape_table(model: FaceModel, task: Path, seed: int, count: int, size: 
             rows = [_ask(model, landmarker, seed + 1, place, size, value) for place, value in enumerate(values)]
             series |= {index: _correlation(rows, index) for index in movement}
     found = sum(row is not None for row in wild)
-    lines = [f"faces found by MediaPipe: {found} of {count}", "", "| coefficient | r, random samples | r, series |", "|---|---|---|"]
-    return lines + [f"| {name} | {_correlation(wild, i)} | {series[i]} |" for i, name in enumerate(ARKIT_NAMES)]
+    lines = [f"faces found by MediaPipe: {found} of {count}", "", "| coefficient | r, random samples | r, series |"]
+    return [*lines, "|---|---|---|"] + [f"| {name} | {_correlation(wild, i)} | {series[i]} |" for i, name in enumerate(ARKIT_NAMES)]
 
 
 def _movements() -> list[tuple[int, ...]]:

@@ -14,7 +14,7 @@ def _tone_table() -> np.ndarray:
     """sRGB codes 0..255 of linear light 0.._TOP after a curve with a soft shoulder."""
     light = np.linspace(0, _TOP, _STEPS)
     shoulder = light * (1 + light / 6.0) / (1 + light)
-    shoulder = 1.12 * shoulder
+    shoulder = 1.06 * shoulder
     code = np.where(shoulder <= 0.0031308, 12.92 * shoulder, 1.055 * np.maximum(shoulder, 1e-9) ** (1 / 2.4) - 0.055)
     return (255 * code).clip(0, 255).astype(np.float32)
 

@@ -17,7 +17,7 @@ from .shape import Eye, Shape
 _TOP, _WIDEST, _BOTTOM, _HALF_WIDTH = -0.52, 0.50, 2.05, 0.95
 _UPPER_POWER, _LOWER_POWER = 3.0, 2.0
 # Within _FULL of the outline a point is all the face's; from _NONE on all the head's.
-_FULL, _NONE = 0.66, 0.98
+_FULL, _NONE = 0.78, 1.0
 _RIM = (0.75, 1.15)
 _shares: weakref.WeakKeyDictionary[FaceModel, np.ndarray] = weakref.WeakKeyDictionary()
 

@@ -16,16 +16,18 @@ _LATTICE = np.random.default_rng(20).random((_CELLS,) * 3).astype(np.float32)
 
 
 @compiled
-def fetch(picture, u, v, channel):
-    """Bilinear texel of uint8 [H, W, C] at u, v in 0..1 of the picture."""
+def add_texel(picture, u, v, share, total):
+    """Add share times the bilinear texel of uint8 [H, W, 3] at u, v in 0..1 of the picture to total [3]."""
     height, width = picture.shape[0], picture.shape[1]
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
     y = min(max(v * height - 0.5, 0.0), height - 1.001)
     column, row = int(x), int(y)
     fx, fy = x - column, y - row
-    top = picture[row, column, channel] * (1 - fx) + picture[row, column + 1, channel] * fx
-    bottom = picture[row + 1, column, channel] * (1 - fx) + picture[row + 1, column + 1, channel] * fx
-    return top * (1 - fy) + bottom * fy
+    a, b = share * (1 - fx) * (1 - fy), share * fx * (1 - fy)
+    c, d = share * (1 - fx) * fy, share * fx * fy
+    for i in range(3):
+        total[i] += a * picture[row, column, i] + b * picture[row, column + 1, i]
+        total[i] += c * picture[row + 1, column, i] + d * picture[row + 1, column + 1, i]
 
 
 @compiled
@@ -119,6 +121,8 @@ def light_surface(F, C, albedo, n, v, lit, occlusion, wrap, roughness, base, out
     edge = 1.0 - max(n[0] * v[0] + n[1] * v[1] + n[2] * v[2], 0.0)
     for light in range(3):
         lx, ly, lz = C[k.LIGHT + light, 0], C[k.LIGHT + light, 1], C[k.LIGHT + light, 2]
+        if C[k.COLOUR + light, 1] <= 0.0:
+            continue
         cosine = n[0] * lx + n[1] * ly + n[2] * lz
         share = lit if light == 0 else (0.35 + 0.65 * occlusion)
         shine = gloss(n[0], n[1], n[2], v[0], v[1], v[2], lx, ly, lz, roughness, base) * share * (0.3 + 0.7 * occlusion)

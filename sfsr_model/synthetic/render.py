@@ -131,7 +131,7 @@ def render_light(
     inner = frame.inner if frame else np.ones(len(model.base), np.float32)
     mesh = assemble(model, face.shape, look, face.details.lashes, 0.9 - 0.55 * face.details.male, inner, host.shape)
     head = pose_matrix(scene.pose)
-    points, origin = _placed(model, mesh, host.shape, head, scene.trunk)
+    points = _placed(model, mesh, host.shape, head, scene.trunk)
     anchors = points[landmark_points(model)]
     eyes = np.stack([eye.centre for eye in host.shape.eyes])
     view = frame.view if frame else View.of(scene.camera, float(np.linalg.norm(eyes[0] - eyes[1])), size)
@@ -145,19 +145,20 @@ def render_light(
     shadows = ShadowView.of(scene.lighting.key.direction, scene.lighting.softness)
     shadow = _shadow_map(model, mesh, look, shadows.screen(points), shadows.size)
     F, C = pack_parameters(
-        face.details, host.details, look, scene.lighting, face.shape.coefficients, shadows, head, view.distance, model.eye_height
-    )
+        face.details, host.details, look, scene.lighting, face.shape.coefficients, shadows, head, view.distance,
+        model.eye_height,
+    )  # fmt: skip
     light = draw_backdrop(scene.backdrop, size)
     labels, depth = np.zeros((size, size), np.uint8), np.zeros((size, size), np.float32)
     level = _texture_level(view)
     screen = view.screen(points)
     seen = _visibility(model, mesh, look, face.details.lashes, screen, size)
     hair = model.hair_pictures[max(look.hair, 0)][1]
-    shade_picture(
-        *seen, screen, points, normals, mesh.layout.rest, mesh.attributes, mesh.layout.triangles, mesh.layout.uv,
-        mesh.layout.parts, model.skin_levels[level], model.brow_levels[level][face.details.brow], model.brow_box, hair,
-        model.teeth_picture, shadow, F, C, light, labels, depth,
-    )  # fmt: skip
+    layout = mesh.layout
+    surface = (screen, points, normals, layout.rest, mesh.attributes, layout.triangles, layout.uv, layout.parts)
+    brow = model.brow_levels[level][face.details.brow]
+    paint = (model.skin_levels[level], brow, model.brow_box, hair, model.teeth_picture, shadow)
+    shade_picture(seen, surface, paint, F, C, light, labels, depth)
     if scene.occluder is not None:
         labels[draw_occluder(light, scene.occluder)] = _OCCLUDER
     truth = Truth(
@@ -167,10 +168,8 @@ def render_light(
     return light, truth
 
 
-def _placed(
-    model: FaceModel, mesh: Assembly, host: Shape, head: np.ndarray, trunk: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices in the camera's axes, the origin in the middle of the host's face, and where that middle was."""
+def _placed(model: FaceModel, mesh: Assembly, host: Shape, head: np.ndarray, trunk: float) -> np.ndarray:
+    """Vertices in the camera's axes, the origin in the middle of the host's face."""
     share = head_share(mesh.layout.rest)
     first, last = mesh.layout.starts["left eye"], mesh.layout.starts["teeth"]
     share[first:last] = 1.0
@@ -179,7 +178,7 @@ def _placed(
     points = turn_head(mesh.vertices, share, head, pose_matrix((0.0, trunk, 0.0)))
     middle = host.neutral[landmark_points(model)[27:36]].mean(0)
     origin = turn_head(middle[None], np.ones(1), head, head)[0]
-    return np.ascontiguousarray(points - origin, np.float32), origin
+    return np.ascontiguousarray(points - origin, np.float32)
 
 
 def _aligned_view(view: View, anchors: np.ndarray, size: int) -> View:
@@ -211,9 +210,8 @@ def _visibility(
         draw_opaque(screen, triangles, *ranges["glasses"], False, depth, seen)
     for name, alpha in (("lashes", model.lashes[lashes]), ("hair", model.hair_pictures[max(look.hair, 0)][0])):
         if name in ranges:
-            draw_strands(
-                screen, triangles, mesh.layout.uv, mesh.fade, *ranges[name], alpha, depth, seen, soft_depth, soft_seen, soft_alpha
-            )
+            buffers = (depth, seen, soft_depth, soft_seen, soft_alpha)
+            draw_strands(screen, triangles, mesh.layout.uv, mesh.fade, *ranges[name], alpha, *buffers)
     return seen, soft_seen, soft_alpha, depth, soft_depth
 
 
@@ -227,9 +225,8 @@ def _shadow_map(model: FaceModel, mesh: Assembly, look: Look, screen: np.ndarray
         draw_opaque(screen, triangles, *ranges["glasses"], False, depth, seen)
     if "hair" in ranges:
         alpha = model.hair_pictures[look.hair][0]
-        draw_strands(
-            screen, triangles, mesh.layout.uv, mesh.fade, *ranges["hair"], alpha, depth, seen, soft_depth, soft_seen, soft_alpha
-        )
+        buffers = (depth, seen, soft_depth, soft_seen, soft_alpha)
+        draw_strands(screen, triangles, mesh.layout.uv, mesh.fade, *ranges["hair"], alpha, *buffers)
     return depth
 
 

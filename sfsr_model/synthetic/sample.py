@@ -84,8 +84,8 @@ def sample_parts(
 
 
 def sample_picture(
-    model: FaceModel, seed: int, number: int, size: int, aligned: bool = False, max_yaw: float = MAX_YAW, finish_strength: float = 1.0
+    model: FaceModel, seed: int, number: int, size: int, aligned: bool = False, max_yaw: float = MAX_YAW
 ) -> Picture:
     """A numbered random picture; max_yaw in radians bounds the head's turn."""
-    identity, coefficients, look, scene = sample_parts(model, seed, number, 0, max_yaw, finish_strength)
+    identity, coefficients, look, scene = sample_parts(model, seed, number, 0, max_yaw)
     return render(model, identity, coefficients, look, scene, size, aligned)

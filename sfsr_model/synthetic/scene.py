@@ -125,7 +125,7 @@ def _sample_lighting(rng: np.random.Generator, backdrop: Backdrop) -> Lighting:
     key = key_colour * (1.0 + 0.9 * contrast)
     fill = np.array(_KEY_COLOURS[str(rng.choice(("white", "cool", "daylight", "warm")))]) * (0.55 - 0.42 * contrast)
     rim = np.array(_KEY_COLOURS[str(rng.choice(("white", "cool", "warm")))]) * rng.choice((0.0, rng.uniform(0.2, 1.0)))
-    around = 0.22 * np.array(backdrop.tint) / max(max(backdrop.tint), 1e-3) + 0.78
+    around = 0.22 * np.array(backdrop.tint) / max(*backdrop.tint, 1e-3) + 0.78
     sky = around * (0.62 - 0.34 * contrast)
     ground = around * np.array([1.0, 0.92, 0.84]) * (0.34 - 0.2 * contrast)
     return Lighting(

@@ -46,7 +46,7 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error

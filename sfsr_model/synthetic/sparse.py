@@ -49,6 +49,7 @@ def unpack(packed: dict[str, np.ndarray], points: int) -> np.ndarray:
     """Dense displacements [M, P, 3] float32."""
     start = packed["start"]
     dense = np.zeros((len(start) - 1, points, 3), np.float32)
-    for row, (first, last) in enumerate(zip(start[:-1], start[1:], strict=True)):
+    for row in range(len(dense)):
+        first, last = start[row], start[row + 1]
         dense[row, packed["index"][first:last]] = packed["move"][first:last] / SCALE
     return dense

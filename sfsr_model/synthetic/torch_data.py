@@ -33,8 +33,8 @@ class ShardDataset(Dataset[Sample]):
         missing = [s for s in range(shards) if not shard_path(self.folder, s).is_file()]
         if missing:
             raise DatasetError(
-                f"{self.folder}: {len(missing)} of {shards} shards are missing, first {shard_path(self.folder, missing[0]).name}; "
-                "run the dataset command again to finish it"
+                f"{self.folder}: {len(missing)} of {shards} shards are missing, first "
+                f"{shard_path(self.folder, missing[0]).name}; run the dataset command again to finish it"
             )
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._keep = keep

@@ -84,10 +84,10 @@ def expression_morphs(data: Path, mesh: Mesh) -> np.ndarray:
     half = half * half * (3 - 2 * half)
     shares = {"": np.ones(len(half)), "Left": half, "Right": 1 - half}
     result = np.zeros((len(ARKIT_NAMES), len(mesh.vertices), 3), np.float32)
-    for row, name in zip(result, ARKIT_NAMES, strict=True):
+    for number, name in enumerate(ARKIT_NAMES):
         for kind, unit, strength in parts_of(name):
             share = shares[side_of(name)] if kind != "face" else shares[""]
-            row += strength * readers[kind](unit) * share[:, None]
+            result[number] += strength * readers[kind](unit) * share[:, None]
     return result
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -121,7 +120,7 @@ def _claim(folder: Path, manifest: dict) -> None:
         else:
             partial = folder / f"{MANIFEST}.partial"
             partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-            os.replace(partial, folder / MANIFEST)
+            partial.replace(folder / MANIFEST)
         for leftover in folder.glob("*.partial"):
             leftover.unlink()
     except OSError as error:

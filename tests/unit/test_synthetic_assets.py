@@ -101,7 +101,13 @@ def test_cache_is_small_and_reproducible(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["targets/faceunits/jawOpen.target", "3dobjs/base.obj", "skins/textures/old_darkskinned_male_diffuse.png", "rigs/default.mhskel"]
+    "name",
+    [
+        "targets/faceunits/jawOpen.target",
+        "3dobjs/base.obj",
+        "skins/textures/old_darkskinned_male_diffuse.png",
+        "rigs/default.mhskel",
+    ],
 )
 def test_missing_asset_is_named(assets, tmp_path, name):
     (assets / name).unlink()

@@ -93,7 +93,9 @@ def test_sides_are_the_same_unless_asymmetry_says_otherwise(space):
     assert weights["eyes/eye-bag|l+"] > weights["eyes/eye-bag|r+"]
 
 
-@pytest.mark.parametrize(("vector", "message"), [(np.zeros(3), "expected a vector of"), ("nan", "expected -1 to 1"), (2.0, "is 2.0")])
+@pytest.mark.parametrize(
+    ("vector", "message"), [(np.zeros(3), "expected a vector of"), ("nan", "expected -1 to 1"), (2.0, "is 2.0")]
+)
 def test_bad_identities_are_refused(space, vector, message):
     if not isinstance(vector, np.ndarray):
         vector = np.full(len(space.names), float(vector))
@@ -138,7 +140,8 @@ def test_left_blink_stays_left(model):
 
 def test_gaze_turns_the_eyeball_rigidly(model, space):
     neutral = neutral_points(model, space, np.zeros(len(space.names)))
-    ahead, left = (make_shape(model, neutral, movement(**gaze)) for gaze in ({}, {"eyeLookOutLeft": 1.0, "eyeLookInRight": 1.0}))
+    ahead = make_shape(model, neutral, REST)
+    left = make_shape(model, neutral, movement(eyeLookOutLeft=1.0, eyeLookInRight=1.0))
     for before, after in zip(ahead.eyes, left.eyes, strict=True):
         assert (before.centre == after.centre).all()
         assert after.turn[0, 2] > before.turn[0, 2] + 0.3  # towards +x, the person's left
