@@ -21,6 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sfsr_model.synthetic", description=__doc__)
+    parser.add_argument(
+        "--procedural-skin", action="store_true", help="draw the skins instead of taking MakeHuman's pictures of skin"
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
 
     cache = commands.add_parser("cache", help="turn MakeHuman's assets into one cache file")
@@ -39,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--count", type=int, default=24, help="people, samples or portraits (default 24)")
     sheet.add_argument("--size", type=int, default=192, help="pixels of one picture (default 192)")
     sheet.add_argument("--seed", type=int, default=0)
+    sheet.add_argument("--numbers", type=int, nargs="+", help="the portraits to draw, instead of the first --count")
     sheet.set_defaults(run=_sheet)
 
     dataset = commands.add_parser("dataset", help="write shards; run it again to resume")
@@ -53,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of the head in degrees (default 60)")
     dataset.add_argument("--unaligned", action="store_true", help="frame pictures by their camera, not by the crop rule")
     dataset.set_defaults(run=_dataset)
+
+    table = commands.add_parser("table", help="print how each ARKit coefficient is built from the assets' units")
+    table.set_defaults(run=_table)
 
     benchmark = commands.add_parser("benchmark", help="measure the rate on one core")
     benchmark.add_argument("--cache", type=Path, required=True, help="cache file")
@@ -86,7 +93,8 @@ def _sheet(options: argparse.Namespace) -> int:
     from .model import FaceModel
     from .sheet import draw
 
-    for path in draw(FaceModel.load(options.cache), options.kind, options.out, options.count, options.size, options.seed):
+    model = FaceModel.load(options.cache, options.procedural_skin)
+    for path in draw(model, options.kind, options.out, options.count, options.size, options.seed, options.numbers):
         print(path)
     return 0
 
@@ -96,10 +104,17 @@ def _dataset(options: argparse.Namespace) -> int:
 
     plan = DatasetPlan(
         options.kind, options.count, options.size, options.seed, options.shard_size, not options.unaligned,
-        math.radians(options.max_yaw),
+        math.radians(options.max_yaw), options.procedural_skin,
     )  # fmt: skip
     rendered = write_dataset(options.cache, options.out, plan, options.workers)
     print(f"{options.out}: {plan.count} samples, {rendered} of them rendered now")
+    return 0
+
+
+def _table(_options: argparse.Namespace) -> int:
+    from .arkit_table import markdown_table
+
+    print("\n".join(markdown_table()))
     return 0
 
 
@@ -107,7 +122,7 @@ def _benchmark(options: argparse.Namespace) -> int:
     from .benchmark import benchmark
     from .model import FaceModel
 
-    print("\n".join(benchmark(FaceModel.load(options.cache), tuple(options.sizes), options.count)))
+    print("\n".join(benchmark(FaceModel.load(options.cache, options.procedural_skin), tuple(options.sizes), options.count)))
     return 0
 
 
@@ -117,7 +132,7 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.yunet is None and options.landmarker is None:
         raise ValueError("check: nothing to compare with; give --yunet, --landmarker or both")
-    model = FaceModel.load(options.cache)
+    model = FaceModel.load(options.cache, options.procedural_skin)
     if options.yunet is not None:
         print("\n".join(detection_table(model, options.yunet, options.seed, options.count, options.size)))
     if options.landmarker is not None:

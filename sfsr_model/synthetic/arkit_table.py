@@ -7,9 +7,6 @@ ends in Left or Right. The face units alone are too weak at brows, nose and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from ..expressions import ARKIT_NAMES
 
 Part = tuple[str, str, float]
@@ -48,15 +45,22 @@ _PARTS: dict[str, tuple[Part, ...]] = {
     ),
 }  # fmt: skip
 
-NOTES: Mapping[str, str] = MappingProxyType(
-    {
-        "eyeLook": "the eyeball is turned rigidly; the face unit moves the lids only",
-        "mouthClose": "closes the lips over an open jaw; means nothing without jawOpen",
-        "tongueOut": "the tongue comes forward only through an open mouth; the unit does not open it",
-        "cheekPuff": "weak on thin faces: the unit moves the cheeks by a few millimetres",
-    }
-)
-"""What a user of the coefficients should know, by name or stem."""
+# By name or stem.
+_NOTES = {
+    "eyeLook": "the eyeball turns rigidly; the unit moves the lids",
+    "mouthClose": "closes the lips over an open jaw; without jawOpen it means nothing",
+    "tongueOut": "weak: the tongue comes forward through an open mouth, the unit does not open it",
+    "cheekPuff": "weak: a few millimetres",
+    "cheekSquint": "weak: the unit moves the cheek, not its folds",
+    "noseSneer": "weak: the unit lifts the wing, it has no folds beside the nose",
+    "jawForward": "weak: a few millimetres",
+    "mouthShrug": "weak: the chin does not pucker",
+}
+
+
+def note_of(name: str) -> str:
+    """What the assets cannot express about a coefficient, or how to read it; empty where there is nothing to say."""
+    return next((note for stem, note in _NOTES.items() if name.startswith(stem)), "")
 
 
 def parts_of(name: str) -> tuple[Part, ...]:
@@ -74,3 +78,13 @@ def side_of(name: str) -> str:
     if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
         return ""
     return next((side for side in ("Left", "Right") if name.endswith(side)), "")
+
+
+def markdown_table() -> list[str]:
+    """Lines of a Markdown table of all coefficients; the right side of the face mirrors the left."""
+    lines = ["| coefficient | made of | note |", "|---|---|---|"]
+    for name in ARKIT_NAMES:
+        if side_of(name) != "Right":
+            recipe = " + ".join(f"{strength:g} {kind}:{unit}" for kind, unit, strength in parts_of(name))
+            lines.append(f"| {name} | {recipe} | {note_of(name)} |")
+    return lines

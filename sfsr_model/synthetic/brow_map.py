@@ -31,7 +31,7 @@ def brow_maps(
     corners, places = uv[inside], points[inside]
     origin = np.floor(corners.min((0, 1)) * _TEXELS)
     size = np.ceil(corners.max((0, 1)) * _TEXELS) - origin + 1
-    place, covered = _paint(corners * _TEXELS - origin - 0.5, places[..., :2], size.astype(int))
+    place, covered = paint(corners * _TEXELS - origin - 0.5, places[..., :2], size.astype(int))
     scale = _FRONT / (2 * half)
     column, row = ((place[..., 0] + half) * scale).astype(int), ((high - place[..., 1]) * scale).astype(int)
     rows = int((high - low) * scale)
@@ -56,13 +56,13 @@ def _front_view(data: Path, name: str, full: np.ndarray, corner: tuple, scale: f
     screen = np.stack(((at[..., 0] + corner[0]) * scale, (corner[1] - at[..., 1]) * scale), -1) - 0.5
     uv = proxy.mesh.uv[triangles[..., 1]]
     picture = read_picture(folder / f"{name}.png")[..., 3]
-    sampled, covered = _paint(screen, np.stack((uv[..., 0], 1 - uv[..., 1]), -1), np.array(size))
+    sampled, covered = paint(screen, np.stack((uv[..., 0], 1 - uv[..., 1]), -1), np.array(size))
     height, width = picture.shape
     column, row = (sampled[..., 0] * width).astype(int), (sampled[..., 1] * height).astype(int)
     return np.where(covered, picture[row.clip(0, height - 1), column.clip(0, width - 1)], 0)
 
 
-def _paint(screen: np.ndarray, values: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def paint(screen: np.ndarray, values: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values [T, 3, C] interpolated over triangles [T, 3, 2] of pixels: picture [H, W, C] and where something was painted."""
     width, height = (int(side) for side in size)
     picture = np.zeros((height, width, values.shape[-1]))

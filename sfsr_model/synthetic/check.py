@@ -73,7 +73,8 @@ def blendshape_table(model: FaceModel, task: Path, seed: int, count: int, size: 
             series |= {index: _correlation(rows, index) for index in movement}
     found = sum(row is not None for row in wild)
     lines = [f"faces found by MediaPipe: {found} of {count}", "", "| coefficient | r, random samples | r, series |"]
-    return [*lines, "|---|---|---|"] + [f"| {name} | {_correlation(wild, i)} | {series[i]} |" for i, name in enumerate(ARKIT_NAMES)]
+    rows = [f"| {name} | {_correlation(wild, i)} | {series[i]} |" for i, name in enumerate(ARKIT_NAMES)]
+    return [*lines, "|---|---|---|", *rows]
 
 
 def _movements() -> list[tuple[int, ...]]:

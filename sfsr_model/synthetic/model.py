@@ -42,17 +42,20 @@ class ProxyMesh:
 class FaceModel:
     """What one process needs to render; build it with `FaceModel.load`. All positions are decimetres, y up, z to the viewer."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], name: str = "cache") -> None:
+    def __init__(self, arrays: dict[str, np.ndarray], name: str = "cache", procedural_skin: bool = False) -> None:
         try:
             self._unpack(arrays)
         except KeyError as error:
             raise AssetError(f"{name}: lacks the entry {error}; build the cache again") from None
-        self._arrays, self._name = arrays, name
+        self._arrays, self._name, self._procedural = arrays, name, procedural_skin
 
     @classmethod
-    def load(cls, path: str | Path) -> FaceModel:
-        """Read a cache file; raises AssetError for one that is missing, damaged or outdated."""
-        return cls(read_cache(Path(path)), str(path))
+    def load(cls, path: str | Path, procedural_skin: bool = False) -> FaceModel:
+        """Read a cache file; raises AssetError for one that is missing, damaged or outdated.
+
+        procedural_skin draws the skins (see `skin_paint`) instead of taking MakeHuman's pictures.
+        """
+        return cls(read_cache(Path(path)), str(path), procedural_skin)
 
     def _unpack(self, arrays: dict[str, np.ndarray]) -> None:
         self.ids = arrays["ids"]
@@ -82,7 +85,16 @@ class FaceModel:
     @cached_property
     def skins(self) -> np.ndarray:
         """uint8 [S, H, W, 3]: the square root of linear colour over the face's own mean, times 128."""
+        if self._procedural:
+            return self._painted_skins()
         return np.stack([self._relative(self._picture(f"skin/{name}")[..., :3]) for name in hm08.SKINS])
+
+    def _painted_skins(self) -> np.ndarray:
+        from .landmarks import landmark_points
+        from .skin_paint import procedural_skins
+
+        marks = self.base[landmark_points(self)]
+        return procedural_skins(self.base, self.skin_triangles, self.skin_uv, self.skin_kind, marks)
 
     def _relative(self, pixels: np.ndarray) -> np.ndarray:
         texels = (self.face_uv * (pixels.shape[1], pixels.shape[0])).astype(int)
@@ -170,8 +182,9 @@ class FaceModel:
 
     @cached_property
     def skin_levels(self) -> list[np.ndarray]:
-        """`skins` and its reductions to a half and to a quarter."""
-        return _halved(self.skins)
+        """`skins` and its reductions to a half and to a quarter; painted ones are of half size from the start."""
+        levels = _halved(self.skins)
+        return [levels[0], levels[0], levels[1]] if self._procedural else levels
 
     @cached_property
     def brow_levels(self) -> list[np.ndarray]:

@@ -129,7 +129,7 @@ def _shade(t, sx, sy, mesh, paint, F, C, scratch, out):  # noqa: PLR0912, PLR091
 
 
 @compiled
-def shade_picture(visible, mesh, paint, F, C, picture, labels, distance):  # noqa: PLR0912 - one inner loop
+def shade_picture(visible, mesh, paint, F, C, picture, labels, distance):  # noqa: PLR0912, PLR0915 - one inner loop
     """Shade 2 x 2 samples [2H, 2W] into picture [H, W, 3], which comes in as the background.
 
     visible: seen, soft seen, soft opacity, depth and soft depth, as `raster` draws them. mesh: screen, points, normals, resting

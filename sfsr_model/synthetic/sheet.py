@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..expressions import word_expression
+from .backdrop import Backdrop
 from .identity import IdentitySpace
 from .look import sample_look
 from .model import FaceModel
@@ -52,13 +53,17 @@ def random_sheet(model: FaceModel, seed: int, columns: int, rows: int, size: int
     return np.vstack([np.hstack(pictures[row * columns : (row + 1) * columns]) for row in range(rows)])
 
 
-def draw(model: FaceModel, kind: str, out: Path, count: int, size: int, seed: int) -> list[Path]:
-    """Draw a sheet of a kind that the command line offers; returns the files written."""
+def draw(
+    model: FaceModel, kind: str, out: Path, count: int, size: int, seed: int, numbers: Sequence[int] | None = None
+) -> list[Path]:
+    """Draw a sheet of a kind that the command line offers; returns the files written. numbers: of the portraits to draw,
+    instead of the first `count`."""
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
     if kind == "portraits":
         out.mkdir(parents=True, exist_ok=True)
-        return [_save(_portrait(model, seed, number, size), out / f"portrait_{number:02d}.jpg") for number in range(count)]
+        chosen = range(count) if numbers is None else numbers
+        return [_save(_portrait(model, seed, number, size), out / f"portrait_{number:02d}.jpg") for number in chosen]
     if kind == "triplets":
         return [_save(triplet_sheet(model, seed, count, size), out)]
     if kind == "random":
@@ -94,9 +99,14 @@ def _plain(scene: Scene) -> Scene:
     fill = replace(lighting.fill, direction=(-0.8, 0.1, 0.59), colour=(0.30, 0.32, 0.36))
     rim = replace(lighting.rim, direction=(-0.6, 0.5, -0.62), colour=(0.5, 0.5, 0.5))
     lighting = replace(lighting, key=key, fill=fill, rim=rim, sky=(0.38, 0.40, 0.43), ground=(0.2, 0.18, 0.16), softness=0.8)
-    finish = replace(scene.finish, exposure=0.0, contrast=1.0)
     return replace(
-        scene, pose=(0.0, 0.12, 0.0), trunk=0.05, camera=Camera(16.0, 0.235, (0.0, 0.04)), lighting=lighting, finish=finish
+        scene,
+        pose=(0.0, 0.12, 0.0),
+        trunk=0.05,
+        camera=Camera(16.0, 0.235, (0.0, 0.04)),
+        lighting=lighting,
+        backdrop=Backdrop("studio", 11, 0.02, (0.3, 0.3, 0.3)),
+        finish=replace(scene.finish, exposure=0.0, contrast=1.0),
     )
 
 

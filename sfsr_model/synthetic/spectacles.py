@@ -29,8 +29,8 @@ def spectacles_mesh(glasses: Glasses, eyes: np.ndarray, front: float, ears: np.n
         _tube(vertices, triangles, rim, glasses.rim, closed=True)
         outer = rim[np.argmax(side * rim[:, 0] + 0.3 * rim[:, 1])]
         hinge = outer + np.array([side * 0.03, 0.0, -0.05])
-        over = np.array([ear[0] + side * 0.03, outer[1] - 0.02, ear[2] + 0.2])
-        _tube(vertices, triangles, np.stack((outer, hinge, over, over - [0, 0.12, 0.25])), glasses.rim * 1.1, closed=False)
+        over = np.array([ear[0] + side * 0.012, outer[1] - 0.02, ear[2] + 0.12])
+        _tube(vertices, triangles, np.stack((outer, hinge, over)), glasses.rim * 1.1, closed=False)
     inner = [rim[np.argmin(np.abs(rim[:, 0]) - 0.3 * rim[:, 1])] for rim in rims]
     top = (inner[0] + inner[1]) / 2 + [0, 0.03, 0.02]
     _tube(vertices, triangles, np.stack((inner[0], top, inner[1])), glasses.rim * 1.1, closed=False)

@@ -32,8 +32,8 @@ def skin_colour(F, C, skins, brows, brow_box, u, v, inner, textured, rx, ry, rz,
     if abs(rx) < 0.36 and abs(ry - 6.6) < 0.2:
         red = albedo[0] * C[k.TONE, 1] / (albedo[1] * C[k.TONE, 0] + 1e-6)
         lips = ramp(1.2, 1.9, red) * ramp(0.36, 0.28, abs(rx)) * ramp(0.2, 0.14, abs(ry - 6.6))
-        albedo[1] *= 1 - (0.45 * F[k.LIPS] - 0.1) * lips
-        albedo[2] *= 1 - (0.38 * F[k.LIPS] - 0.1) * lips
+        albedo[1] *= 1 - (0.40 * F[k.LIPS] - 0.02) * lips
+        albedo[2] *= 1 - (0.34 * F[k.LIPS] - 0.02) * lips
     mottle = 0.94 + 0.12 * noise(rx * 7.0 + F[k.SEED], ry * 7.0, rz * 7.0)
     cheek = np.sqrt((abs(rx) - 0.42) ** 2 + (ry - 6.95) ** 2 * 1.5)
     nose = np.sqrt(rx * rx + (ry - 6.93) ** 2)

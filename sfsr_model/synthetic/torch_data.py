@@ -58,12 +58,14 @@ class RenderedDataset(Dataset[Sample]):
     """`count` samples rendered when they are asked for. The model is loaded in the process that asks first."""
 
     def __init__(
-        self, cache: str | Path, kind: str, count: int, size: int, seed: int = 0, aligned: bool = True, max_yaw: float = MAX_YAW
-    ) -> None:
+        self, cache: str | Path, kind: str, count: int, size: int, seed: int = 0, aligned: bool = True,
+        max_yaw: float = MAX_YAW, procedural_skin: bool = False,
+    ) -> None:  # fmt: skip
         if kind not in KINDS:
             raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
         self._cache, self._kind, self._count, self._size = Path(cache), kind, count, size
         self._seed, self._aligned, self._max_yaw = seed, aligned, max_yaw
+        self._procedural_skin = procedural_skin
         self._model: FaceModel | None = None
 
     def __getstate__(self) -> dict:
@@ -76,7 +78,7 @@ class RenderedDataset(Dataset[Sample]):
         if not 0 <= index < self._count:
             raise IndexError(f"sample {index} of {self._count}")
         if self._model is None:
-            self._model = FaceModel.load(self._cache)
+            self._model = FaceModel.load(self._cache, self._procedural_skin)
         return _tensors(make_record(self._model, self._kind, self._seed, index, self._size, self._aligned, self._max_yaw))
 
 

@@ -17,7 +17,8 @@ from .shards import FORMAT, MANIFEST, DatasetError, is_whole, read_manifest, sha
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """kind: one of `records.KINDS`. count samples of size x size pixels in shards of shard_size; max_yaw in radians."""
+    """kind: one of `records.KINDS`. count samples of size x size pixels in shards of shard_size; max_yaw in radians.
+    procedural_skin: see `FaceModel.load`."""
 
     kind: str
     count: int
@@ -26,6 +27,7 @@ class DatasetPlan:
     shard_size: int
     aligned: bool
     max_yaw: float
+    procedural_skin: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -62,11 +64,11 @@ def write_dataset(cache: Path, folder: Path, plan: DatasetPlan, workers: int) ->
     context = multiprocessing.get_context("spawn")
     with tqdm(total=plan.count, initial=plan.count - samples, unit="sample", desc=folder.name) as bar:
         if workers <= 1:
-            _start(cache)
+            _start(cache, plan.procedural_skin)
             for shard in todo:
                 bar.update(_render_shard(folder, plan, shard))
             return samples
-        with ProcessPoolExecutor(min(workers, len(todo)), context, _start, (cache,)) as pool:
+        with ProcessPoolExecutor(min(workers, len(todo)), context, _start, (cache, plan.procedural_skin)) as pool:
             jobs = {pool.submit(_render_shard, folder, plan, shard): shard for shard in todo}
             try:
                 for job in as_completed(jobs):
@@ -85,13 +87,13 @@ def write_dataset(cache: Path, folder: Path, plan: DatasetPlan, workers: int) ->
 _model: FaceModel | None = None
 
 
-def _start(cache: Path) -> None:
+def _start(cache: Path, procedural_skin: bool) -> None:
     """Make a process ready to render. One thread each: the processes are the parallelism."""
     global _model  # noqa: PLW0603 - one model for each worker process
     import cv2
 
     cv2.setNumThreads(1)
-    _model = FaceModel.load(cache)
+    _model = FaceModel.load(cache, procedural_skin)
 
 
 def _render_shard(folder: Path, plan: DatasetPlan, shard: int) -> int:

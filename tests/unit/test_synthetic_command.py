@@ -32,7 +32,7 @@ def test_help_names_every_command():
     )
     assert done.returncode == 0, done.stderr
     first_words = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
-    assert first_words >= {"cache", "sheet", "dataset", "benchmark", "check"}
+    assert first_words >= {"cache", "sheet", "dataset", "benchmark", "check", "table"}
 
 
 def test_cache(tmp_path, capsys):
@@ -73,6 +73,13 @@ def test_benchmark(cache, capsys):
     out = capsys.readouterr().out
     assert "| picture | 32 |" in out
     assert "| triplet | 32 |" in out
+
+
+def test_table_has_every_coefficient_once(capsys):
+    assert main(["table"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert len(rows) == 52 - 18  # right sides are left out
+    assert "face:jawOpen" in next(row for row in rows if row.startswith("| jawOpen "))
 
 
 def test_check_says_what_it_needs(cache, tmp_path, capsys):
