@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -43,9 +44,7 @@ class IdentitySpace:
     @classmethod
     def of(cls, model: FaceModel) -> IdentitySpace:
         """The space that a cache's sliders span."""
-        names = list(dict.fromkeys(key.split("|")[0] for key in model.slider_keys))
-        sided = [name for name in names if f"{name}|l+" in model.slider_keys or f"{name}|l-" in model.slider_keys]
-        return cls(tuple(names), tuple(sided), model.slider_keys)
+        return _space_of(model.slider_keys)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,16 +75,24 @@ class IdentitySpace:
     def slider_weights(self, vector: np.ndarray) -> np.ndarray:
         """Strength [K] of each of the cache's slider targets."""
         start = len(MACRO_FIELDS) + len(DETAIL_FIELDS)
-        values = dict(zip(self.sliders, vector[start:], strict=False))
-        sides = dict(zip(self.sided, vector[start + len(self.sliders) :], strict=True))
+        numbers = vector[start:].tolist()
+        values = dict(zip(self.sliders, numbers, strict=False))
+        sides = dict(zip(self.sided, numbers[len(self.sliders) :], strict=True))
         weights = np.zeros(len(self.keys), np.float32)
         for number, key in enumerate(self.keys):
             name, sign = key.split("|")
-            amount = float(values[name]) * _reach(name)
+            amount = values[name] * _reach(name)
             if sign[0] in "lr":
-                amount += (1 if sign[0] == "l" else -1) * float(sides[name]) * _ASYMMETRY_REACH
+                amount += (1 if sign[0] == "l" else -1) * sides[name] * _ASYMMETRY_REACH
             weights[number] = max(amount if sign[-1] == "+" else -amount, 0.0)
         return weights
+
+
+@lru_cache(maxsize=4)
+def _space_of(keys: tuple[str, ...]) -> IdentitySpace:
+    names = list(dict.fromkeys(key.split("|")[0] for key in keys))
+    sided = [name for name in names if f"{name}|l+" in keys or f"{name}|l-" in keys]
+    return IdentitySpace(tuple(names), tuple(sided), keys)
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,7 @@ def _skins_for(male: float, age: float) -> list[int]:
     return [number for number, name in enumerate(hm08.SKINS) if suits(name)]
 
 
+@cache
 def _reach(name: str) -> float:
     stem = name.split("/")[1]
     return next((reach for start, reach in _REACH if stem.startswith(start)), 0.5)

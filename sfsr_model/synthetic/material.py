@@ -16,8 +16,8 @@ _LATTICE = np.random.default_rng(20).random((_CELLS,) * 3).astype(np.float32)
 
 
 @compiled
-def add_texel(picture, u, v, share, total):
-    """Add share times the bilinear texel of uint8 [H, W, 3] at u, v in 0..1 of the picture to total [3]."""
+def add_texel(picture, u, v, share, s):
+    """Add share times the bilinear texel of uint8 [H, W, 3] at u, v in 0..1 of the picture to the ALBEDO row of s."""
     height, width = picture.shape[0], picture.shape[1]
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
     y = min(max(v * height - 0.5, 0.0), height - 1.001)
@@ -26,8 +26,8 @@ def add_texel(picture, u, v, share, total):
     a, b = share * (1 - fx) * (1 - fy), share * fx * (1 - fy)
     c, d = share * (1 - fx) * fy, share * fx * fy
     for i in range(3):
-        total[i] += a * picture[row, column, i] + b * picture[row, column + 1, i]
-        total[i] += c * picture[row + 1, column, i] + d * picture[row + 1, column + 1, i]
+        s[k.ALBEDO, i] += a * picture[row, column, i] + b * picture[row, column + 1, i]
+        s[k.ALBEDO, i] += c * picture[row + 1, column, i] + d * picture[row + 1, column + 1, i]
 
 
 @compiled
@@ -107,30 +107,30 @@ def gloss(nx, ny, nz, vx, vy, vz, lx, ly, lz, roughness, base):
 
 
 @compiled
-def light_surface(F, C, albedo, n, v, lit, occlusion, wrap, roughness, base, out):
-    """Write to out [3] the light that a surface of colour albedo [3] sends to the viewer.
+def light_surface(F, C, s, lit, occlusion, roughness, base):
+    """Write to the RESULT row of s the light that a surface sends to the viewer.
 
-    n, v [3]: normal and direction to the viewer. lit: share of the key light. wrap [3]: how far light creeps round the
-    terminator in each channel, which is what scattering in skin looks like.
+    lit: share of the key light that arrives. The WRAP row says how far light creeps round the terminator in each channel, which
+    is what scattering in skin looks like.
     """
-    up = 0.5 + 0.5 * n[1]
+    up = 0.5 + 0.5 * s[k.NORMAL, 1]
     for c in range(3):
         open_sky = occlusion + (0.35 - 0.17 * c) * occlusion * (1 - occlusion)  # red light bleeds into creases
         ambient = (C[k.GROUND, c] * (1 - up) + C[k.SKY, c] * up) * open_sky
-        out[c] = albedo[c] * ambient
-    edge = 1.0 - max(n[0] * v[0] + n[1] * v[1] + n[2] * v[2], 0.0)
+        s[k.RESULT, c] = s[k.ALBEDO, c] * ambient
+    edge = 1.0 - max(s[k.NORMAL, 0] * s[k.TO_VIEWER, 0] + s[k.NORMAL, 1] * s[k.TO_VIEWER, 1] + s[k.NORMAL, 2] * s[k.TO_VIEWER, 2], 0.0)
     for light in range(3):
         lx, ly, lz = C[k.LIGHT + light, 0], C[k.LIGHT + light, 1], C[k.LIGHT + light, 2]
         if C[k.COLOUR + light, 1] <= 0.0:
             continue
-        cosine = n[0] * lx + n[1] * ly + n[2] * lz
+        cosine = s[k.NORMAL, 0] * lx + s[k.NORMAL, 1] * ly + s[k.NORMAL, 2] * lz
         share = lit if light == 0 else (0.35 + 0.65 * occlusion)
-        shine = gloss(n[0], n[1], n[2], v[0], v[1], v[2], lx, ly, lz, roughness, base) * share * (0.3 + 0.7 * occlusion)
+        shine = gloss(s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2], s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2], lx, ly, lz, roughness, base) * share * (0.3 + 0.7 * occlusion)
         for c in range(3):
-            creep = wrap[c]
+            creep = s[k.WRAP, c]
             diffuse = max((cosine + creep) / (1.0 + creep), 0.0)
             diffuse = diffuse * diffuse * (1 - creep) + diffuse * creep if creep > 0 else diffuse
             reach = share + 0.9 * creep * share * (1 - share)
-            out[c] += C[k.COLOUR + light, c] * (albedo[c] * diffuse * reach + shine)
+            s[k.RESULT, c] += C[k.COLOUR + light, c] * (s[k.ALBEDO, c] * diffuse * reach + shine)
     for c in range(3):
-        out[c] += 0.06 * edge**4 * C[k.SKY, c] * occlusion
+        s[k.RESULT, c] += 0.06 * edge**4 * C[k.SKY, c] * occlusion

@@ -17,3 +17,6 @@ from __future__ import annotations
 
 # Columns of the vertices' attributes: occlusion, share of the inner person's skin, share of the skin's texture.
 OCCLUSION, INNER, TEXTURED = range(3)
+
+# Rows of the shader's scratch table s [ROWS, 3]: the point being shaded and what is known of it.
+POINT, NORMAL, TO_VIEWER, REST, ALBEDO, WRAP, RESULT, ROWS = range(8)

@@ -16,8 +16,8 @@ _PARTS = GLASSES + 1
 
 
 @compiled
-def _shade(t, sx, sy, mesh, paint, F, C, scratch, out):  # noqa: PLR0912, PLR0915 - one inner loop, inlined
-    """Write the colour of triangle t at the screen place to out [3]; returns its label. scratch: [6, 3]."""
+def _shade(t, sx, sy, mesh, paint, F, C, s):  # noqa: PLR0912, PLR0915 - one inner loop, inlined
+    """Write the colour of triangle t at the screen place to the RESULT row of s; returns its label."""
     screen, points, normals, rest, attributes, triangles, uv, parts = mesh
     skins, brows, brow_box, hair_level, teeth, shadow = paint
     a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -33,15 +33,14 @@ def _shade(t, sx, sy, mesh, paint, F, C, scratch, out):  # noqa: PLR0912, PLR091
     total = 1.0 / (wa + wb + wc)
     wa, wb, wc = wa * total, wb * total, wc * total
 
-    p, n, v, r, albedo, wrap = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
     for i in range(3):
-        wrap[i] = 0.0
-        p[i] = wa * points[a, i] + wb * points[b, i] + wc * points[c, i]
-        n[i] = wa * normals[a, i] + wb * normals[b, i] + wc * normals[c, i]
-        r[i] = wa * rest[a, i] + wb * rest[b, i] + wc * rest[c, i]
-    v[0], v[1], v[2] = -p[0], -p[1], F[k.CAMERA] - p[2]
-    size = np.sqrt(v[0] ** 2 + v[1] ** 2 + v[2] ** 2)
-    v[0], v[1], v[2] = v[0] / size, v[1] / size, v[2] / size
+        s[k.WRAP, i] = 0.0
+        s[k.POINT, i] = wa * points[a, i] + wb * points[b, i] + wc * points[c, i]
+        s[k.NORMAL, i] = wa * normals[a, i] + wb * normals[b, i] + wc * normals[c, i]
+        s[k.REST, i] = wa * rest[a, i] + wb * rest[b, i] + wc * rest[c, i]
+    s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2] = -s[k.POINT, 0], -s[k.POINT, 1], F[k.CAMERA] - s[k.POINT, 2]
+    size = np.sqrt(s[k.TO_VIEWER, 0] ** 2 + s[k.TO_VIEWER, 1] ** 2 + s[k.TO_VIEWER, 2] ** 2)
+    s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2] = s[k.TO_VIEWER, 0] / size, s[k.TO_VIEWER, 1] / size, s[k.TO_VIEWER, 2] / size
     tu = wa * uv[t, 0, 0] + wb * uv[t, 1, 0] + wc * uv[t, 2, 0]
     tv = wa * uv[t, 0, 1] + wb * uv[t, 1, 1] + wc * uv[t, 2, 1]
     occlusion = wa * attributes[a, k.OCCLUSION] + wb * attributes[b, k.OCCLUSION] + wc * attributes[c, k.OCCLUSION]
@@ -49,82 +48,84 @@ def _shade(t, sx, sy, mesh, paint, F, C, scratch, out):  # noqa: PLR0912, PLR091
     roughness, base, label = 0.5, 0.028, FACE_SKIN
 
     if part in (SKIN, TRUNK):
-        neckline = F[k.NECKLINE] + F[k.NECKLINE_CURVE] * (r[0] * r[0] * 0.5 - max(r[2], 0.0) * 0.35)
-        if r[1] < neckline:
+        neckline = F[k.NECKLINE] + F[k.NECKLINE_CURVE] * (s[k.REST, 0] * s[k.REST, 0] * 0.5 - max(s[k.REST, 2], 0.0) * 0.35)
+        if s[k.REST, 1] < neckline:
             label = CLOTH
-            cloth_colour(F, C, r[0], r[1], r[2], albedo)
-            fold = noise(r[0] * 3.0 + F[k.SEED], r[1] * 2.0, r[2] * 3.0) - 0.5
-            n[0] += 0.5 * fold
-            n[1] += 0.3 * (noise(r[0] * 3.0, r[1] * 2.0 + 9.0, r[2] * 3.0) - 0.5)
-            occlusion *= 0.55 + 0.45 * ramp(0.0, 0.08, neckline - r[1])
+            cloth_colour(F, C, s[k.REST, 0], s[k.REST, 1], s[k.REST, 2], s)
+            fold = noise(s[k.REST, 0] * 3.0 + F[k.SEED], s[k.REST, 1] * 2.0, s[k.REST, 2] * 3.0) - 0.5
+            s[k.NORMAL, 0] += 0.5 * fold
+            s[k.NORMAL, 1] += 0.3 * (noise(s[k.REST, 0] * 3.0, s[k.REST, 1] * 2.0 + 9.0, s[k.REST, 2] * 3.0) - 0.5)
+            occlusion *= 0.55 + 0.45 * ramp(0.0, 0.08, neckline - s[k.REST, 1])
             roughness, base = 0.8, 0.02
-            wrap[:] = 0.15
+            s[k.WRAP, 0], s[k.WRAP, 1], s[k.WRAP, 2] = 0.15, 0.15, 0.15
         else:
             inner = wa * attributes[a, k.INNER] + wb * attributes[b, k.INNER] + wc * attributes[c, k.INNER]
             textured = wa * attributes[a, k.TEXTURED] + wb * attributes[b, k.TEXTURED] + wc * attributes[c, k.TEXTURED]
-            brow = skin_colour(F, C, skins, brows, brow_box, tu, tv, inner, textured, r[0], r[1], r[2], albedo)
-            wrinkle(F, r[0], r[1], r[2], n)
-            occlusion *= 0.45 + 0.55 * ramp(-0.02, 0.22, r[1] - neckline)
-            zone = ramp(0.45, 0.1, abs(r[0])) * ramp(6.7, 7.1, r[1])
-            pores = noise(r[0] * 60.0, r[1] * 60.0, r[2] * 60.0)
+            brow = skin_colour(F, C, skins, brows, brow_box, tu, tv, inner, textured, s[k.REST, 0], s[k.REST, 1], s[k.REST, 2], s)
+            wrinkle(F, s[k.REST, 0], s[k.REST, 1], s[k.REST, 2], s)
+            occlusion *= 0.45 + 0.55 * ramp(-0.02, 0.22, s[k.REST, 1] - neckline)
+            zone = ramp(0.45, 0.1, abs(s[k.REST, 0])) * ramp(6.7, 7.1, s[k.REST, 1])
+            pores = noise(s[k.REST, 0] * 60.0, s[k.REST, 1] * 60.0, s[k.REST, 2] * 60.0)
             roughness = 0.56 - F[k.OIL] * (0.10 + 0.10 * zone) + 0.12 * (pores - 0.5) + 0.3 * brow
-            wrap[0], wrap[1], wrap[2] = 0.42, 0.22, 0.16
+            s[k.WRAP, 0], s[k.WRAP, 1], s[k.WRAP, 2] = 0.42, 0.22, 0.16
     elif part in (MOUTH, TONGUE):
         label = MOUTH_INSIDE
-        depth = ramp(0.75, 1.45, r[2])
+        depth = ramp(0.75, 1.45, s[k.REST, 2])
         dim = depth * (0.25 + 0.75 * F[k.MOUTH_OPEN])
         strength = 0.30 if part == MOUTH else 0.75
-        albedo[0], albedo[1], albedo[2] = 0.42 * strength, 0.13 * strength, 0.12 * strength
+        s[k.ALBEDO, 0], s[k.ALBEDO, 1], s[k.ALBEDO, 2] = 0.42 * strength, 0.13 * strength, 0.12 * strength
         occlusion = dim if part == TONGUE else min(occlusion + 0.15, dim)
-        roughness, wrap[0] = 0.35, 0.3
+        roughness, s[k.WRAP, 0] = 0.35, 0.3
     elif part == TEETH:
         label = MOUTH_INSIDE
         row, column = int(tv * teeth.shape[0]) % teeth.shape[0], int(tu * teeth.shape[1]) % teeth.shape[1]
         gum = teeth[row, column, 0] - teeth[row, column, 1] > 0.12
         for i in range(3):
-            albedo[i] = teeth[row, column, i] * (0.5 if gum else 0.92 - 0.07 * i)
-        lower = ramp(6.66, 6.60, r[1])
-        occlusion = ramp(0.98, 1.46, r[2]) * (0.62 + 0.38 * F[k.MOUTH_OPEN]) * (1 - 0.45 * lower)
-        roughness, wrap[:] = 0.3, 0.3
+            s[k.ALBEDO, i] = teeth[row, column, i] * (0.5 if gum else 0.92 - 0.07 * i)
+        lower = ramp(6.66, 6.60, s[k.REST, 1])
+        occlusion = ramp(0.98, 1.46, s[k.REST, 2]) * (0.62 + 0.38 * F[k.MOUTH_OPEN]) * (1 - 0.45 * lower)
+        roughness = 0.3
+        s[k.WRAP, 0], s[k.WRAP, 1], s[k.WRAP, 2] = 0.3, 0.3, 0.3
     elif part == EYE:
         label = EYES
-        length = np.sqrt(r[0] ** 2 + r[1] ** 2 + r[2] ** 2) + 1e-9
-        coloured = eye_colour(F, C, r[0] / length, r[1] / length, r[2] / length, albedo)
+        length = np.sqrt(s[k.REST, 0] ** 2 + s[k.REST, 1] ** 2 + s[k.REST, 2] ** 2) + 1e-9
+        coloured = eye_colour(F, C, s[k.REST, 0] / length, s[k.REST, 1] / length, s[k.REST, 2] / length, s)
         roughness, base = 0.13 if coloured > 0.5 else 0.25, 0.04
-        wrap[:] = 0.3
-        wrap[0] = 0.4
+        s[k.WRAP, 0], s[k.WRAP, 1], s[k.WRAP, 2] = 0.3, 0.3, 0.3
+        s[k.WRAP, 0] = 0.4
     elif part == LASH:
         label = EYES
         for i in range(3):
-            albedo[i] = C[k.BROW_COLOUR, i] * 0.35
+            s[k.ALBEDO, i] = C[k.BROW_COLOUR, i] * 0.35
         roughness = 0.9
     elif part == HAIR:
         label = HAIRS
         level = fetch_single(hair_level, tu, tv) / 128.0
-        strand = 0.8 + 0.4 * noise(r[0] * 20.0, r[1] * 3.0, r[2] * 20.0)
-        tip = ramp(0.0, 1.6, F[k.EYE_HEIGHT] + 0.6 - r[1])
+        strand = 0.8 + 0.4 * noise(s[k.REST, 0] * 20.0, s[k.REST, 1] * 3.0, s[k.REST, 2] * 20.0)
+        tip = ramp(0.0, 1.6, F[k.EYE_HEIGHT] + 0.6 - s[k.REST, 1])
         for i in range(3):
-            albedo[i] = (C[k.HAIR_COLOUR, i] * (1 - tip) + C[k.HAIR_TIP, i] * tip) * min(level * level, 2.2) * strand
-        roughness, wrap[:] = 0.62, 0.3
+            s[k.ALBEDO, i] = (C[k.HAIR_COLOUR, i] * (1 - tip) + C[k.HAIR_TIP, i] * tip) * min(level * level, 2.2) * strand
+        roughness = 0.62
+        s[k.WRAP, 0], s[k.WRAP, 1], s[k.WRAP, 2] = 0.3, 0.3, 0.3
     elif part == GLASSES:
         label = SPECTACLES
         for i in range(3):
-            albedo[i] = C[k.FRAME, i]
+            s[k.ALBEDO, i] = C[k.FRAME, i]
         roughness, base = 0.25 + 0.3 * (1 - F[k.FRAME_GLOSS]), 0.06
-    length = np.sqrt(n[0] ** 2 + n[1] ** 2 + n[2] ** 2) + 1e-9
-    if part >= LASH and n[0] * v[0] + n[1] * v[1] + n[2] * v[2] < 0.0:
+    length = np.sqrt(s[k.NORMAL, 0] ** 2 + s[k.NORMAL, 1] ** 2 + s[k.NORMAL, 2] ** 2) + 1e-9
+    if part >= LASH and s[k.NORMAL, 0] * s[k.TO_VIEWER, 0] + s[k.NORMAL, 1] * s[k.TO_VIEWER, 1] + s[k.NORMAL, 2] * s[k.TO_VIEWER, 2] < 0.0:
         length = -length
-    n[0], n[1], n[2] = n[0] / length, n[1] / length, n[2] / length
+    s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2] = s[k.NORMAL, 0] / length, s[k.NORMAL, 1] / length, s[k.NORMAL, 2] / length
 
-    cosine = max(n[0] * C[k.LIGHT, 0] + n[1] * C[k.LIGHT, 1] + n[2] * C[k.LIGHT, 2], 0.0)
+    cosine = max(s[k.NORMAL, 0] * C[k.LIGHT, 0] + s[k.NORMAL, 1] * C[k.LIGHT, 1] + s[k.NORMAL, 2] * C[k.LIGHT, 2], 0.0)
     lit = 0.0
-    if cosine > 0.0 or wrap[0] > 0.0:
-        lit = shadow_at(shadow, F, C, p[0], p[1], p[2], cosine)
+    if cosine > 0.0 or s[k.WRAP, 0] > 0.0:
+        lit = shadow_at(shadow, F, C, s[k.POINT, 0], s[k.POINT, 1], s[k.POINT, 2], cosine)
         if part in (EYE, TEETH, MOUTH, TONGUE):
             lit *= occlusion
-    light_surface(F, C, albedo, n, v, lit, occlusion, wrap, roughness, base, out)
+    light_surface(F, C, s, lit, occlusion, roughness, base)
     if part == HAIR:
-        hair_shine(F, C, n, v, lit, albedo, level, out)
+        hair_shine(F, C, s, lit, level)
     return label
 
 
@@ -139,8 +140,8 @@ def shade_picture(visible, mesh, paint, F, C, picture, labels, distance):  # noq
     seen, soft_seen, soft_alpha, depth, soft_depth = visible
     parts = mesh[7]
     height, width = labels.shape
-    scratch = np.zeros((6, 3), np.float32)
-    votes, known, shades = np.zeros(8, np.int32), np.zeros(_PARTS, np.int32), np.zeros((_PARTS, 3), np.float32)
+    scratch = np.zeros((k.ROWS, 3), np.float32)
+    votes, known, shades = np.zeros(_PARTS, np.int32), np.zeros(_PARTS, np.int32), np.zeros((_PARTS, 3), np.float32)
     for y in range(height):
         for x in range(width):
             any_soft, alike, covered, nearest = False, True, 0, 0.0
@@ -159,8 +160,9 @@ def shade_picture(visible, mesh, paint, F, C, picture, labels, distance):  # noq
                 continue
             if nearest > 0.0:
                 distance[y, x] = 1.0 / nearest
-            votes[:] = 0
-            known[:] = -1
+            for part in range(_PARTS):
+                votes[part] = 0
+                known[part] = -1
             red, green, blue = 0.0, 0.0, 0.0
             for s in range(4):
                 j, i = 2 * y + s // 2, 2 * x + s % 2
@@ -172,14 +174,18 @@ def shade_picture(visible, mesh, paint, F, C, picture, labels, distance):  # noq
                     part = parts[t]
                     if known[part] < 0:
                         px, py = (2 * x + 0.5, 2 * y + 0.5) if alike else (i + 0.0, j + 0.0)
-                        known[part] = _shade(t, px, py, mesh, paint, F, C, scratch, shades[part])
+                        known[part] = _shade(t, px, py, mesh, paint, F, C, scratch)
+                        for c in range(3):
+                            shades[part, c] = scratch[k.RESULT, c]
                     r, g, b = shades[part, 0], shades[part, 1], shades[part, 2]
                     label = known[part]
                 soft = soft_seen[j, i]
                 if soft >= 0 and soft_depth[j, i] > depth[j, i]:
                     part = parts[soft]
                     if known[part] < 0:
-                        known[part] = _shade(soft, i + 0.0, j + 0.0, mesh, paint, F, C, scratch, shades[part])
+                        known[part] = _shade(soft, i + 0.0, j + 0.0, mesh, paint, F, C, scratch)
+                        for c in range(3):
+                            shades[part, c] = scratch[k.RESULT, c]
                     opacity = soft_alpha[j, i]
                     r += (shades[part, 0] - r) * opacity
                     g += (shades[part, 1] - g) * opacity
@@ -189,4 +195,8 @@ def shade_picture(visible, mesh, paint, F, C, picture, labels, distance):  # noq
                 votes[label] += 1
                 red, green, blue = red + r, green + g, blue + b
             picture[y, x, 0], picture[y, x, 1], picture[y, x, 2] = red / 4, green / 4, blue / 4
-            labels[y, x] = np.argmax(votes)
+            best = 0
+            for label in range(1, _PARTS):
+                if votes[label] > votes[best]:
+                    best = label
+            labels[y, x] = best
