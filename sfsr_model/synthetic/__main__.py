@@ -1,0 +1,144 @@
+"""`python -m sfsr_model.synthetic`: faces with known truth: cache, contact sheets, datasets, speed, checks."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0, or 2 with one line on stderr for bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sfsr_model.synthetic", description=__doc__)
+    parser.add_argument(
+        "--procedural-skin", action="store_true", help="draw the skins instead of taking MakeHuman's pictures of skin"
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    cache = commands.add_parser("cache", help="turn MakeHuman's assets into one cache file")
+    cache.add_argument("--assets", type=Path, required=True, help="MakeHuman's `data` folder (3dobjs, targets, skins ...)")
+    cache.add_argument("--out", type=Path, required=True, help="cache file to write, such as faces.npz")
+    cache.set_defaults(run=_cache)
+
+    sheet = commands.add_parser("sheet", help="draw a contact sheet, or single portraits")
+    sheet.add_argument("--cache", type=Path, required=True, help="cache file")
+    sheet.add_argument("--out", type=Path, required=True, help="picture to write; for portraits a folder")
+    sheet.add_argument(
+        "--kind", choices=("expressions", "random", "masked", "triplets", "portraits"), default="random",
+        help="expressions: people x primary emotions; masked: the same without hair; triplets: reference, source, target, "
+        "answer (default random)",
+    )  # fmt: skip
+    sheet.add_argument("--count", type=int, default=24, help="people, samples or portraits (default 24)")
+    sheet.add_argument("--size", type=int, default=192, help="pixels of one picture (default 192)")
+    sheet.add_argument("--seed", type=int, default=0)
+    sheet.add_argument("--numbers", type=int, nargs="+", help="the portraits to draw, instead of the first --count")
+    sheet.set_defaults(run=_sheet)
+
+    dataset = commands.add_parser("dataset", help="write shards; run it again to resume")
+    dataset.add_argument("--cache", type=Path, required=True, help="cache file")
+    dataset.add_argument("--out", type=Path, required=True, help="folder of the dataset")
+    dataset.add_argument("--kind", choices=("pictures", "triplets"), default="triplets", help="(default triplets)")
+    dataset.add_argument("--count", type=int, required=True, help="how many samples")
+    dataset.add_argument("--size", type=int, default=128, help="pixels of a picture's side (default 128)")
+    dataset.add_argument("--seed", type=int, default=0)
+    dataset.add_argument("--shard-size", type=int, default=256, help="samples in a shard (default 256)")
+    dataset.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    dataset.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of the head in degrees (default 60)")
+    dataset.add_argument("--unaligned", action="store_true", help="frame pictures by their camera, not by the crop rule")
+    dataset.set_defaults(run=_dataset)
+
+    table = commands.add_parser("table", help="print how each ARKit coefficient is built from the assets' units")
+    table.set_defaults(run=_table)
+
+    benchmark = commands.add_parser("benchmark", help="measure the rate on one core")
+    benchmark.add_argument("--cache", type=Path, required=True, help="cache file")
+    benchmark.add_argument("--sizes", type=int, nargs="+", default=[128, 256], help="(default 128 256)")
+    benchmark.add_argument("--count", type=int, default=60, help="pictures measured for each line (default 60)")
+    benchmark.set_defaults(run=_benchmark)
+
+    check = commands.add_parser("check", help="compare the truth with a detector's and a blendshape network's opinion")
+    check.add_argument("--cache", type=Path, required=True, help="cache file")
+    check.add_argument("--yunet", type=Path, help="YuNet's ONNX file, for the detection rate")
+    check.add_argument("--landmarker", type=Path, help="MediaPipe's face_landmarker task file, for the blendshapes")
+    check.add_argument("--count", type=int, default=300, help="pictures (default 300)")
+    check.add_argument("--size", type=int, default=256)
+    check.add_argument("--seed", type=int, default=0)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from .cache import MAX_BYTES, write_cache
+
+    size = write_cache(options.assets, options.out, lambda step: print(step, flush=True))
+    print(f"{options.out}: {size / 1e6:.2f} MB")
+    if size > MAX_BYTES:
+        print(f"error: {options.out}: larger than {MAX_BYTES / 1e6:g} MB", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _sheet(options: argparse.Namespace) -> int:
+    from .model import FaceModel
+    from .sheet import draw
+
+    model = FaceModel.load(options.cache, options.procedural_skin)
+    for path in draw(model, options.kind, options.out, options.count, options.size, options.seed, options.numbers):
+        print(path)
+    return 0
+
+
+def _dataset(options: argparse.Namespace) -> int:
+    from .write import DatasetPlan, write_dataset
+
+    plan = DatasetPlan(
+        options.kind, options.count, options.size, options.seed, options.shard_size, not options.unaligned,
+        math.radians(options.max_yaw), options.procedural_skin,
+    )  # fmt: skip
+    rendered = write_dataset(options.cache, options.out, plan, options.workers)
+    print(f"{options.out}: {plan.count} samples, {rendered} of them rendered now")
+    return 0
+
+
+def _table(_options: argparse.Namespace) -> int:
+    from .arkit_table import markdown_table
+
+    print("\n".join(markdown_table()))
+    return 0
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from .benchmark import benchmark
+    from .model import FaceModel
+
+    print("\n".join(benchmark(FaceModel.load(options.cache, options.procedural_skin), tuple(options.sizes), options.count)))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from .check import blendshape_table, detection_table
+    from .model import FaceModel
+
+    if options.yunet is None and options.landmarker is None:
+        raise ValueError("check: nothing to compare with; give --yunet, --landmarker or both")
+    model = FaceModel.load(options.cache, options.procedural_skin)
+    if options.yunet is not None:
+        print("\n".join(detection_table(model, options.yunet, options.seed, options.count, options.size)))
+    if options.landmarker is not None:
+        print("\n".join(blendshape_table(model, options.landmarker, options.seed, options.count, options.size)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

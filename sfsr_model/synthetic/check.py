@@ -1,0 +1,122 @@
+"""The truth against networks that this project did not train: YuNet's detections, MediaPipe's blendshapes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..expressions import ARKIT_NAMES, LEFT_RIGHT_PAIRS
+from .errors import AssetError
+from .model import FaceModel
+from .render import Picture, render
+from .sample import EXPRESSION, generator, sample_parts, sample_picture
+
+FRONTAL = np.radians(30.0)
+_SCORE = 0.6
+SERIES = 24
+
+
+def detection_table(model: FaceModel, weights: Path, seed: int, count: int, size: int) -> list[str]:
+    """How many samples YuNet finds, and how far its five points lie from the truth, in Markdown lines."""
+    import cv2
+
+    _require(weights)
+    detector = cv2.FaceDetectorYN.create(str(weights), "", (size, size), _SCORE)
+    bands = {"frontal, up to 30 degrees": (0.0, FRONTAL), "turned, 30 to 60 degrees": (FRONTAL, np.pi)}
+    results: dict[str, list[tuple[bool, float]]] = {name: [] for name in bands}
+    for number in range(count):
+        picture = sample_picture(model, seed, number, size)
+        faces = detector.detect(np.ascontiguousarray(picture.image[..., ::-1]))[1]
+        found, error = _nearest(faces, picture)
+        for name, (low, high) in bands.items():
+            if low <= abs(picture.pose[1]) < high:
+                results[name].append((found, error))
+    lines = ["| yaw | samples | found by YuNet | mean distance of its five points, % of the eyes' |", "|---|---|---|---|"]
+    for name, rows in results.items():
+        if rows:
+            errors = [error for found, error in rows if found]
+            rate = 100 * np.mean([found for found, _ in rows])
+            lines.append(f"| {name} | {len(rows)} | {rate:.1f} % | {100 * np.mean(errors):.1f} |")
+    return lines
+
+
+def _nearest(faces: np.ndarray | None, picture: Picture) -> tuple[bool, float]:
+    five = picture.five
+    span = max(float(np.linalg.norm(five[1] - five[0])), 0.3 * float(np.linalg.norm(five[3:].mean(0) - five[:2].mean(0))))
+    best = np.inf
+    for face in [] if faces is None else faces:
+        best = min(best, float(np.linalg.norm(face[4:14].reshape(5, 2) - five, axis=1).mean()) / span)
+    return best < 0.5, best
+
+
+def blendshape_table(model: FaceModel, task: Path, seed: int, count: int, size: int) -> list[str]:
+    """Pearson's r of each coefficient with MediaPipe's on frontal faces without spectacles, in Markdown lines.
+
+    First r: over `count` random samples. Second r: over a series for each movement, in which SERIES people make it at strengths
+    spread evenly over 0..1, both sides together, each beside one other movement. Compared by name: MediaPipe's `_neutral` has
+    no partner among ARKit's, ARKit's tongueOut none there.
+    """
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision
+    except ImportError as error:
+        raise ImportError("the blendshape check needs mediapipe; install it with `pip install mediapipe`") from error
+    _require(task)
+    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(str(task)), output_face_blendshapes=True)
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
+        wild = [_ask(model, landmarker, seed, number, size, None) for number in range(count)]
+        series = {}
+        for movement in _movements():
+            values = [_strength(seed, movement, place) for place in range(SERIES)]
+            rows = [_ask(model, landmarker, seed + 1, place, size, value) for place, value in enumerate(values)]
+            series |= {index: _correlation(rows, index) for index in movement}
+    found = sum(row is not None for row in wild)
+    lines = [f"faces found by MediaPipe: {found} of {count}", "", "| coefficient | r, random samples | r, series |"]
+    rows = [f"| {name} | {_correlation(wild, i)} | {series[i]} |" for i, name in enumerate(ARKIT_NAMES)]
+    return [*lines, "|---|---|---|", *rows]
+
+
+def _movements() -> list[tuple[int, ...]]:
+    """Coefficient numbers that move together: pairs of sides, and the ones that have none."""
+    paired = {index for pair in LEFT_RIGHT_PAIRS for index in pair}
+    return [*LEFT_RIGHT_PAIRS, *((index,) for index in range(len(ARKIT_NAMES)) if index not in paired)]
+
+
+def _strength(seed: int, movement: tuple[int, ...], place: int) -> np.ndarray:
+    """Coefficients [52] of one face of a series."""
+    rng = generator(seed, place, movement[0], EXPRESSION)
+    values = np.zeros(len(ARKIT_NAMES), np.float32)
+    others = _movements()
+    values[list(others[rng.integers(len(others))])] = rng.uniform(0, 0.7)
+    values[list(movement)] = place / (SERIES - 1)
+    return values
+
+
+def _ask(
+    model: FaceModel, landmarker: object, seed: int, number: int, size: int, coefficients: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Truth and opinion [52] for one face, None where none is found; coefficients None takes the sample's own."""
+    import mediapipe
+
+    identity, own, look, scene = sample_parts(model, seed, number, max_yaw=float(FRONTAL), finish_strength=0.3)
+    look, scene = replace(look, glasses=None), replace(scene, occluder=None)
+    picture = render(model, identity, own if coefficients is None else coefficients, look, scene, size)
+    shown = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture.image)
+    faces = landmarker.detect(shown).face_blendshapes  # type: ignore[attr-defined]
+    if not faces:
+        return None
+    scores = {entry.category_name: entry.score for entry in faces[0]}
+    return picture.coefficients, np.array([scores.get(name, np.nan) for name in ARKIT_NAMES])
+
+
+def _correlation(rows: list[tuple[np.ndarray, np.ndarray] | None], index: int) -> str:
+    pairs = np.array([(truth[index], opinion[index]) for truth, opinion in filter(None, rows)])
+    if not len(pairs) or np.isnan(pairs).any() or (pairs.std(0) == 0).any():
+        return "-"
+    return f"{np.corrcoef(pairs.T)[0, 1]:.2f}"
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise AssetError(f"{path}: no such file; give the path of the network's file")

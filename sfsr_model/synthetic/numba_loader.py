@@ -1,0 +1,13 @@
+"""numba, imported where pixels are made; the rest of the package does without it."""
+
+from __future__ import annotations
+
+try:
+    from numba import njit
+except ImportError as error:
+    raise ImportError("rendering faces needs numba, which is not installed; install it with `pip install numba`") from error
+
+compiled = njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
+"""Decorator of the inner loops. The machine code is kept on disk; a division by zero gives infinity, not an error."""
+
+__all__ = ["compiled"]

@@ -1,0 +1,120 @@
+"""Shards: the same samples whatever the workers, resumed after an interruption, never torn."""
+
+import math
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from harness.tiny_makehuman import tiny_folder
+
+from sfsr_model.synthetic.shards import DatasetError, Shard, shard_path, write_shard
+from sfsr_model.synthetic.torch_data import RenderedDataset, ShardDataset
+from sfsr_model.synthetic.write import DatasetPlan, write_dataset
+
+PLAN = DatasetPlan("triplets", 5, 64, 7, 2, True, math.radians(60))
+
+
+@pytest.fixture(scope="module")
+def cache():
+    return tiny_folder() / "faces.npz"
+
+
+@pytest.fixture(scope="module")
+def written(cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "triplets"
+    assert write_dataset(cache, folder, PLAN, 1) == 5
+    return folder
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all((one[name] == other[name]).all() for name in one)
+
+
+def test_shards_hold_what_is_rendered_on_the_fly(cache, written):
+    stored, rendered = ShardDataset(written), RenderedDataset(cache, "triplets", 5, 64, seed=7)
+    assert len(stored) == len(rendered) == 5
+    assert stored[4]["image"].shape == (4, 3, 64, 64)
+    assert all(same(stored[index], rendered[index]) for index in (0, 3, 4))
+
+
+def test_pictures_are_stored_as_well(cache, tmp_path):
+    plan = replace(PLAN, kind="pictures", count=2)
+    write_dataset(cache, tmp_path / "pictures", plan, 1)
+    sample = ShardDataset(tmp_path / "pictures")[1]
+    assert sample["image"].shape == (3, 64, 64)
+    assert sample["depth"].shape == (64, 64)
+    assert sample["coefficients"].shape == (52,)
+
+
+def test_two_workers_write_the_same_bytes(cache, written, tmp_path):
+    write_dataset(cache, tmp_path / "again", PLAN, 2)
+    for number in range(PLAN.shards):
+        one, other = Shard(shard_path(written, number)), Shard(shard_path(tmp_path / "again", number))
+        assert len(one) == len(other)
+        assert all(same(one[index], other[index]) for index in range(len(one)))
+
+
+def test_an_interrupted_dataset_resumes(cache, tmp_path):
+    folder = tmp_path / "triplets"
+    write_dataset(cache, folder, PLAN, 1)
+    first = shard_path(folder, 0).stat().st_mtime_ns
+    torn = shard_path(folder, 1)
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[: len(whole) // 2])
+    shard_path(folder, 2).unlink()
+    (folder / "shard-00002.npz.partial").write_bytes(b"half a shard")
+    assert write_dataset(cache, folder, PLAN, 1) == 3
+    assert shard_path(folder, 0).stat().st_mtime_ns == first
+    assert same(ShardDataset(folder)[2], RenderedDataset(cache, "triplets", 5, 64, seed=7)[2])
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset.json", *(f"shard-0000{n}.npz" for n in range(3))]
+
+
+def test_another_plan_in_the_same_folder_is_refused(cache, written):
+    with pytest.raises(DatasetError, match="seed = 7, asked for 8"):
+        write_dataset(cache, written, replace(PLAN, seed=8), 1)
+
+
+def test_missing_shards_are_named(cache, tmp_path):
+    write_dataset(cache, tmp_path / "d", PLAN, 1)
+    shard_path(tmp_path / "d", 1).unlink()
+    with pytest.raises(DatasetError, match=r"1 of 3 shards are missing, first shard-00001\.npz"):
+        ShardDataset(tmp_path / "d")
+    with pytest.raises(DatasetError, match="holds no dataset"):
+        ShardDataset(tmp_path)
+
+
+def test_a_file_in_the_folders_place_is_named(cache, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(DatasetError, match="taken: cannot be written"):
+        write_dataset(cache, tmp_path / "taken", PLAN, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full exists on Linux only")
+def test_a_full_disk_names_the_shard(tmp_path):
+    (tmp_path / "shard-00001.npz.partial").symlink_to("/dev/full")
+    records = [{"image": np.zeros((64, 64, 3), np.uint8), "pose": np.zeros(3)}] * 2
+    with pytest.raises(DatasetError, match=r"shard-00001\.npz: cannot be written"):
+        write_shard(shard_path(tmp_path, 1), records)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_worker_is_reported_and_leaves_whole_shards(cache, tmp_path, monkeypatch):
+    from sfsr_model.synthetic import write
+
+    monkeypatch.setattr(write, "_render_shard", _die)
+    with pytest.raises(DatasetError, match="a worker was killed"):
+        write.write_dataset(cache, tmp_path / "d", PLAN, 2)
+    monkeypatch.undo()
+    assert write_dataset(cache, tmp_path / "d", PLAN, 1) == 5
+
+
+def _die(folder, plan, shard):
+    os._exit(9)
+
+
+@pytest.mark.parametrize(("field", "value"), [("kind", "faces"), ("count", 0), ("shard_size", 0)])
+def test_impossible_plans_are_refused(field, value):
+    with pytest.raises(ValueError, match=field):
+        replace(PLAN, **{field: value})
