@@ -1,4 +1,4 @@
-"""The portraits under workflows/samples: made by this project, showing nobody."""
+"""The portraits under workflows/samples: rendered by this project, showing nobody."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "workflows" / "samples"
 
 
 def sample_names() -> list[str]:
-    """Their names, identities before targets."""
+    """Their names, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.jpg"))
 
 

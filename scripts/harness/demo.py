@@ -64,9 +64,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="demo.py", description="Put a person's identity and an expression into a portrait, in a real ComfyUI."
     )
-    parser.add_argument("--identity", metavar="PICTURE", help="photo of the person; default: a drawn sample")
+    parser.add_argument("--identity", metavar="PICTURE", help="photo of the person; default: a rendered sample")
     parser.add_argument("--expression", metavar="WORD|PICTURE", help="an emotion word, or a photo that shows it")
-    parser.add_argument("--target", metavar="PICTURE", help="portrait that gets the face; default: a drawn sample")
+    parser.add_argument("--target", metavar="PICTURE", help="portrait that gets the face; default: a rendered sample")
     parser.add_argument("--steps", type=_positive, help="sampling steps")
     parser.add_argument("--seed", type=_not_negative, help="seed of the noise")
     parser.add_argument("--workflow", metavar="FILE", default=str(DEFAULT_WORKFLOW), help="workflow in API format")

@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 def prompt() -> dict:
     graph = GraphBuilder()
     picture = graph.node("LoadImage", title="Identity", image="a.png")
-    graph.node("SFSRSamplePortrait", title="Target", sample="target_a")
+    graph.node("SFSRSamplePortrait", title="Target", sample="portrait_20")
     graph.node("ExpressionEmbed", title="Expression", source="word", word="joy")
     graph.node("RandomNoise", title="Seed", noise_seed=1)
     graph.node("SaveImage", images=picture, filename_prefix="x")

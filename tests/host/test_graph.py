@@ -1,4 +1,4 @@
-"""The whole graph in a real ComfyUI: on drawn portraits, on real photos, with stock samplers, with a user's own files."""
+"""The whole graph in a real ComfyUI: on rendered portraits, on real photos, with stock samplers, with a user's own files."""
 
 import json
 
@@ -16,14 +16,14 @@ def sample_pixels(name):
 
 
 def test_only_the_face_changes(run_portrait):
-    before, after = sample_pixels("target_a"), run_portrait()
+    before, after = sample_pixels("portrait_20"), run_portrait()
     changed = (before != after).any(axis=-1)
     rows, columns = np.nonzero(changed)
     assert before.shape == after.shape
-    # The drawn face's oval lies in the middle of its picture: changed inside it, untouched outside it.
-    assert changed[150:330, 180:330].mean() > 0.9
-    assert 100 < columns.min() < columns.max() < 400
-    assert 100 < rows.min() < rows.max() < 470
+    # Her eyes are near (135, 130) and (205, 130), her mouth is near (170, 215): changed there, untouched outside the face.
+    assert changed[120:220, 140:200].mean() > 0.9
+    assert 60 < columns.min() < columns.max() < 270
+    assert 60 < rows.min() < rows.max() < 290
 
 
 def test_same_seed_same_pixels_other_seed_others(run_portrait):
@@ -41,9 +41,9 @@ def test_only_the_sampler_runs_again_for_another_seed(client, portrait):
     assert titles == {"Seed", "Sample", "Decode", "Paste", "Report", "Save", "Report picture", "Report figures"}
 
 
-def test_identity_and_expression_reach_the_network(run_portrait):
+def test_portrait_05nd_expression_reach_the_network(run_portrait):
     base = run_portrait()
-    assert not np.array_equal(base, run_portrait(Identity={"sample": "identity_b"}))
+    assert not np.array_equal(base, run_portrait(Identity={"sample": "portrait_32"}))
     assert not np.array_equal(base, run_portrait(Expression={"word": "sadness"}))
 
 
@@ -51,7 +51,7 @@ def test_weight_zero_is_the_null(run_portrait):
     """With both weights 0 neither the person nor the expression matters, and cfg has nothing to push."""
     off = {"identity_weight": 0.0, "expression_weight": 0.0}
     first = run_portrait(Conditioning=off)
-    other = run_portrait(Conditioning=off, Identity={"sample": "identity_b"}, Expression={"word": "sadness"})
+    other = run_portrait(Conditioning=off, Identity={"sample": "portrait_32"}, Expression={"word": "sadness"})
     assert np.array_equal(first, other)
 
 
@@ -157,9 +157,9 @@ def test_mask_of_the_frame_is_what_changed(run_portrait):
     """The pasted area is exactly the pack's own mask, computed here from the detector's points."""
     from sfsr_model.encoders.detection import detect_faces
 
-    picture = load_sample("target_a")[0]
+    picture = load_sample("portrait_20")[0]
     face = detect_faces(picture)[0]
     mask = warp_mask(face_frame(face.points, tuple(picture.shape[:2]), 256)).numpy()
-    changed = (sample_pixels("target_a") != run_portrait()).any(axis=-1)
+    changed = (sample_pixels("portrait_20") != run_portrait()).any(axis=-1)
     assert not changed[mask == 0].any()
     assert changed[mask == 1].mean() > 0.9
