@@ -46,7 +46,9 @@ class LoadIDEncoder(io.ComfyNode):
             outputs=[
                 IDEncoderSocket.Output("id_encoder", display_name="id_encoder", tooltip="The recogniser, for SFSR Identity."),
                 io.String.Output(
-                    "info", display_name="info", tooltip="Name, embedding space, size and the provider really in use; connect Preview as Text."
+                    "info",
+                    display_name="info",
+                    tooltip="Name, embedding space, size and the provider really in use; connect Preview as Text to read it.",
                 ),
             ],
         )

@@ -36,8 +36,8 @@ class SFSRReport(io.ComfyNode):
             node_id="SFSRReport",
             display_name="Report (SFSR)",
             category=CATEGORY,
-            description="Measures the result: how near its face is to the person asked for. Gives the figures as JSON and draws "
-            "them on the picture.",
+            description="Measures the result: how near its face is to the person asked for. Gives the figures as JSON and "
+            "draws them on the picture.",
             search_aliases=["identity similarity", "face similarity", "cosine", "measure"],
             inputs=[
                 io.Image.Input("images", tooltip="The finished pictures."),
