@@ -22,7 +22,7 @@ _HOMES = {
     "write_cache": "cache",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605 - the names that __getattr__ serves
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

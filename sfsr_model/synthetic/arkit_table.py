@@ -54,6 +54,7 @@ _NOTES = {
     "cheekSquint": "weak: the unit moves the cheek, not its folds",
     "noseSneer": "weak: the unit lifts the wing, it has no folds beside the nose",
     "jawForward": "weak: a few millimetres",
+    "mouthDimple": "weak: the unit presses the corner inwards, but no dimple shows",
     "mouthShrug": "weak: the chin does not pucker",
 }
 

@@ -113,19 +113,21 @@ def light_surface(F, C, s, lit, occlusion, roughness, base):
     lit: share of the key light that arrives. The WRAP row says how far light creeps round the terminator in each channel, which
     is what scattering in skin looks like.
     """
-    up = 0.5 + 0.5 * s[k.NORMAL, 1]
+    nx, ny, nz = s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2]
+    vx, vy, vz = s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2]
+    up = 0.5 + 0.5 * ny
     for c in range(3):
         open_sky = occlusion + (0.35 - 0.17 * c) * occlusion * (1 - occlusion)  # red light bleeds into creases
         ambient = (C[k.GROUND, c] * (1 - up) + C[k.SKY, c] * up) * open_sky
         s[k.RESULT, c] = s[k.ALBEDO, c] * ambient
-    edge = 1.0 - max(s[k.NORMAL, 0] * s[k.TO_VIEWER, 0] + s[k.NORMAL, 1] * s[k.TO_VIEWER, 1] + s[k.NORMAL, 2] * s[k.TO_VIEWER, 2], 0.0)
+    edge = 1.0 - max(nx * vx + ny * vy + nz * vz, 0.0)
     for light in range(3):
         lx, ly, lz = C[k.LIGHT + light, 0], C[k.LIGHT + light, 1], C[k.LIGHT + light, 2]
         if C[k.COLOUR + light, 1] <= 0.0:
             continue
-        cosine = s[k.NORMAL, 0] * lx + s[k.NORMAL, 1] * ly + s[k.NORMAL, 2] * lz
+        cosine = nx * lx + ny * ly + nz * lz
         share = lit if light == 0 else (0.35 + 0.65 * occlusion)
-        shine = gloss(s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2], s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2], lx, ly, lz, roughness, base) * share * (0.3 + 0.7 * occlusion)
+        shine = gloss(nx, ny, nz, vx, vy, vz, lx, ly, lz, roughness, base) * share * (0.3 + 0.7 * occlusion)
         for c in range(3):
             creep = s[k.WRAP, c]
             diffuse = max((cosine + creep) / (1.0 + creep), 0.0)

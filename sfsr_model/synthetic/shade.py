@@ -38,9 +38,10 @@ def _shade(t, sx, sy, mesh, paint, F, C, s):  # noqa: PLR0912, PLR0915 - one inn
         s[k.POINT, i] = wa * points[a, i] + wb * points[b, i] + wc * points[c, i]
         s[k.NORMAL, i] = wa * normals[a, i] + wb * normals[b, i] + wc * normals[c, i]
         s[k.REST, i] = wa * rest[a, i] + wb * rest[b, i] + wc * rest[c, i]
-    s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2] = -s[k.POINT, 0], -s[k.POINT, 1], F[k.CAMERA] - s[k.POINT, 2]
-    size = np.sqrt(s[k.TO_VIEWER, 0] ** 2 + s[k.TO_VIEWER, 1] ** 2 + s[k.TO_VIEWER, 2] ** 2)
-    s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2] = s[k.TO_VIEWER, 0] / size, s[k.TO_VIEWER, 1] / size, s[k.TO_VIEWER, 2] / size
+    vx, vy, vz = -s[k.POINT, 0], -s[k.POINT, 1], F[k.CAMERA] - s[k.POINT, 2]
+    size = np.sqrt(vx * vx + vy * vy + vz * vz)
+    vx, vy, vz = vx / size, vy / size, vz / size
+    s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2] = vx, vy, vz
     tu = wa * uv[t, 0, 0] + wb * uv[t, 1, 0] + wc * uv[t, 2, 0]
     tv = wa * uv[t, 0, 1] + wb * uv[t, 1, 1] + wc * uv[t, 2, 1]
     occlusion = wa * attributes[a, k.OCCLUSION] + wb * attributes[b, k.OCCLUSION] + wc * attributes[c, k.OCCLUSION]
@@ -61,8 +62,9 @@ def _shade(t, sx, sy, mesh, paint, F, C, s):  # noqa: PLR0912, PLR0915 - one inn
         else:
             inner = wa * attributes[a, k.INNER] + wb * attributes[b, k.INNER] + wc * attributes[c, k.INNER]
             textured = wa * attributes[a, k.TEXTURED] + wb * attributes[b, k.TEXTURED] + wc * attributes[c, k.TEXTURED]
-            brow = skin_colour(F, C, skins, brows, brow_box, tu, tv, inner, textured, s[k.REST, 0], s[k.REST, 1], s[k.REST, 2], s)
-            wrinkle(F, s[k.REST, 0], s[k.REST, 1], s[k.REST, 2], s)
+            rx, ry, rz = s[k.REST, 0], s[k.REST, 1], s[k.REST, 2]
+            brow = skin_colour(F, C, skins, brows, brow_box, tu, tv, inner, textured, rx, ry, rz, s)
+            wrinkle(F, rx, ry, rz, s)
             occlusion *= 0.45 + 0.55 * ramp(-0.02, 0.22, s[k.REST, 1] - neckline)
             zone = ramp(0.45, 0.1, abs(s[k.REST, 0])) * ramp(6.7, 7.1, s[k.REST, 1])
             pores = noise(s[k.REST, 0] * 60.0, s[k.REST, 1] * 60.0, s[k.REST, 2] * 60.0)
@@ -112,12 +114,14 @@ def _shade(t, sx, sy, mesh, paint, F, C, s):  # noqa: PLR0912, PLR0915 - one inn
         for i in range(3):
             s[k.ALBEDO, i] = C[k.FRAME, i]
         roughness, base = 0.25 + 0.3 * (1 - F[k.FRAME_GLOSS]), 0.06
-    length = np.sqrt(s[k.NORMAL, 0] ** 2 + s[k.NORMAL, 1] ** 2 + s[k.NORMAL, 2] ** 2) + 1e-9
-    if part >= LASH and s[k.NORMAL, 0] * s[k.TO_VIEWER, 0] + s[k.NORMAL, 1] * s[k.TO_VIEWER, 1] + s[k.NORMAL, 2] * s[k.TO_VIEWER, 2] < 0.0:
+    nx, ny, nz = s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2]
+    length = np.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
+    if part >= LASH and nx * vx + ny * vy + nz * vz < 0.0:
         length = -length
-    s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2] = s[k.NORMAL, 0] / length, s[k.NORMAL, 1] / length, s[k.NORMAL, 2] / length
+    nx, ny, nz = nx / length, ny / length, nz / length
+    s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2] = nx, ny, nz
 
-    cosine = max(s[k.NORMAL, 0] * C[k.LIGHT, 0] + s[k.NORMAL, 1] * C[k.LIGHT, 1] + s[k.NORMAL, 2] * C[k.LIGHT, 2], 0.0)
+    cosine = max(nx * C[k.LIGHT, 0] + ny * C[k.LIGHT, 1] + nz * C[k.LIGHT, 2], 0.0)
     lit = 0.0
     if cosine > 0.0 or s[k.WRAP, 0] > 0.0:
         lit = shadow_at(shadow, F, C, s[k.POINT, 0], s[k.POINT, 1], s[k.POINT, 2], cosine)

@@ -122,16 +122,18 @@ def cloth_colour(F, C, x, y, z, s):
 @compiled
 def hair_shine(F, C, s, lit, level):
     """Add the bright band across strands that run down the head (Kajiya & Kay 1989), shifted by each strand's brightness."""
-    dot = s[k.NORMAL, 0] * C[k.HEAD_UP, 0] + s[k.NORMAL, 1] * C[k.HEAD_UP, 1] + s[k.NORMAL, 2] * C[k.HEAD_UP, 2]
-    tx, ty, tz = C[k.HEAD_UP, 0] - dot * s[k.NORMAL, 0], C[k.HEAD_UP, 1] - dot * s[k.NORMAL, 1], C[k.HEAD_UP, 2] - dot * s[k.NORMAL, 2]
-    shift = (level - 1.0) * 0.35
-    tx, ty, tz = tx + shift * s[k.NORMAL, 0], ty + shift * s[k.NORMAL, 1], tz + shift * s[k.NORMAL, 2]
+    nx, ny, nz = s[k.NORMAL, 0], s[k.NORMAL, 1], s[k.NORMAL, 2]
+    vx, vy, vz = s[k.TO_VIEWER, 0], s[k.TO_VIEWER, 1], s[k.TO_VIEWER, 2]
+    ux, uy, uz = C[k.HEAD_UP, 0], C[k.HEAD_UP, 1], C[k.HEAD_UP, 2]
+    shift = (level - 1.0) * 0.35 - (nx * ux + ny * uy + nz * uz)
+    tx, ty, tz = ux + shift * nx, uy + shift * ny, uz + shift * nz
     length = np.sqrt(tx * tx + ty * ty + tz * tz) + 1e-6
     for light in range(3):
-        hx, hy, hz = C[k.LIGHT + light, 0] + s[k.TO_VIEWER, 0], C[k.LIGHT + light, 1] + s[k.TO_VIEWER, 1], C[k.LIGHT + light, 2] + s[k.TO_VIEWER, 2]
+        lx, ly, lz = C[k.LIGHT + light, 0], C[k.LIGHT + light, 1], C[k.LIGHT + light, 2]
+        hx, hy, hz = lx + vx, ly + vy, lz + vz
         size = np.sqrt(hx * hx + hy * hy + hz * hz) + 1e-6
         along = (tx * hx + ty * hy + tz * hz) / (length * size)
-        facing = max(s[k.NORMAL, 0] * C[k.LIGHT + light, 0] + s[k.NORMAL, 1] * C[k.LIGHT + light, 1] + s[k.NORMAL, 2] * C[k.LIGHT + light, 2] + 0.2, 0.0)
+        facing = max(nx * lx + ny * ly + nz * lz + 0.2, 0.0)
         band = max(1.0 - along * along, 0.0) ** 30 * F[k.HAIR_SHINE] * facing * (lit if light == 0 else 0.7)
         for i in range(3):
             s[k.RESULT, i] += C[k.COLOUR + light, i] * band * (0.03 + 0.6 * s[k.ALBEDO, i])

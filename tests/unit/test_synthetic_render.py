@@ -173,6 +173,15 @@ def test_aligned_pictures_follow_the_crop_rule(model):
     assert apply_affine(crop_transform(points, 96), points).numpy() == pytest.approx(picture.landmarks, abs=1e-6)
 
 
+def test_painted_skins_are_drawn_from_the_mesh_alone(model):
+    path = tiny_folder() / "faces.npz"
+    first, second = (FaceModel.load(path, procedural_skin=True) for _ in range(2))
+    assert (first.skins == second.skins).all()
+    assert len(first.skins) == len(model.skins)
+    assert len({skin.tobytes() for skin in first.skins}) == len(first.skins)
+    assert (sample_picture(first, 3, 1, 64).image != sample_picture(model, 3, 1, 64).image).any()
+
+
 def test_labels_and_depth_agree(model):
     identity, look, scene = scene_parts(model)
     picture = render(model, identity, REST, look, scene, 96)
