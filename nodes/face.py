@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from comfy_api.latest import io
 
-from ..sfsr_model.encoders.detection import ORDERS, NoFaceError
+from ..sfsr_model.encoders.detection import NoFaceError
 from ..sfsr_model.encoders.faces import find_face
 from ..sfsr_model.face import FaceFrame, crop_face, face_frame, paste_face
 from .host.progress import steps
 from .identity import ENCODERS
-from .sockets import CATEGORY, FaceFrameSocket, IDEncoderSocket, require, require_images
+from .sockets import CATEGORY, FaceFrameSocket, IDEncoderSocket, face_choice, require, require_images
 
 NO_FACE_POLICIES = ("error", "keep the picture", "hold the last face")
 
@@ -36,19 +36,7 @@ class SFSRFaceCrop(io.ComfyNode):
                     step=8,
                     tooltip="Side of the square crop in pixels; the demo network was laid out for 256.",
                 ),
-                io.Combo.Input(
-                    "face_order",
-                    options=list(ORDERS),
-                    default=ORDERS[0],
-                    tooltip="How the faces of a picture are numbered when there is more than one.",
-                ),
-                io.Int.Input(
-                    "face_index",
-                    default=0,
-                    min=0,
-                    max=99,
-                    tooltip="Which face of each picture, counted from 0 in that order.",
-                ),
+                *face_choice(),
                 io.Combo.Input(
                     "no_face",
                     options=list(NO_FACE_POLICIES),

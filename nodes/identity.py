@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.encoders.detection import ORDERS
 from ..sfsr_model.encoders.faces import find_face
 from ..sfsr_model.encoders.identity import Identity
 from ..sfsr_model.encoders.recogniser import InsightFaceEncoder, load_recogniser
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
 from .host.folders import encoder_names, encoder_path
-from .sockets import CATEGORY, IDEncoderSocket, IdentitySocket, require, require_images
+from .sockets import CATEGORY, IDEncoderSocket, IdentitySocket, face_choice, require, require_images
 
 ENCODERS = (InsightFaceEncoder, UntrainedEncoder)
 
@@ -83,19 +82,7 @@ class SFSRIdentity(io.ComfyNode):
             inputs=[
                 IDEncoderSocket.Input("id_encoder", tooltip="The recogniser from Load ID Encoder."),
                 io.Image.Input("images", tooltip="One or more photos of the same person, faces at least 60 pixels wide."),
-                io.Combo.Input(
-                    "face_order",
-                    options=list(ORDERS),
-                    default="largest first",
-                    tooltip="How the faces of a picture are numbered when there is more than one.",
-                ),
-                io.Int.Input(
-                    "face_index",
-                    default=0,
-                    min=0,
-                    max=99,
-                    tooltip="Which face of each picture, counted from 0 in that order.",
-                ),
+                *face_choice(),
             ],
             outputs=[
                 IdentitySocket.Output(

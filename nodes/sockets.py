@@ -1,4 +1,4 @@
-"""The pack's own socket types, and the check that what arrived on one is what it says.
+"""The pack's own socket types, inputs that several nodes share, and the check that what arrived on one is what it says.
 
 Other packs may use the same type names; the page cannot tell their values apart, so the nodes do.
 """
@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
+from ..sfsr_model.encoders.detection import ORDERS
+
 IDEncoderSocket = io.Custom("ID_ENCODER")
 IdentitySocket = io.Custom("IDENTITY")
 ExpressionSocket = io.Custom("EXPRESSION")
@@ -17,6 +19,21 @@ FaceFrameSocket = io.Custom("FACE_FRAME")
 CATEGORY = "SFSR"
 
 Value = TypeVar("Value")
+
+
+def face_choice() -> list[io.Input]:
+    """Which face of a picture: the order they are numbered in, and the number."""
+    return [
+        io.Combo.Input(
+            "face_order",
+            options=list(ORDERS),
+            default=ORDERS[0],
+            tooltip="How the faces of a picture are numbered when there is more than one.",
+        ),
+        io.Int.Input(
+            "face_index", default=0, min=0, max=99, tooltip="Which face of each picture, counted from 0 in that order."
+        ),
+    ]
 
 
 def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: str, made_by: str) -> Value:
