@@ -19,8 +19,8 @@ class ExpressionEmbed(io.ComfyNode):
             node_id="ExpressionEmbed",
             display_name="Expression Embed (SFSR)",
             category=CATEGORY,
-            description="An expression from one of 135 words, from a photo, or from sliders: 52 ARKit coefficients and the "
-            "head's pose, with nothing in them of the person who wears it.",
+            description="An expression from one of 135 words or from sliders (from a photo: not in this version yet): 52 "
+            "ARKit coefficients and the head's pose, with nothing in them of the person who wears it.",
             search_aliases=["emotion", "facial expression", "blendshapes", "ARKit", "mood", "smile"],
             inputs=[
                 io.Combo.Input(

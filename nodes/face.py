@@ -8,8 +8,9 @@ import torch
 from comfy_api.latest import io
 
 from ..sfsr_model.encoders.detection import NoFaceError
-from ..sfsr_model.encoders.faces import find_face
+from ..sfsr_model.encoders.faces import TooFewFacesError, find_face
 from ..sfsr_model.face import FaceFrame, crop_face, face_frame, paste_face
+from .host.conditioning import LATENT_FACTOR
 from .host.progress import steps
 from .identity import ENCODERS
 from .sockets import CATEGORY, FaceFrameSocket, IDEncoderSocket, face_choice, require, require_images
@@ -41,8 +42,8 @@ class SFSRFaceCrop(io.ComfyNode):
                     "no_face",
                     options=list(NO_FACE_POLICIES),
                     default=NO_FACE_POLICIES[0],
-                    tooltip="A picture without a face stops the run, passes through unchanged, or uses the place of the face "
-                    "in the picture before it.",
+                    tooltip="A picture without the wanted face stops the run, passes through unchanged, or uses the place of "
+                    "the face in the picture before it.",
                 ),
                 IDEncoderSocket.Input(
                     "id_encoder",
@@ -64,12 +65,14 @@ class SFSRFaceCrop(io.ComfyNode):
     @classmethod
     def execute(cls, images, size: int, face_order: str, face_index: int, no_face: str, id_encoder=None) -> io.NodeOutput:
         images = require_images(images, "images")
+        if size % LATENT_FACTOR:
+            raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         frames: list[FaceFrame] = []
         for number, picture in steps(images):
             try:
                 face = find_face(picture, encoder, face_order, face_index, number)
-            except NoFaceError as error:
+            except (NoFaceError, TooFewFacesError) as error:
                 frames.append(_without_face(no_face, frames, tuple(picture.shape[:2]), size, error))
             else:
                 frames.append(face_frame(face.points, tuple(picture.shape[:2]), size, face.score, face_index))
@@ -78,7 +81,7 @@ class SFSRFaceCrop(io.ComfyNode):
 
 
 def _without_face(
-    policy: str, earlier: list[FaceFrame], image_size: tuple[int, int], size: int, error: NoFaceError
+    policy: str, earlier: list[FaceFrame], image_size: tuple[int, int], size: int, error: ValueError
 ) -> FaceFrame:
     """What stands in for a picture in which no face was found; raises `error` where the policy has nothing to offer."""
     if policy == "hold the last face" and earlier:
@@ -123,14 +126,21 @@ class SFSRFacePaste(io.ComfyNode):
                     step=0.05,
                     tooltip="How far the new face takes on the colours around it: 0 leaves it as it was made.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="The mask that went into SFSR Conditioning, if it is not Face Crop's own; nothing else is pasted.",
+                ),
             ],
             outputs=[io.Image.Output("images", display_name="images", tooltip="The pictures with the new faces in them.")],
         )
 
     @classmethod
-    def execute(cls, images, faces, face, feather: float, colour_match: float) -> io.NodeOutput:
+    def execute(cls, images, faces, face, feather: float, colour_match: float, mask=None) -> io.NodeOutput:
         images, faces = require_images(images, "images"), require_images(faces, "faces")
         frames = require_frames(face, len(images))
+        if mask is not None:
+            frames = _with_masks(frames, mask)
         if len(faces) not in (1, len(images)):
             raise ValueError(f"faces: found {len(faces)} for {len(images)} pictures; expected one each, or one for all")
         faces = faces.expand(len(images), -1, -1, -1)
@@ -139,6 +149,21 @@ class SFSRFacePaste(io.ComfyNode):
             for (_, picture), new, frame in zip(steps(images), faces, frames, strict=True)
         ]
         return io.NodeOutput(torch.stack(pasted))
+
+
+def _with_masks(frames: tuple[FaceFrame, ...], mask: torch.Tensor) -> tuple[FaceFrame, ...]:
+    """The frames with other masks in crop pixels, [S, S], [1, S, S] or one each."""
+    masks = mask[None] if mask.ndim == 2 else mask
+    side = frames[0].crop_size
+    if masks.ndim != 3 or tuple(masks.shape[1:]) != (side, side) or len(masks) not in (1, len(frames)):
+        raise ValueError(
+            f"mask: shape {tuple(mask.shape)} does not fit {len(frames)} crops of {side} x {side}; use the one that went into "
+            "SFSR Conditioning"
+        )
+    if not bool(masks.isfinite().all()):
+        raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
+    masks = masks.clamp(0.0, 1.0).expand(len(frames), -1, -1)
+    return tuple(replace(frame, mask=own) for frame, own in zip(frames, masks, strict=True))
 
 
 def require_frames(face, count: int) -> tuple[FaceFrame, ...]:

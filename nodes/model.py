@@ -188,7 +188,7 @@ def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     if bool((mask.round() == 1).all()):
         raise ValueError("mask: it covers the whole image, which leaves no background to condition on; use Face Crop's mask")
     if not bool((mask.round() == 1).any()):
-        logger.warning("SFSR: the mask is empty, so nothing will be replaced (no face found?)")
+        logger.warning("SFSR: the mask is below one half everywhere, so the model sees no face to replace (no face found?)")
     return mask
 
 

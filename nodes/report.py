@@ -26,6 +26,8 @@ from .sockets import (
     require_images,
 )
 
+# IPTC's term for a photograph or picture of which a part was made by a model.
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
 
 
@@ -92,7 +94,8 @@ class SFSRReport(io.ComfyNode):
 def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
     """Five points of the face to measure in each picture: the ones given, or the surest face found, or None."""
     if face is not None:
-        return [frame.landmarks for frame in require_frames(face, len(images))]
+        # A score of 0 marks a place that Face Crop made up, because it found no face there.
+        return [frame.landmarks if frame.score > 0 else None for frame in require_frames(face, len(images))]
     found = [find_faces(picture, encoder) for _, picture in steps(images)]
     return [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
 
@@ -121,8 +124,8 @@ class SFSRSaveImage(io.ComfyNode):
                 io.Boolean.Input(
                     "provenance",
                     default=True,
-                    tooltip="Writes into each file that its face was synthesised (IPTC digital source type 'trained "
-                    "algorithmic media'), and the report where one is connected.",
+                    tooltip="Writes into each file that its face was synthesised (JSON in the PNG's text 'sfsr', with IPTC's "
+                    "term for it), and the report where one is connected.",
                 ),
                 io.String.Input(
                     "report", optional=True, force_input=True, tooltip="The report's JSON, saved inside the picture."
@@ -138,12 +141,19 @@ class SFSRSaveImage(io.ComfyNode):
         images = require_images(images, "images")
         if provenance:
             note = {
-                "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
-                "made_with": "ComfyUI-SFSR",
-                "report": None if report is None else json.loads(report),
+                "digital_source_type": DIGITAL_SOURCE_TYPE,
+                "made_with": "SFSR for ComfyUI",
+                "report": _parsed(report),
             }
             cls.hidden.extra_pnginfo = {**(cls.hidden.extra_pnginfo or {}), "sfsr": note}
         return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls=cls))
+
+
+def _parsed(report: str | None):
+    try:
+        return None if report is None else json.loads(report)
+    except ValueError as error:
+        raise ValueError(f"report: it is not JSON ({error}); connect the report output of Report") from error
 
 
 NODES = [SFSRReport, SFSRSaveImage]

@@ -13,10 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.pictures import SUFFIXES, require_picture
 from harness.server import REPOSITORY
 from harness.standing import Standing, set_up
+from harness.words import require_word
 from harness.workflow import load_workflow
 
 DEFAULT_WORKFLOW = REPOSITORY / "workflows" / "api" / "portrait.json"
@@ -101,6 +102,11 @@ def _check(options: argparse.Namespace) -> Plan:
 
     expression = options.expression
     by_picture = expression is not None and _is_picture_name(expression)
+    if expression is not None and not by_picture:
+        require_word(expression)
+    if options.python is not None and not Path(options.python).is_file():
+        raise UsageError(f"--python: there is no file {options.python}. Give the interpreter itself, not its folder.")
+    _require_writable(Path(options.output).expanduser().absolute())
     workflow = Path(options.workflow).expanduser()
     load_workflow(workflow)
     return Plan(
@@ -119,6 +125,13 @@ def _check(options: argparse.Namespace) -> Plan:
         cpu=options.cpu,
         keep_running=options.keep_running,
     )
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise UsageError for an output folder that could not be made or written to, before anything is computed for it."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"--output: pictures cannot be written to {folder} ({existing} is no folder you may write to).")
 
 
 def _is_picture_name(value: str) -> bool:

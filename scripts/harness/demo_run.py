@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from harness.client import ApiClient, RunResult
+from harness.client import ApiClient, PromptFailed, RunResult
 from harness.demo import Plan
 from harness.errors import HarnessError
 from harness.graph import Prompt
@@ -49,7 +49,8 @@ def main(plan: Plan) -> int:
                 _wait(server)
     except HarnessError as error:
         print(f"Error: {error}", file=sys.stderr)
-        _print_own_errors(server)
+        # A node that failed has said why; for everything else the reason may stand in the host's log alone.
+        _print_log(server, with_errors=not isinstance(error, PromptFailed))
         return error.exit_code
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -133,16 +134,18 @@ def _wait(server: ComfyServer) -> None:
     raise HarnessError(f"ComfyUI ended by itself. Its log:\n{server.log_tail()}")
 
 
-def _print_own_errors(server: ComfyServer | None) -> None:
-    """What the host logged about this pack: the reason behind a node that is missing or failed."""
+def _print_log(server: ComfyServer | None, *, with_errors: bool) -> None:
+    """Where the host's log is and, if wanted, what it says about this pack: the reason behind a node that is missing."""
     if server is None:
         return
-    for text in server.errors_in_log():
+    for text in server.errors_in_log() if with_errors else []:
         print(text.rstrip(), file=sys.stderr)
     print(f"ComfyUI's log: {server.log_path}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    # A polite kill must also stop the host.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A polite kill, or a closed terminal, must also stop the host.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
     sys.exit(main(Plan(**json.loads(sys.argv[1]))))

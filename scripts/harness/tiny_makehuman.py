@@ -120,9 +120,7 @@ def _write_base(path: Path, vertices: list[np.ndarray], grid: np.ndarray, groups
     for row in range(_ROWS - 1):
         for column in range(_COLUMNS):
             corners = ((row, column), (row + 1, column), (row + 1, column + 1), (row, column + 1))
-            lines.append(
-                "f " + " ".join(f"{grid[r, c % _COLUMNS] + 1}/{r * (_COLUMNS + 1) + c + 1}" for r, c in corners)
-            )
+            lines.append("f " + " ".join(f"{grid[r, c % _COLUMNS] + 1}/{r * (_COLUMNS + 1) + c + 1}" for r, c in corners))
     for name, faces in groups.items():
         lines.append(f"g {name}")
         lines += ["f " + " ".join(str(vertex + 1) for vertex in face) for face in faces]

@@ -40,7 +40,7 @@ class NoFaceError(ValueError):
         super().__init__(
             f"image {image_index} ({size[1]} x {size[0]} pixels): no face found; "
             f"{best if best_score > 0 else 'not even a doubtful one'}. Use a picture in which the face is closer, larger "
-            "and seen from the front, draw a mask by hand, or choose another detector."
+            "and seen from the front, or connect an insightface pack, whose detector sees more."
         )
 
 

@@ -8,6 +8,10 @@ from .detection import Detection, NoFaceError, choose_face, detect_faces, requir
 from .identity import IDEncoder
 
 
+class TooFewFacesError(ValueError):
+    """The picture has faces, but fewer than the wanted one's number asks for."""
+
+
 def find_faces(image: Tensor, encoder: IDEncoder | None) -> list[Detection]:
     """All faces of a picture [H, W, 3], float RGB in 0..1; an empty list when there is none."""
     found = None if encoder is None else encoder.detect(image)
@@ -17,7 +21,7 @@ def find_faces(image: Tensor, encoder: IDEncoder | None) -> list[Detection]:
 def find_face(image: Tensor, encoder: IDEncoder | None, order: str, index: int, image_index: int) -> Detection:
     """Face number `index` of a picture in the given order.
 
-    Raises NoFaceError when the picture has no face and ValueError when it has too few; both name the picture.
+    Raises NoFaceError when the picture has no face and TooFewFacesError when it has too few; both name the picture.
     """
     found = None if encoder is None else encoder.detect(image)
     if found is None:
@@ -27,4 +31,4 @@ def find_face(image: Tensor, encoder: IDEncoder | None, order: str, index: int, 
     try:
         return choose_face(found, order, index)
     except ValueError as error:
-        raise ValueError(f"image {image_index}: {error}") from error
+        raise TooFewFacesError(f"image {image_index}: {error}") from error

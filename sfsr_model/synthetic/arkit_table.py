@@ -75,7 +75,7 @@ def parts_of(name: str) -> tuple[Part, ...]:
 
 
 def side_of(name: str) -> str:
-    """"Left", "Right" or "" for a coefficient that moves both sides of the face."""
+    """ "Left", "Right" or "" for a coefficient that moves both sides of the face."""
     if name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
         return ""
     return next((side for side in ("Left", "Right") if name.endswith(side)), "")

@@ -59,9 +59,7 @@ def blend_heads(model: FaceModel, face: Shape, head: Shape, share: np.ndarray) -
     neutral = face.neutral * scale + shift
     points = face.points * scale + shift
     weight = share[:, None]
-    eyes = tuple(
-        Eye((eye.centre * scale + shift).astype(np.float32), eye.radius * scale, eye.turn) for eye in face.eyes
-    )
+    eyes = tuple(Eye((eye.centre * scale + shift).astype(np.float32), eye.radius * scale, eye.turn) for eye in face.eyes)
     return replace(
         face,
         neutral=(neutral * weight + head.neutral * (1 - weight)).astype(np.float32),

@@ -155,6 +155,7 @@ def details_of(vector: np.ndarray) -> Details:
 
 def _skins_for(male: float, age: float) -> list[int]:
     """Numbers of the skin pictures that suit a person; there is no picture of a dark-skinned woman, so these serve all."""
+
     def suits(name: str) -> bool:
         sex_fits = "_darkskinned_" in name or (("_male_" in name) == (male >= 0.5))
         old_fits = not name.startswith("old") or age > 0.45

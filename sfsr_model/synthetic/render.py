@@ -106,9 +106,7 @@ class Truth:
 def finish(light: np.ndarray, truth: Truth, scene: Scene) -> Picture:
     """Develop linear light [H, W, 3] into a picture."""
     image = develop(light, scene.finish)
-    return Picture(
-        image, truth.identity, truth.coefficients, truth.pose, truth.landmarks, truth.labels, truth.depth
-    )
+    return Picture(image, truth.identity, truth.coefficients, truth.pose, truth.landmarks, truth.labels, truth.depth)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,25 @@ def dying_host(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--expression", "amazment"), "Did you mean amazement?"),
+        (("--expression", "1000"), "no number of one"),
+        (("--expression", ""), "none of the 135 words"),
+        (("--python", "/nowhere/python"), "--python: there is no file /nowhere/python"),
+        (("--output", "taken.txt"), "--output: pictures cannot be written to"),
+        (("--output", "taken.txt/below"), "--output: pictures cannot be written to"),
+    ],
+)
+def test_what_can_be_seen_at_once_is_said_at_once(arguments, message, tmp_path):
+    (tmp_path / "taken.txt").write_text("a file")
+    answer = demo(*arguments, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert message in answer.stderr
+    assert "Starting ComfyUI" not in answer.stdout
+
+
 @pytest.mark.parametrize("option", ["--identity", "--target", "--expression"])
 def test_a_missing_picture(option, tmp_path):
     answer = demo(option, "nowhere.png", cwd=tmp_path)

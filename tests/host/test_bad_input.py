@@ -50,6 +50,37 @@ def test_no_face_may_keep_the_picture(client, portrait, tmp_path):
         assert picture.convert("RGB").getextrema() == ((128, 128),) * 3
 
 
+def test_the_report_measures_no_made_up_face(client, portrait):
+    import json
+
+    prompt = portrait(Target={"image": ["grey", 0]}, Target_face={"no_face": "keep the picture"}) | {"grey": grey()}
+    report = json.loads(client.run(prompt, timeout=600).outputs["16"]["text"][0])
+    assert report["identity_cosine"] is None
+    assert "no face was found in picture 0" in report["notes"]
+
+
+def test_too_few_faces_fall_under_the_same_policy(client, portrait):
+    prompt = portrait(Target_face={"face_index": 3, "no_face": "keep the picture"})
+    assert client.run(prompt, timeout=600).images
+
+
+def test_a_crop_size_of_no_multiple_of_8(refused):
+    assert "size: found 100, expected a multiple of 8" in str(refused(Target_face={"size": 100}))
+
+
+def test_a_paste_mask_of_another_size(refused):
+    mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
+    assert "does not fit 1 crops of 256 x 256" in str(refused({"mask": mask}, Paste={"mask": ["mask", 0]}))
+
+
+def test_a_report_that_is_no_json(refused):
+    assert "report: it is not JSON" in str(refused({"info": primitive("hello")}, Save={"report": ["info", 0]}))
+
+
+def primitive(text):
+    return {"class_type": "PrimitiveString", "inputs": {"value": text}, "_meta": {"title": "Text"}}
+
+
 def test_nothing_to_hold_on_to(refused):
     error = refused({"grey": grey()}, Target={"image": ["grey", 0]}, Target_face={"no_face": "hold the last face"})
     assert "no face found" in str(error)

@@ -128,7 +128,7 @@ def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):
     with Image.open(client.download(saved, tmp_path / "saved.png")) as picture:
         note = json.loads(picture.text["sfsr"])
         prompt = json.loads(picture.text["prompt"])
-    assert note["digital_source_type"].endswith("trainedAlgorithmicMedia")
+    assert note["digital_source_type"].endswith("/compositeWithTrainedAlgorithmicMedia")
     assert note["report"]["trained"] is False
     assert prompt.keys() == portrait().keys()
 
@@ -151,6 +151,13 @@ def test_a_checkpoint_from_a_file_is_the_same_model(server, client, run_portrait
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(untrained_checkpoint(), folder / "same.safetensors")
     assert np.array_equal(run_portrait(), run_portrait(Model={"checkpoint": "same.safetensors"}))
+
+
+def test_another_mask_is_pasted_where_it_says(run_portrait):
+    """With one mask for conditioning and paste, only what it covers changes; an empty one leaves every pixel alone."""
+    solid = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 256, "height": 256}, "_meta": {"title": "Mask"}}
+    masks = {"Conditioning": {"mask": ["own", 0]}, "Paste": {"mask": ["own", 0]}}
+    assert np.array_equal(run_portrait({"own": solid}, **masks), sample_pixels("portrait_20"))
 
 
 def test_mask_of_the_frame_is_what_changed(run_portrait):
