@@ -80,7 +80,7 @@ def dying_host(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--expression", "amazment"), "Did you mean amazement?"),
+        (("--expression", "amazment"), "Did you mean amazement"),
         (("--expression", "1000"), "no number of one"),
         (("--expression", ""), "none of the 135 words"),
         (("--python", "/nowhere/python"), "--python: there is no file /nowhere/python"),
@@ -207,10 +207,11 @@ def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ct
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
-def test_a_polite_kill_stops_the_host_too(tmp_path, in_host):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_polite_kill_or_a_closed_terminal_stops_the_host_too(name, tmp_path, in_host):
     running = start(*in_host, cwd=tmp_path)
     while not hosts_of(tmp_path) and running.poll() is None:
         time.sleep(0.1)
-    running.terminate()
-    assert running.wait(60) == 143
+    running.send_signal(getattr(signal, name))
+    assert running.wait(60) == 128 + getattr(signal, name)
     assert not hosts_of(tmp_path)
