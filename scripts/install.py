@@ -20,7 +20,7 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 KEPT = ("torch", "torchvision", "torchaudio", "numpy")
-LAST_FOR_CUDA_12 = "1.27"
+FIRST_FOR_CUDA_13 = "1.27"
 CHECK = "import onnxruntime; print(onnxruntime.__version__, *onnxruntime.get_available_providers())"
 TORCH_CUDA = "import torch; print(torch.version.cuda or '')"
 
@@ -38,7 +38,7 @@ def kept_versions() -> list[str]:
 
 def onnxruntime_for(cuda: str) -> str:
     """The requirement of the GPU build that fits a CUDA version: releases from 1.27 on are built for CUDA 13."""
-    return "onnxruntime-gpu" if int(cuda.partition(".")[0]) >= 13 else f"onnxruntime-gpu<{LAST_FOR_CUDA_12}"
+    return "onnxruntime-gpu" if int(cuda.partition(".")[0]) >= 13 else f"onnxruntime-gpu<{FIRST_FOR_CUDA_13}"
 
 
 def ask(code: str) -> str:
