@@ -12,7 +12,20 @@ from comfy_api.latest import ComfyExtension, io
 
 logger = logging.getLogger(__name__)
 
-FAMILIES = ("samples", "identity", "expression", "face", "model", "sampling", "report")
+FAMILIES = (
+    "samples",
+    "identity",
+    "identity_file",
+    "expression",
+    "expression_photo",
+    "expression_mix",
+    "expression_motion",
+    "expression_sweep",
+    "face",
+    "model",
+    "sampling",
+    "report",
+)
 
 
 def load_families(families: tuple[str, ...] = FAMILIES) -> list[type[io.ComfyNode]]:

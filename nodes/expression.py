@@ -1,12 +1,30 @@
-"""Expression nodes: a word or sliders to the one expression value."""
+"""Expression nodes: a word, a photo or sliders to the one expression value."""
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+import logging
 
-from ..sfsr_model.expressions import HEAD, Expression, all_words, lookup, word_expression
+from comfy_api.latest import io, ui
+
+from ..sfsr_model.batch import common_length
+from ..sfsr_model.encoders.detection import ORDERS
+from ..sfsr_model.expressions import HEAD, NEUTRAL, Expression, all_words, lookup, word_expression
+from ..sfsr_model.expressions.library import USES, load_library
 from ..sfsr_model.expressions.sliders import HEAD_LIMIT, HEAD_SLIDERS, SLIDERS, add_sliders
-from .sockets import CATEGORY, ExpressionSocket, require
+from ..sfsr_model.landmarker import ExpressionEncoder
+from ..sfsr_model.landmarker.face_records import landmarks_expression
+from .host.expression_files import BUILT_IN, library_names, library_path
+from .sockets import (
+    CATEGORY,
+    ExpressionEncoderSocket,
+    ExpressionSocket,
+    FaceLandmarksSocket,
+    face_choice,
+    require,
+    require_images,
+)
+
+logger = logging.getLogger(__name__)
 
 SOURCES = ("word", "image", "sliders")
 PART_SWITCHES = {"brows": ("brows",), "eyes": ("eyes", "gaze"), "mouth": ("mouth", "nose"), "head": (HEAD,)}
@@ -19,8 +37,8 @@ class ExpressionEmbed(io.ComfyNode):
             node_id="ExpressionEmbed",
             display_name="Expression Embed (SFSR)",
             category=CATEGORY,
-            description="An expression from one of 135 words or from sliders (from a photo: not in this version yet): 52 "
-            "ARKit coefficients and the head's pose, with nothing in them of the person who wears it.",
+            description="An expression from one of 135 words, from a photo or from sliders: 52 ARKit coefficients and the "
+            "head's pose, with nothing in them of the person who wears it.",
             search_aliases=["emotion", "facial expression", "blendshapes", "ARKit", "mood", "smile"],
             inputs=[
                 io.Combo.Input(
@@ -47,8 +65,8 @@ class ExpressionEmbed(io.ComfyNode):
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="A photo whose expression is read; used when the source is 'image'. Whose face it is does not "
-                    "matter.",
+                    tooltip="A photo whose expression is read by the expression encoder; used when the source is 'image'. "
+                    "Whose face it is does not matter. Several photos give several expressions.",
                 ),
                 ExpressionSocket.Input(
                     "base",
@@ -94,6 +112,33 @@ class ExpressionEmbed(io.ComfyNode):
                     )
                     for name, tooltip in HEAD_SLIDERS
                 ),
+                ExpressionEncoderSocket.Input(
+                    "expression_encoder",
+                    optional=True,
+                    tooltip="What reads the photo, from Load Expression Encoder; used when the source is 'image'.",
+                ),
+                FaceLandmarksSocket.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="ComfyUI's own face landmarks (0.23 and later) in place of image and expression_encoder.",
+                ),
+                *face_choice(optional=True),
+                io.Combo.Input(
+                    "library",
+                    options=library_names(),
+                    default=BUILT_IN,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What a word looks like: as built in, or as in a library of your own photos (Expression Library).",
+                ),
+                io.Combo.Input(
+                    "library_use",
+                    options=list(USES),
+                    default=USES[0],
+                    optional=True,
+                    advanced=True,
+                    tooltip="'refine' mixes the photos with the built-in word, 'replace' takes the photos alone.",
+                ),
             ],
             outputs=[
                 ExpressionSocket.Output(
@@ -127,28 +172,61 @@ class ExpressionEmbed(io.ComfyNode):
         eyes: bool = True,
         mouth: bool = True,
         head: bool = True,
+        expression_encoder=None,
+        face_landmarks=None,
+        face_order: str = ORDERS[0],
+        face_index: int = 0,
+        library: str = BUILT_IN,
+        library_use: str = USES[0],
         **sliders: float,
     ) -> io.NodeOutput:
+        note = None
         if source == "word":
-            expression = word_expression(word, intensity)
+            expression, note = _of_word(word, intensity, library, library_use)
         elif source == "sliders":
             expression = Expression.neutral()
-        elif image is None:
-            raise ValueError("image: the source is 'image' but none is connected; connect a photo or choose 'word'")
+        elif face_landmarks is not None:
+            expression = landmarks_expression(face_landmarks, face_order, face_index).scaled(intensity)
         else:
-            raise NotImplementedError(
-                "source: reading an expression from a photo needs the expression encoder, which this version of the pack "
-                "does not have yet; choose 'word' or 'sliders'"
-            )
+            expression = _of_photo(image, expression_encoder, face_order, face_index).scaled(intensity)
         expression = add_sliders(expression, sliders)
         switches = {"brows": brows, "eyes": eyes, "mouth": mouth, "head": head}
         if base is not None:
             base = require(base, Expression, "base", "Expression Embed")
         if base is not None or not all(switches.values()):
             parts = [part for switch, parts in PART_SWITCHES.items() if switches[switch] for part in parts]
-            batch = max(len(expression), 1 if base is None else len(base))
+            batch = common_length(expression=len(expression), base=1 if base is None else len(base))
             expression = expression.expand(batch).select_parts(parts, otherwise=base)
-        return io.NodeOutput(expression)
+        return io.NodeOutput(expression, ui=ui.PreviewText(note)) if note else io.NodeOutput(expression)
+
+
+def _of_word(word: str, intensity: float, library: str, use: str) -> tuple[Expression, str | None]:
+    """The word's expression, and a note where the library does not have it."""
+    if library == BUILT_IN:
+        return word_expression(word, intensity), None
+    loaded = load_library(library_path(library))
+    name = lookup(word).word
+    note = None
+    if name not in loaded and name != NEUTRAL:
+        note = f"library: {library} has no photos of '{name}'; the built-in word is used"
+        logger.warning("SFSR: %s", note)
+    return loaded.expression(word, intensity, use), note
+
+
+def _of_photo(image, encoder, order: str, index: int) -> Expression:
+    if image is None:
+        raise ValueError("image: the source is 'image' but none is connected; connect a photo or choose 'word'")
+    images = require_images(image, "image")
+    if encoder is None:
+        raise ValueError(
+            "expression_encoder: the source is 'image' but nothing reads it; connect Load Expression Encoder, or ComfyUI's "
+            "face landmarks to face_landmarks"
+        )
+    encoder = require(encoder, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
+    try:
+        return encoder.read(images, order, index)
+    except ValueError as error:
+        raise ValueError(f"image: {error}") from error
 
 
 NODES = [ExpressionEmbed]

@@ -5,17 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
-from ..sfsr_model.encoders.detection import NoFaceError
-from ..sfsr_model.encoders.faces import TooFewFacesError, find_face
-from ..sfsr_model.face import FaceFrame, crop_face, face_frame, paste_face
+from ..sfsr_model.encoders.choosing import look_in
+from ..sfsr_model.encoders.framing import NO_FACE_POLICIES, FramingSettings, frame_faces
+from ..sfsr_model.face import FaceFrame, crop_face, paste_into
+from ..sfsr_model.face.placement import placements
+from ..sfsr_model.face.storage import uninitialised
 from .host.conditioning import LATENT_FACTOR
+from .host.faces import given_boxes, landmark_faces
 from .host.progress import steps
 from .identity import ENCODERS
-from .sockets import CATEGORY, FaceFrameSocket, IDEncoderSocket, face_choice, require, require_images
+from .sockets import (
+    CATEGORY,
+    BoundingBoxSocket,
+    FaceFrameSocket,
+    FaceLandmarksSocket,
+    IDEncoderSocket,
+    face_choice,
+    require,
+    require_images,
+    require_masks,
+)
 
-NO_FACE_POLICIES = ("error", "keep the picture", "hold the last face")
+FACES = ("the numbered one", "all")
 
 
 class SFSRFaceCrop(io.ComfyNode):
@@ -25,8 +38,9 @@ class SFSRFaceCrop(io.ComfyNode):
             node_id="SFSRFaceCrop",
             display_name="Face Crop (SFSR)",
             category=CATEGORY,
-            description="Finds a face in each picture, cuts it out upright and says which part of it may be replaced.",
-            search_aliases=["face detection", "align face", "face mask", "crop face"],
+            description="Finds a face in each picture, or all of them, cuts them out upright and says which part may be "
+            "replaced.",
+            search_aliases=["face detection", "align face", "face mask", "crop face", "several faces", "mediapipe"],
             inputs=[
                 io.Image.Input("images", tooltip="The target portrait, or the frames of a film; any size."),
                 io.Int.Input(
@@ -43,12 +57,33 @@ class SFSRFaceCrop(io.ComfyNode):
                     options=list(NO_FACE_POLICIES),
                     default=NO_FACE_POLICIES[0],
                     tooltip="A picture without the wanted face stops the run, passes through unchanged, or uses the place of "
-                    "the face in the picture before it.",
+                    "the face in the picture before it. The report names such pictures.",
                 ),
                 IDEncoderSocket.Input(
                     "id_encoder",
                     optional=True,
                     tooltip="An insightface pack, whose detector is then used; without one a small frontal detector serves.",
+                ),
+                io.Combo.Input(
+                    "faces",
+                    options=list(FACES),
+                    default=FACES[0],
+                    optional=True,
+                    tooltip="One face of each picture, the one with the number above, or all of them: one crop each, which "
+                    "Face Paste puts back at once.",
+                ),
+                FaceLandmarksSocket.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="From ComfyUI's Detect Face Landmarks (MediaPipe), for the same pictures; no other "
+                    "detector looks then.",
+                ),
+                BoundingBoxSocket.Input(
+                    "bboxes",
+                    optional=True,
+                    extra_dict={"forceInput": True},
+                    tooltip="Boxes of faces, for the same pictures: the detector looks in each of them alone, which finds "
+                    "small faces too. Not used where face_landmarks are connected.",
                 ),
             ],
             outputs=[
@@ -59,41 +94,58 @@ class SFSRFaceCrop(io.ComfyNode):
                 FaceFrameSocket.Output(
                     "face", display_name="face", tooltip="Where each face was, for Face Paste and the report."
                 ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="Which faces of each picture were cropped, which pictures have none, and what was taken for no "
+                    "face and why.",
+                ),
+                io.Image.Output(
+                    "preview",
+                    display_name="preview",
+                    tooltip="The pictures, reduced, with every face numbered in the chosen order: green is cropped, red is no "
+                    "face.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, images, size: int, face_order: str, face_index: int, no_face: str, id_encoder=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        images,
+        size: int,
+        face_order: str,
+        face_index: int,
+        no_face: str,
+        id_encoder=None,
+        faces: str = FACES[0],
+        face_landmarks=None,
+        bboxes=None,
+    ) -> io.NodeOutput:
         images = require_images(images, "images")
         if size % LATENT_FACTOR:
             raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
-        frames: list[FaceFrame] = []
-        for number, picture in steps(images):
-            try:
-                face = find_face(picture, encoder, face_order, face_index, number)
-            except (NoFaceError, TooFewFacesError) as error:
-                frames.append(_without_face(no_face, frames, tuple(picture.shape[:2]), size, error))
-            else:
-                frames.append(face_frame(face.points, tuple(picture.shape[:2]), size, face.score, face_index))
-        crops = torch.stack([crop_face(picture, frame) for picture, frame in zip(images, frames, strict=True)])
-        return io.NodeOutput(crops, torch.stack([frame.mask for frame in frames]), tuple(frames))
+        settings = FramingSettings(size, face_order, None if faces == FACES[1] else face_index, no_face)
+        given = _given(images, encoder, face_landmarks, bboxes)
+        framing = frame_faces((picture for _, picture in steps(images)), encoder, settings, given)
+        frames = framing.frames
+        crops = torch.stack([crop_face(images[frame.picture], frame) for frame in frames])
+        masks = torch.stack([frame.mask for frame in frames])
+        previews = torch.stack([framing.preview(picture, number) for number, picture in enumerate(images)])
+        report = framing.report()
+        if face_landmarks is not None and bboxes is not None:
+            report += "\nbboxes are connected but not used: face_landmarks say where the faces are"
+        return io.NodeOutput(crops, masks, frames, report, previews, ui=ui.PreviewText(report))
 
 
-def _without_face(
-    policy: str, earlier: list[FaceFrame], image_size: tuple[int, int], size: int, error: ValueError
-) -> FaceFrame:
-    """What stands in for a picture in which no face was found; raises `error` where the policy has nothing to offer."""
-    if policy == "hold the last face" and earlier:
-        return replace(earlier[-1], score=0.0)
-    if policy == "keep the picture":
-        height, width = image_size
-        # Five points of a face that would fill the middle of the picture: a crop to look at, nothing of it masked.
-        unit = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [0.0, 0.0], [-0.7, 1.0], [0.7, 1.0]])
-        points = unit * min(height, width) / 8 + torch.tensor([width / 2, height / 2])
-        frame = face_frame(points, image_size, size, score=0.0)
-        return replace(frame, mask=torch.zeros_like(frame.mask))
-    raise error
+def _given(images: torch.Tensor, encoder, face_landmarks, bboxes) -> list | None:
+    """The finds that came over the sockets for each picture, or None."""
+    if face_landmarks is not None:
+        return landmark_faces(face_landmarks, len(images), tuple(images.shape[1:3]))
+    if bboxes is None:
+        return None
+    return [look_in(picture, encoder, boxes) for picture, boxes in zip(images, given_boxes(bboxes, len(images)), strict=True)]
 
 
 class SFSRFacePaste(io.ComfyNode):
@@ -107,8 +159,14 @@ class SFSRFacePaste(io.ComfyNode):
             "it was.",
             search_aliases=["paste face", "composite", "blend face", "uncrop"],
             inputs=[
-                io.Image.Input("images", tooltip="The pictures that went into Face Crop."),
-                io.Image.Input("faces", tooltip="The new faces, as many and as large as Face Crop's crops."),
+                io.Image.Input(
+                    "images",
+                    tooltip="The pictures that went into Face Crop. One picture and several new faces for its one face give as "
+                    "many pictures.",
+                ),
+                io.Image.Input(
+                    "faces", tooltip="The new faces, as many and as large as Face Crop's crops; a single one goes everywhere."
+                ),
                 FaceFrameSocket.Input("face", tooltip="Where the faces belong, from Face Crop."),
                 io.Float.Input(
                     "feather",
@@ -137,43 +195,56 @@ class SFSRFacePaste(io.ComfyNode):
 
     @classmethod
     def execute(cls, images, faces, face, feather: float, colour_match: float, mask=None) -> io.NodeOutput:
-        images, faces = require_images(images, "images"), require_images(faces, "faces")
-        frames = require_frames(face, len(images))
+        require_images(images, "images")
+        faces, frames = require_images(faces, "faces"), require_frames(face)
+        side = frames[0].crop_size
+        if tuple(faces.shape[1:3]) != (side, side):
+            raise ValueError(
+                f"faces: found {faces.shape[2]} x {faces.shape[1]} pixels, expected {side} x {side} like Face Crop's crops; "
+                "connect what was made from them, at their size"
+            )
         if mask is not None:
             frames = _with_masks(frames, mask)
-        if len(faces) not in (1, len(images)):
-            raise ValueError(f"faces: found {len(faces)} for {len(images)} pictures; expected one each, or one for all")
-        faces = faces.expand(len(images), -1, -1, -1)
-        pasted = [
-            paste_face(picture, new, frame, feather, colour_match)
-            for (_, picture), new, frame in zip(steps(images), faces, frames, strict=True)
-        ]
-        return io.NodeOutput(torch.stack(pasted))
+        plan = placements(len(images), len(faces), frames)
+        pasted = uninitialised((len(plan), *images.shape[1:3], max(3, images.shape[3])), images)
+        for number, placement in steps(plan):
+            pasted[number] = images[placement.picture]
+            # An alpha channel stays as it is; a gray picture has become an RGB one.
+            for crop, frame in placement.pairs:
+                paste_into(pasted[number, ..., :3], faces[crop], frames[frame], feather, colour_match)
+        return io.NodeOutput(pasted)
 
 
 def _with_masks(frames: tuple[FaceFrame, ...], mask: torch.Tensor) -> tuple[FaceFrame, ...]:
     """The frames with other masks in crop pixels, [S, S], [1, S, S] or one each."""
-    masks = mask[None] if mask.ndim == 2 else mask
-    side = frames[0].crop_size
-    if masks.ndim != 3 or tuple(masks.shape[1:]) != (side, side) or len(masks) not in (1, len(frames)):
-        raise ValueError(
-            f"mask: shape {tuple(mask.shape)} does not fit {len(frames)} crops of {side} x {side}; use the one that went into "
-            "SFSR Conditioning"
-        )
-    if not bool(masks.isfinite().all()):
-        raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
-    masks = masks.clamp(0.0, 1.0).expand(len(frames), -1, -1)
+    side, advice = frames[0].crop_size, "use the one that went into SFSR Conditioning"
+    masks = require_masks(mask, (side, side), len(frames), f"{len(frames)} crops of {side} x {side}", advice)
+    masks = masks.expand(len(frames), -1, -1)
     return tuple(replace(frame, mask=own) for frame, own in zip(frames, masks, strict=True))
 
 
-def require_frames(face, count: int) -> tuple[FaceFrame, ...]:
-    """The frames that came over a `face` socket, one for each of `count` pictures."""
+def require_frames(face) -> tuple[FaceFrame, ...]:
+    """The frames that came over a `face` socket, at least one."""
     frames = require(face, tuple, "face", "Face Crop")
     for frame in frames:
         require(frame, FaceFrame, "face", "Face Crop")
-    if len(frames) not in (1, count):
-        raise ValueError(f"face: found {len(frames)} face frames for {count} pictures; expected one each, or one for all")
-    return frames if len(frames) == count else frames * count
+    if not frames:
+        raise ValueError("face: it holds no face; connect the output of Face Crop")
+    return frames
+
+
+def frames_of_pictures(face, count: int) -> tuple[FaceFrame | None, ...]:
+    """The frame of each of `count` pictures, or None, from a `face` socket; that of a single picture serves for all."""
+    frames = require_frames(face)
+    if len(frames) == frames[0].pictures == 1:
+        return frames * count
+    named = {frame.picture: frame for frame in frames}
+    if frames[0].pictures != count or len(named) < len(frames):
+        raise ValueError(
+            f"face: found {len(frames)} faces of {frames[0].pictures} pictures, but {count} pictures are connected, of which "
+            f"one face each can be measured. Set Face Crop's faces to '{FACES[0]}', or leave face unconnected"
+        )
+    return tuple(named.get(number) for number in range(count))
 
 
 NODES = [SFSRFaceCrop, SFSRFacePaste]

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.encoders.faces import find_face
+from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
+from ..sfsr_model.encoders.enrolment import (
+    ENROLMENT_ORDERS,
+    MOST_SIMILAR,
+    NO_FACE_POLICIES,
+    OUTLIER_POLICIES,
+    FaceChoice,
+    enrol,
+)
 from ..sfsr_model.encoders.identity import Identity
-from ..sfsr_model.encoders.recogniser import InsightFaceEncoder, load_recogniser
+from ..sfsr_model.encoders.pack import load_recogniser
+from ..sfsr_model.encoders.preview import number_faces
+from ..sfsr_model.encoders.recogniser import InsightFaceEncoder
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
 from .host.folders import encoder_names, encoder_path
+from .host.progress import steps
 from .sockets import CATEGORY, IDEncoderSocket, IdentitySocket, face_choice, require, require_images
+
+logger = logging.getLogger(__name__)
 
 ENCODERS = (InsightFaceEncoder, UntrainedEncoder)
 
@@ -82,28 +97,86 @@ class SFSRIdentity(io.ComfyNode):
             inputs=[
                 IDEncoderSocket.Input("id_encoder", tooltip="The recogniser from Load ID Encoder."),
                 io.Image.Input("images", tooltip="One or more photos of the same person, faces at least 60 pixels wide."),
-                *face_choice(),
+                *face_choice(ENROLMENT_ORDERS),
+                io.Combo.Input(
+                    "no_face",
+                    options=list(NO_FACE_POLICIES),
+                    default=NO_FACE_POLICIES[0],
+                    optional=True,
+                    tooltip="A photo without the wanted face stops the run, or is skipped and named in the report.",
+                ),
+                io.Combo.Input(
+                    "outliers",
+                    options=list(OUTLIER_POLICIES),
+                    default=OUTLIER_POLICIES[0],
+                    optional=True,
+                    tooltip="What happens to a photo that seems to show somebody else than the others do. At least half of "
+                    "them are kept, and of two that disagree both.",
+                ),
+                io.Float.Input(
+                    "outlier_threshold",
+                    default=DEFAULT_THRESHOLD,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Cosine to the other photos below which a photo is of somebody else. Recognisers put different "
+                    "people about 0, photos of one person mostly above 0.3.",
+                ),
+                IdentitySocket.Input(
+                    "identity", optional=True, tooltip="An earlier identity of the same person, to which the photos are added."
+                ),
+                IdentitySocket.Input(
+                    "similar_to",
+                    optional=True,
+                    tooltip=f"Whom to look for when the face order is '{MOST_SIMILAR}': face 0 is the one most like them.",
+                ),
             ],
             outputs=[
                 IdentitySocket.Output(
-                    "identity", display_name="identity", tooltip="The person, for SFSR Conditioning and the report."
-                )
+                    "identity_out", display_name="identity", tooltip="The person, for SFSR Conditioning and the report."
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="What was found in each photo, how like the others it is, and which were left out and why.",
+                ),
+                io.Image.Output(
+                    "preview",
+                    display_name="preview",
+                    tooltip="The photos with every face boxed and numbered in the chosen order; the one used is green.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, id_encoder, images, face_order: str, face_index: int) -> io.NodeOutput:
+    def execute(
+        cls,
+        id_encoder,
+        images,
+        face_order: str,
+        face_index: int,
+        no_face: str = NO_FACE_POLICIES[0],
+        outliers: str = OUTLIER_POLICIES[0],
+        outlier_threshold: float = DEFAULT_THRESHOLD,
+        identity=None,
+        similar_to=None,
+    ) -> io.NodeOutput:
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         images = require_images(images, "images")
-        faces = [find_face(picture, encoder, face_order, face_index, number) for number, picture in enumerate(images)]
-        embeddings = [encoder.embed(picture, face.points) for picture, face in zip(images, faces, strict=True)]
-        identity = Identity(
-            torch.stack(embeddings),
-            encoder.space,
-            tuple(face.score for face in faces),
-            tuple(f"{encoder.name}, picture {number}" for number in range(len(faces))),
-        )
-        return io.NodeOutput(identity)
+        earlier = None if identity is None else require(identity, Identity, "identity", "Identity")
+        wanted = None if similar_to is None else require(similar_to, Identity, "similar_to", "Identity")
+        choice = FaceChoice(face_order, face_index, wanted)
+        pictures = (picture for _, picture in steps(images))
+        found = enrol(pictures, encoder, choice, no_face, outliers, outlier_threshold, earlier)
+        for warning in found.warnings:
+            logger.warning("SFSR: %s", warning)
+        drawn = [
+            number_faces(picture, one.faces, one.chosen, "" if one.chosen is not None else "not used")
+            for picture, one in zip(images, found.sightings, strict=True)
+        ]
+        return io.NodeOutput(found.identity, found.report, torch.stack(drawn), ui=ui.PreviewText(found.report))
 
 
 NODES = [LoadIDEncoder, SFSRIdentity]

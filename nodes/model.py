@@ -7,6 +7,7 @@ import logging
 import torch
 from comfy_api.latest import io
 
+from ..sfsr_model.batch import common_length
 from ..sfsr_model.encoders.identity import Identity
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
@@ -14,7 +15,7 @@ from ..sfsr_model.network.untrained import UNTRAINED
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
 from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint
 from .host.network import build_model, build_vae
-from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images
+from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images, require_masks
 
 logger = logging.getLogger(__name__)
 
@@ -148,11 +149,7 @@ class SFSRConditioning(io.ComfyNode):
         look = require(expression, Expression, "expression", "Expression Embed")
         image = require_images(image, "image")
         mask = _checked_mask(mask, image)
-        batch = max(len(image), len(look))
-        if len(image) not in (1, batch):
-            raise ValueError(
-                f"image: found {len(image)} pictures and {len(look)} expressions; expected equal numbers, or one of either"
-            )
+        batch = common_length(image=len(image), expression=len(look), mask=len(mask))
         look = look.expand(batch)
         result = condition(
             model,
@@ -170,21 +167,15 @@ class SFSRConditioning(io.ComfyNode):
 
 
 def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """The mask as [B or 1, H, W] in 0..1, of the image's size, leaving some background."""
+    """The mask as [B, H, W] in 0..1, of the image's size, leaving some background."""
     height, width = image.shape[1:3]
     if height % LATENT_FACTOR or width % LATENT_FACTOR:
         raise ValueError(
             f"image: {width} x {height} pixels; both sides must be divisible by {LATENT_FACTOR}, as Face Crop's are"
         )
-    if mask.ndim == 2:
-        mask = mask[None]
-    if mask.ndim != 3 or tuple(mask.shape[1:]) != (height, width) or len(mask) not in (1, len(image)):
-        raise ValueError(
-            f"mask: shape {tuple(mask.shape)} does not fit the image's {len(image)} x {height} x {width}; use Face Crop's mask"
-        )
-    if not bool(mask.isfinite().all()):
-        raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
-    mask = mask.clamp(0.0, 1.0)
+    fits = f"the image's {len(image)} x {height} x {width}"
+    count = len(mask) if mask.ndim == 3 else 1  # batches that do not meet are named together with the expression's
+    mask = require_masks(mask, (height, width), count, fits, "use Face Crop's mask")
     if bool((mask.round() == 1).all()):
         raise ValueError("mask: it covers the whole image, which leaves no background to condition on; use Face Crop's mask")
     if not bool((mask.round() == 1).any()):

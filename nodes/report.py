@@ -7,12 +7,13 @@ import json
 import torch
 from comfy_api.latest import io, ui
 
+from ..sfsr_model.batch import require_repeatable
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity import Identity
 from ..sfsr_model.evaluation.report import Report, identity_cosines
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
-from .face import require_frames
+from .face import frames_of_pictures
 from .host.network import attachment
 from .host.progress import steps
 from .identity import ENCODERS
@@ -65,6 +66,8 @@ class SFSRReport(io.ComfyNode):
         images = require_images(images, "images")
         person = require(identity, Identity, "identity", "Identity")
         look = require(expression, Expression, "expression", "Expression Embed")
+        require_repeatable("expression", len(look), "images", len(images))
+        look = look.expand(len(images))
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         points = _points(images, face, encoder)
         cosines = identity_cosines(images, points, person, encoder)
@@ -95,7 +98,8 @@ def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
     """Five points of the face to measure in each picture: the ones given, or the surest face found, or None."""
     if face is not None:
         # A score of 0 marks a place that Face Crop made up, because it found no face there.
-        return [frame.landmarks if frame.score > 0 else None for frame in require_frames(face, len(images))]
+        frames = frames_of_pictures(face, len(images))
+        return [frame.landmarks if frame is not None and frame.score > 0 else None for frame in frames]
     found = [find_faces(picture, encoder) for _, picture in steps(images)]
     return [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
 

@@ -14,6 +14,10 @@ from ..sfsr_model.encoders.detection import ORDERS
 IDEncoderSocket = io.Custom("ID_ENCODER")
 IdentitySocket = io.Custom("IDENTITY")
 ExpressionSocket = io.Custom("EXPRESSION")
+ExpressionEncoderSocket = io.Custom("EXPRESSION_ENCODER")
+FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # ComfyUI's own, from 0.23 on
+# ComfyUI's own as well; its class gives an input that nothing is connected to a box all the same.
+BoundingBoxSocket = io.Custom("BOUNDING_BOX")
 FaceFrameSocket = io.Custom("FACE_FRAME")
 
 CATEGORY = "SFSR"
@@ -21,17 +25,25 @@ CATEGORY = "SFSR"
 Value = TypeVar("Value")
 
 
-def face_choice() -> list[io.Input]:
-    """Which face of a picture: the order they are numbered in, and the number."""
+def face_choice(orders: tuple[str, ...] = ORDERS, optional: bool = False) -> list[io.Input]:
+    """Which face of a picture: the order they are numbered in, and the number. Optional ones are advanced as well."""
     return [
         io.Combo.Input(
             "face_order",
-            options=list(ORDERS),
+            options=list(orders),
             default=ORDERS[0],
             tooltip="How the faces of a picture are numbered when there is more than one.",
+            optional=optional,
+            advanced=optional or None,
         ),
         io.Int.Input(
-            "face_index", default=0, min=0, max=99, tooltip="Which face of each picture, counted from 0 in that order."
+            "face_index",
+            default=0,
+            min=0,
+            max=99,
+            tooltip="Which face of each picture, counted from 0 in that order.",
+            optional=optional,
+            advanced=optional or None,
         ),
     ]
 
@@ -58,6 +70,21 @@ def require_images(images: Any, name: str) -> Any:
     if 0 in shape:
         raise ValueError(f"{name}: the batch holds no picture (shape {shape}); check the node before this one")
     for index, picture in enumerate(images):
-        if not bool(picture.isfinite().all()):
+        # A sum is many times faster than asking each value, and not finite where one is not; it may also just be too large.
+        if not bool(picture.sum().isfinite()) and not bool(picture.isfinite().all()):
             raise ValueError(f"{name}: picture {index} holds values that are not finite (NaN or infinity)")
     return images.expand(*shape[:3], 3) if shape[-1] == 1 else images[..., :3]
+
+
+def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, advice: str) -> Any:
+    """Masks [1 or count, H, W] in 0..1 of a mask [H, W] or [B, H, W].
+
+    size: (height, width) they must have. Raises ValueError for another shape or values that are not finite; `meant_for` says
+    what they must fit and `advice` what to connect.
+    """
+    masks = mask[None] if mask.ndim == 2 else mask
+    if masks.ndim != 3 or tuple(masks.shape[1:]) != size or len(masks) not in (1, count):
+        raise ValueError(f"mask: shape {tuple(mask.shape)} does not fit {meant_for}; {advice}")
+    if not bool(masks.isfinite().all()):
+        raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
+    return masks.clamp(0.0, 1.0)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ...sfsr_model.compound import segments
+from ...sfsr_model.face.faceless import without_face
 from ...sfsr_model.network.checkpoint import ANY_SPACE
 from .guidance import IDENTITY_ONLY, set_stream_guidance
 from .network import Attachment, attachment
 
 LATENT_FACTOR = 8
-GREY = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ def _tokens(attached: Attachment, inputs: tuple, identity_weight: float, express
 
 def _background(vae: Any, image: Tensor, mask: Tensor) -> dict[str, Any]:
     """The target without its face, removed in pixel space before encoding, in the host's inpainting terms."""
-    outside = 1.0 - mask.round()[..., None]
-    faceless = (image - GREY) * outside + GREY
-    return {"concat_latent_image": vae.encode(faceless), "concat_mask": mask[:, None]}
+    return {"concat_latent_image": vae.encode(without_face(image, mask)), "concat_mask": mask[:, None]}
 
 
 def _check_identity(attached: Attachment, identity: Tensor, space: str) -> None:

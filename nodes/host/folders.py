@@ -12,14 +12,19 @@ from ...sfsr_model.network.untrained import UNTRAINED
 BUNDLED = "bundled/"
 WEIGHTS = Path(__file__).resolve().parents[2] / "sfsr_model" / "weights"
 
-for _key in ("sfsr", "insightface"):
-    folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _key))
+IDENTITIES = "sfsr_identities"
+SAVED_IDENTITIES = "identities"  # in ComfyUI's output folder
+FROM_OUTPUT = " [output]"  # as the host marks names that lie there
+
+for _key, _folder in (("sfsr", "sfsr"), ("insightface", "insightface"), (IDENTITIES, "sfsr/identities")):
+    folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _folder))
 
 
 def checkpoint_names() -> list[str]:
     """Bundled checkpoints first, then the user's under models/sfsr, then the untrained stand-in."""
     bundled = [BUNDLED + path.name for path in sorted(WEIGHTS.glob("*.safetensors"))]
     own = [name for name in folder_paths.get_filename_list("sfsr") if name.endswith(".safetensors")]
+    own = [name for name in own if Path(name).parts[0] != "identities"]
     return [*bundled, *own, UNTRAINED]
 
 
@@ -47,14 +52,51 @@ def encoder_path(name: str) -> Path:
     return _listed("insightface", name, "encoder")
 
 
-def _listed(key: str, name: str, label: str) -> Path:
+def identity_names() -> list[str]:
+    """Identities below models/sfsr/identities, then those that Save Identity wrote, the newest first."""
+    own = [name for name in folder_paths.get_filename_list(IDENTITIES) if name.endswith(".safetensors")]
+    output = Path(folder_paths.get_output_directory())
+    saved = [path for path in (output / SAVED_IDENTITIES).rglob("*.safetensors") if path.is_file()]
+    saved.sort(key=lambda path: (-path.stat().st_mtime_ns, path.name))
+    return [*own, *(path.relative_to(output).as_posix() + FROM_OUTPUT for path in saved)]
+
+
+def identity_path(name: str) -> Path:
+    """The file behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
+    if not name.endswith(FROM_OUTPUT):
+        return _listed(IDENTITIES, name, "identity", "models/sfsr/identities")
+    name = name.removesuffix(FROM_OUTPUT)
+    folder = Path(folder_paths.get_output_directory()) / SAVED_IDENTITIES
+    return _inside(folder, name.removeprefix(f"{SAVED_IDENTITIES}/"), "identity")
+
+
+def new_identity_path(name: str) -> Path:
+    """Where to save an identity of this name: in the output folder, numbered as the host numbers files.
+
+    Raises ValueError for a name that leads out of the folder for identities.
+    """
+    output = Path(folder_paths.get_output_directory())
+    target = output / SAVED_IDENTITIES
+    wanted = (target / name).resolve()
+    if not name.strip() or wanted == target.resolve() or not wanted.is_relative_to(target.resolve()):
+        raise ValueError(f"name: '{name}' does not lie in {SAVED_IDENTITIES} of the output folder; choose a plain name")
+    prefix = (Path(SAVED_IDENTITIES) / wanted.relative_to(target.resolve())).as_posix()
+    folder, stem, counter, _, _ = folder_paths.get_save_image_path(prefix, str(output))
+    path = Path(folder) / f"{stem}_{counter:05}_.safetensors"
+    while path.exists():
+        counter += 1
+        path = Path(folder) / f"{stem}_{counter:05}_.safetensors"
+    return path
+
+
+def _listed(key: str, name: str, label: str, folder: str = "") -> Path:
     for root in folder_paths.get_folder_paths(key):
         try:
             return _inside(Path(root), name, label)
         except FileNotFoundError:
             continue
     raise FileNotFoundError(
-        f"{label}: '{name}' is not in ComfyUI's models/{key} folder; put it there and refresh the page (key R)"
+        f"{label}: '{name}' is not in ComfyUI's {folder or f'models/{key}'} folder; put it there and refresh the page (key R)"
     )
 
 

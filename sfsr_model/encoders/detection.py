@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,16 +15,24 @@ BACKENDS = ("carried",)
 ORDERS = ("largest first", "left to right", "top to bottom")
 
 
+# Fewer of the five points than this inside the picture: the face is cut off too far to be told from a pattern at its edge.
+MIN_POINTS_INSIDE = 3
+
+
 @dataclass(frozen=True, eq=False)
 class Detection:
     """One face: box [4] (left, top, right, bottom) and canonical points [5, 2] in picture pixels, float64, and a score.
 
-    The score's scale is the backend's; for "carried" it is the number of cascade windows that agree, from 40 upwards.
+    The score's scale is the detector's; for "carried" it is the number of cascade windows that agree, from 40 upwards.
+    confidence: the score brought to 0..1, where 0.5 is the least that is accepted, so that detectors can be compared.
+    refused: why this find is no face, None for a face.
     """
 
     box: Tensor
     points: Tensor
     score: float
+    confidence: float = 1.0
+    refused: str | None = None
 
 
 class NoFaceError(ValueError):
@@ -34,13 +42,16 @@ class NoFaceError(ValueError):
     there was none.
     """
 
-    def __init__(self, image_index: int, size: tuple[int, int], best_score: float, reason: str = "") -> None:
+    def __init__(
+        self, image_index: int, size: tuple[int, int], best_score: float, reason: str = "", carried: bool = True
+    ) -> None:
         self.image_index, self.size, self.best_score = image_index, size, best_score
-        best = f"best candidate scored {best_score:g}" + (f" ({reason})" if reason else "")
+        best = f"best candidate scored {best_score:.3g}" + (f" ({reason})" if reason else "")
+        better = ", or connect an insightface pack, whose detector sees more" if carried else ""
         super().__init__(
             f"image {image_index} ({size[1]} x {size[0]} pixels): no face found; "
             f"{best if best_score > 0 else 'not even a doubtful one'}. Use a picture in which the face is closer, larger "
-            "and seen from the front, or connect an insightface pack, whose detector sees more."
+            f"and seen from the front{better}."
         )
 
 
@@ -51,18 +62,41 @@ def detect_faces(image: Tensor, backend: str = "carried") -> list[Detection]:
     front, rolled by up to about 25, wider than a sixteenth of the picture's longer side (`cascade.py`).
     Raises ValueError for another shape, type, backend or for NaN, ImportError when the backend's package is missing.
     """
-    return _accepted(_candidates(image, backend))
+    return accepted(find_candidates(image, backend))
 
 
 def require_faces(image: Tensor, image_index: int = 0, backend: str = "carried") -> list[Detection]:
     """Return the faces of one picture as `detect_faces` does, at least one; raises NoFaceError otherwise."""
-    candidates = _candidates(image, backend)
-    faces = _accepted(candidates)
+    candidates = find_candidates(image, backend)
+    faces = accepted(candidates)
     if not faces:
-        refused = [(face.score, reason) for face, reason in candidates if reason]
-        score, reason = max(refused, default=(0.0, ""))
-        raise NoFaceError(image_index, (image.shape[0], image.shape[1]), score, reason)
+        raise no_face(candidates, image_index, (image.shape[0], image.shape[1]))
     return faces
+
+
+def accepted(candidates: Sequence[Detection]) -> list[Detection]:
+    """The faces among the candidates, largest first."""
+    return order_faces([one for one in candidates if one.refused is None])
+
+
+def no_face(candidates: Sequence[Detection], image_index: int, size: tuple[int, int], carried: bool = True) -> NoFaceError:
+    """The error for a picture (size: height, width) whose candidates were all refused. carried: by the carried detector."""
+    best = max(candidates, key=lambda one: one.score, default=None)
+    if best is None:
+        return NoFaceError(image_index, size, 0.0, carried=carried)
+    return NoFaceError(image_index, size, best.score, best.refused or "", carried)
+
+
+def judged(found: Detection, size: tuple[int, int]) -> Detection:
+    """The find, refused where its points cannot be a face or lie outside the picture (size: height, width)."""
+    if found.refused is not None:
+        return found
+    x, y = found.points.unbind(-1)
+    inside = int(((x >= -0.5) & (y >= -0.5) & (x <= size[1] - 0.5) & (y <= size[0] - 0.5)).sum())
+    reason = plausible(found.points)
+    if reason is None and inside < MIN_POINTS_INSIDE:
+        reason = f"cut off: only {inside} of its 5 points lie in the picture"
+    return found if reason is None else replace(found, refused=reason)
 
 
 def order_faces(detections: Sequence[Detection], order: str = "largest first") -> list[Detection]:
@@ -85,7 +119,11 @@ def order_faces(detections: Sequence[Detection], order: str = "largest first") -
 
 def choose_face(detections: Sequence[Detection], order: str = "largest first", index: int = 0) -> Detection:
     """Return face number `index`, counted from 0 in the given order; raises ValueError when there are not that many."""
-    faces = order_faces(detections, order)
+    return pick_face(order_faces(detections, order), order, index)
+
+
+def pick_face(faces: Sequence[Detection], order: str, index: int) -> Detection:
+    """Return face number `index` of faces that are in this order already; raises as `choose_face` does."""
     if not 0 <= index < len(faces):
         found = "no face was" if not faces else "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
         valid = f"; choose 0 to {len(faces) - 1}" if faces else ""
@@ -93,12 +131,8 @@ def choose_face(detections: Sequence[Detection], order: str = "largest first", i
     return faces[index]
 
 
-def _accepted(candidates: list[tuple[Detection, str | None]]) -> list[Detection]:
-    return order_faces([face for face, reason in candidates if reason is None])
-
-
-def _candidates(image: Tensor, backend: str) -> list[tuple[Detection, str | None]]:
-    """Return every candidate with the reason why it is refused, or None for a face."""
+def find_candidates(image: Tensor, backend: str = "carried") -> list[Detection]:
+    """Return every find in a picture, those that are no faces marked as refused; raises as `detect_faces` does."""
     if backend not in BACKENDS:
         raise ValueError(f"face detector: {backend!r} is unknown; expected one of {', '.join(BACKENDS)}")
     from . import cascade
@@ -115,7 +149,15 @@ def _candidates(image: Tensor, backend: str) -> list[tuple[Detection, str | None
                 candidate.box - shift.repeat(2), candidate.points - shift, candidate.score, candidate.refused
             )
             found.append(moved)
-    return [(Detection(c.box, c.points, c.score), c.refused or plausible(c.points)) for c in found]
+    size = (grey.shape[0], grey.shape[1])
+    return [
+        judged(Detection(c.box, c.points, c.score, _confidence(c.score, cascade.MIN_SCORE), c.refused), size) for c in found
+    ]
+
+
+def _confidence(windows: float, least: float) -> float:
+    """0.5 for the least number of agreeing windows that is accepted, towards 1 for many."""
+    return 1.0 - least / (2.0 * max(windows, least))
 
 
 def _grey(image: Tensor) -> Tensor:

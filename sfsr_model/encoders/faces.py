@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from .detection import Detection, NoFaceError, choose_face, detect_faces, require_faces
+from .detection import Detection, NoFaceError, accepted, choose_face, find_candidates, no_face
 from .identity import IDEncoder
 
 
@@ -12,10 +14,27 @@ class TooFewFacesError(ValueError):
     """The picture has faces, but fewer than the wanted one's number asks for."""
 
 
+def look(image: Tensor, encoder: IDEncoder | None, prepared: Any = None) -> tuple[list[Detection], bool]:
+    """Every find in a picture [H, W, 3], float RGB in 0..1, refused ones included, and whether the carried detector looked.
+
+    prepared: what `encoder.prepare` made of the picture, where that was done already.
+    """
+    found = None if encoder is None else encoder.detect(image if prepared is None else prepared)
+    return (find_candidates(image), True) if found is None else (found, False)
+
+
 def find_faces(image: Tensor, encoder: IDEncoder | None) -> list[Detection]:
-    """All faces of a picture [H, W, 3], float RGB in 0..1; an empty list when there is none."""
-    found = None if encoder is None else encoder.detect(image)
-    return detect_faces(image) if found is None else found
+    """All faces of a picture [H, W, 3], float RGB in 0..1, largest first; an empty list when there is none."""
+    return accepted(look(image, encoder)[0])
+
+
+def require_found(image: Tensor, encoder: IDEncoder | None, image_index: int, prepared: Any = None) -> list[Detection]:
+    """All faces as `find_faces` gives them, at least one. Raises NoFaceError naming the picture otherwise."""
+    candidates, carried = look(image, encoder, prepared)
+    faces = accepted(candidates)
+    if not faces:
+        raise no_face(candidates, image_index, (image.shape[0], image.shape[1]), carried)
+    return faces
 
 
 def find_face(image: Tensor, encoder: IDEncoder | None, order: str, index: int, image_index: int) -> Detection:
@@ -23,12 +42,11 @@ def find_face(image: Tensor, encoder: IDEncoder | None, order: str, index: int, 
 
     Raises NoFaceError when the picture has no face and TooFewFacesError when it has too few; both name the picture.
     """
-    found = None if encoder is None else encoder.detect(image)
-    if found is None:
-        found = require_faces(image, image_index)
-    elif not found:
-        raise NoFaceError(image_index, (image.shape[0], image.shape[1]), 0.0)
+    faces = require_found(image, encoder, image_index)
     try:
-        return choose_face(found, order, index)
+        return choose_face(faces, order, index)
     except ValueError as error:
         raise TooFewFacesError(f"image {image_index}: {error}") from error
+
+
+__all__ = ["NoFaceError", "TooFewFacesError", "find_face", "find_faces", "look", "require_found"]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from .detection import Detection
+from .differentiable import TorchRecogniser
 
 
 @dataclass(frozen=True)
 class Identity:
     """One person, as one or more embeddings of one recogniser.
 
-    embeddings: [N, D], each of unit length. space: tag of the recogniser; embeddings of different spaces mean nothing to
-    each other. quality: one number per embedding, the detector's score of the face. sources: where each came from.
-    Raises ValueError for wrong shapes, values that are not finite, or an embedding of no length.
+    embeddings: [N, D], each of unit length, never inference tensors, so that losses can use them under autograd. space: tag
+    of the recogniser; embeddings of different spaces mean nothing to each other. quality: one number per embedding, 0..1,
+    how much the face it came from can be trusted. sources: where each came from.
+    Raises ValueError for wrong shapes, values that are not finite, a quality that is none, or an embedding of no length.
     """
 
     embeddings: Tensor
@@ -38,15 +42,45 @@ class Identity:
                 f"identity: {len(self.embeddings)} embeddings with {len(self.quality)} qualities and "
                 f"{len(self.sources)} sources; expected one of each per embedding"
             )
-        object.__setattr__(self, "embeddings", self.embeddings / lengths[:, None])
+        if not all(math.isfinite(value) and value >= 0 for value in self.quality):
+            raise ValueError(f"identity: qualities are numbers from 0 on, found {self.quality}")
+        with torch.inference_mode(False):
+            object.__setattr__(self, "embeddings", self.embeddings.detach() / lengths.detach()[:, None])
 
     @property
     def dim(self) -> int:
         return self.embeddings.shape[1]
 
     def mean(self) -> Tensor:
-        """The mean direction [D], of unit length: the one vector that stands for the person."""
-        return torch.nn.functional.normalize(self.embeddings.mean(dim=0), dim=0)
+        """The one vector [D] of unit length that stands for the person: the quality-weighted mean, put back on the sphere.
+
+        Of all directions it has the highest weighted mean cosine to the embeddings, and cosines are what losses and reports
+        measure. (The Karcher mean would minimise squared angles instead; it needs an iteration, and for embeddings of one
+        person the two hardly differ.) Embeddings that cancel out leave the one of the best quality.
+        """
+        with torch.inference_mode(False):
+            return weighted_mean(self.embeddings, self.quality)
+
+
+def weighted_mean(embeddings: Tensor, quality: Sequence[float]) -> Tensor:
+    """The normalised weighted mean [D] of unit embeddings [N, D]; weights of zero throughout count as equal ones."""
+    weights = torch.tensor(quality, dtype=embeddings.dtype, device=embeddings.device)
+    if not weights.any():
+        weights = torch.ones_like(weights)
+    total = (embeddings * (weights / weights.sum())[:, None]).sum(dim=0)
+    if total.norm() < 1e-6:
+        total = embeddings[int(weights.argmax())]
+    return torch.nn.functional.normalize(total, dim=0)
+
+
+def same_space(identity: Identity, name: str, space: str, maker: str) -> Identity:
+    """The identity itself. name: of the input it came on. Raises ValueError naming both spaces when `maker` makes another."""
+    if identity.space != space:
+        raise ValueError(
+            f"{name}: its embeddings are of the space '{identity.space}', {maker} makes '{space}'; embeddings of two "
+            "recognisers mean nothing to each other, use one recogniser for both"
+        )
+    return identity
 
 
 class IDEncoder(Protocol):
@@ -63,10 +97,26 @@ class IDEncoder(Protocol):
     trained: bool
     note: str
 
-    def embed(self, image: Tensor, points: Tensor) -> Tensor:
-        """Embedding [D] of the face with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
+    def prepare(self, image: Tensor) -> Any:
+        """The picture [H, W, 3], float RGB in 0..1, as this encoder works on it; the other methods take either."""
         ...
 
-    def detect(self, image: Tensor) -> list[Detection] | None:
-        """Faces found by the encoder's own detector, or None where it has none."""
+    def detect(self, image: Any) -> list[Detection] | None:
+        """What the encoder's own detector finds, refused finds included, or None where it has no detector."""
+        ...
+
+    def align(self, image: Any, points: Tensor) -> Any:
+        """The aligned face with five points [5, 2] in a picture, for `embed_aligned`."""
+        ...
+
+    def embed_aligned(self, faces: Sequence[Any]) -> Tensor:
+        """Embeddings [N, D], not normalised, of aligned faces."""
+        ...
+
+    def embed(self, image: Any, points: Tensor) -> Tensor:
+        """Embedding [D] of the face with five points [5, 2] in a picture."""
+        ...
+
+    def differentiable(self) -> TorchRecogniser:
+        """The same recogniser as a PyTorch module, for losses and guidance; a new one at each call."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from ..face import crop_face, face_frame
 from .detection import Detection
+from .differentiable import TorchRecogniser
 
 CROP_SIZE = 112
 
@@ -41,12 +44,31 @@ class UntrainedEncoder:
             torch.manual_seed(0)
             object.__setattr__(self, "network", _network(self.dim).eval().requires_grad_(False))
 
-    def embed(self, image: Tensor, points: Tensor) -> Tensor:
-        """Embedding [D] of the face with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
-        picture = image[..., :3].float().cpu()
-        height, width = picture.shape[:2]
-        crop = crop_face(picture, face_frame(points, (height, width), CROP_SIZE))
-        return self.network(crop.movedim(-1, 0)[None] * 2.0 - 1.0)[0]
+    def prepare(self, image: Tensor) -> Tensor:
+        return image[..., :3].float().cpu()
 
     def detect(self, image: Tensor) -> list[Detection] | None:
         return None
+
+    def align(self, image: Tensor, points: Tensor) -> Tensor:
+        """The aligned face [3, S, S], RGB in 0..1, with five points [5, 2] in a picture [H, W, 3]."""
+        return _align(self.prepare(image)[None], points[None])[0]
+
+    def embed_aligned(self, faces: Sequence[Tensor]) -> Tensor:
+        """Embeddings [N, D] of aligned faces."""
+        return self.network(torch.stack(list(faces)) * 2.0 - 1.0)
+
+    def embed(self, image: Tensor, points: Tensor) -> Tensor:
+        """Embedding [D] of the face with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
+        return self.embed_aligned([self.align(image, points)])[0]
+
+    def differentiable(self) -> TorchRecogniser:
+        """The network as a module of its own, with the crop that `embed` uses."""
+        network = copy.deepcopy(self.network)
+        return TorchRecogniser(network, _align, CROP_SIZE, self.dim, self.space)
+
+
+def _align(images: Tensor, points: Tensor) -> Tensor:
+    size = (images.shape[1], images.shape[2])
+    crops = [crop_face(image, face_frame(five, size, CROP_SIZE)) for image, five in zip(images, points, strict=True)]
+    return torch.stack(crops).movedim(-1, 1)

@@ -2,4 +2,9 @@
 
 from .midpoint import one_step as one_step
 from .midpoint import two_step as two_step
+from .prediction import denoiser as denoiser
+from .prediction import target as target
 from .solver import sample_improved_midpoint as sample_improved_midpoint
+from .variants import ESTIMATORS as ESTIMATORS
+from .variants import Noisy as Noisy
+from .variants import estimator as estimator

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..schedule import ScaledLinearSchedule, midpoint_sigma
-from .midpoint import one_step, two_step
+from .midpoint import Level, one_step, two_step
 
 
 @torch.no_grad()
@@ -50,7 +50,7 @@ def sample_improved_midpoint(
         arguments["denoise_mask"] = 1.0 - background_anchoring * (1.0 - mask)
     ones = x.new_ones([x.shape[0]])
 
-    def denoise(latent: Tensor, sigma: float) -> Tensor:
+    def denoise(latent: Tensor, sigma: Level) -> Tensor:
         x0 = model(latent, sigma * ones, **arguments)
         if not torch.isfinite(x0).all():
             raise ValueError(

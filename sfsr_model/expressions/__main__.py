@@ -1,21 +1,30 @@
-"""`python -m sfsr_model.expressions`: list the words, show one, or print the closest pairs."""
+"""`python -m sfsr_model.expressions`: list the words, show one, or print the closest pairs.
+
+`python -m sfsr_model.expressions library --gallery DIR --encoder FILE --out FILE` reads a folder of photos, one subfolder a
+word, into an expression library.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import sys
+from pathlib import Path
 
-import torch
-
-from .arkit import ARKIT_NAMES
-from .value import POSE_AXES
-from .words import Word, all_word_expressions, all_words, lookup, sources, word_expression
+from .vocabulary import Word, all_words, lookup, sources
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 with a message on stderr for an unknown word or a bad intensity."""
-    parser = argparse.ArgumentParser(prog="python -m sfsr_model.expressions", description=__doc__)
+    """Run the command; 0, or 2 with a message on stderr for an unknown word, a bad intensity, or what is wrong with a gallery.
+
+    Listing the words needs no PyTorch.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["library"]:
+        return _library(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m sfsr_model.expressions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("word", nargs="?", help="name or number of the word to show; without it all are listed")
     parser.add_argument("--intensity", type=float, default=1.0, help="scale of the shown coefficients (default 1)")
     parser.add_argument(
@@ -36,11 +45,37 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _library(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m sfsr_model.expressions library", description="Read a folder of photos into a library."
+    )
+    parser.add_argument("--gallery", type=Path, required=True, help="folder with one subfolder of photos for each word")
+    parser.add_argument("--encoder", type=Path, required=True, help="MediaPipe's face_landmarker.task")
+    parser.add_argument("--out", type=Path, required=True, help="the library to write, .safetensors")
+    options = parser.parse_args(arguments)
+    # The command stands above all floors; the package itself imports nothing from up there.
+    from ..landmarker import load_expression_encoder
+    from ..landmarker.photos import read_gallery
+
+    try:
+        library = read_gallery(options.gallery, load_expression_encoder(options.encoder))
+        library.save(options.out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.out}: {len(library.words)} words from {sum(library.counts)} photos")
+    return 0
+
+
 def _units(word: Word) -> str:
     return " + ".join(f"{unit.code}:{unit.intensity:g}{unit.source}" for unit in word.action_units)
 
 
 def _print_word(text: str, intensity: float) -> None:
+    from .arkit import ARKIT_NAMES
+    from .value import POSE_AXES
+    from .words import word_expression
+
     word = lookup(text)
     expression = word_expression(word.word, intensity)
     print(f"{word.word}: {word.primary}/{word.group}, number {word.number or 'none'}")
@@ -57,6 +92,10 @@ def _print_word(text: str, intensity: float) -> None:
 
 
 def _print_distances(count: int) -> None:
+    import torch
+
+    from .words import all_word_expressions
+
     words = all_words()
     distances = torch.pdist(all_word_expressions().coefficients)  # pairs in the order of triu_indices
     rows, columns = torch.triu_indices(len(words), len(words), offset=1).tolist()

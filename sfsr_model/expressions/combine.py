@@ -1,16 +1,17 @@
-"""Mixing expressions: batches joined, weighted blends, travel from one to another."""
+"""Mixing expressions: batches joined, weighted blends, parts of the face from different ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .value import POSE_AXES, Expression
-
-EASINGS = ("linear", "smooth")
+from ..batch import common_length
+from .arkit import PARTS
+from .value import HEAD, POSE_AXES, Expression
 
 
 def concatenate(expressions: Sequence[Expression]) -> Expression:
@@ -24,56 +25,53 @@ def concatenate(expressions: Sequence[Expression]) -> Expression:
     return Expression(coefficients, pose, tuple(word for one in expressions for word in one.words))
 
 
-def blend(expressions: Sequence[Expression], weights: Sequence[float]) -> Expression:
+def blend(expressions: Sequence[Expression], weights: Sequence[float], names: Sequence[str] | None = None) -> Expression:
     """Weighted mean, row by row; weights are divided by their sum, so the result is an expression again.
 
     Lengths must agree, or be 1 (used for every row). A missing pose counts as upright where another contributor has
     one. A row keeps its word if all that contribute to it (weight above 0) share the word. Raises ValueError for no
-    expression, another number of weights, a negative or non-finite weight, weights that sum to 0, unequal lengths.
+    expression, another number of weights, a negative or non-finite weight, weights that sum to 0, unequal lengths; the
+    messages call the expressions and their weights by `names`, one each, where they are given.
     """
     expressions = _aligned(expressions)
     if len(weights) != len(expressions):
         raise ValueError(f"weights has {len(weights)} entries for {len(expressions)} expressions; expected one each")
-    for index, weight in enumerate(weights):
+    names = [f"[{index}]" for index in range(len(expressions))] if names is None else [f"_{name}" for name in names]
+    for name, weight in zip(names, weights, strict=True):
         if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"weights[{index}] is {weight}; expected a finite number, 0 or more")
+            raise ValueError(f"weight{name} is {weight}; expected a finite number, 0 or more")
     total = math.fsum(weights)
     if total == 0:
         raise ValueError("weights are all 0; expected at least one above 0")
-    batch = max(len(one) for one in expressions)
+    batch = common_length(**{f"expression{name}": len(one) for name, one in zip(names, expressions, strict=True)})
     parts = [(one.expand(batch), weight / total) for one, weight in zip(expressions, weights, strict=True) if weight > 0]
-    coefficients = sum(one.coefficients * share for one, share in parts)
+    coefficients = torch.stack([one.coefficients * share for one, share in parts]).sum(0)
     pose = None
     if _any_pose([one for one, _ in parts]):
-        pose = sum(_pose_or_upright(one) * share for one, share in parts)
-    sources = [set(row) for row in zip(*(one.words for one, _ in parts), strict=True)]
-    words = tuple(row.pop() if len(row) == 1 else None for row in sources)
+        pose = torch.stack([_pose_or_upright(one) * share for one, share in parts]).sum(0)
+    words = _shared_words([one for one, _ in parts], batch)
     return Expression(coefficients.clamp(0, 1), pose, words)  # rounding may exceed 1 by one unit in the last place
 
 
-def travel(start: Expression, end: Expression, steps: int, easing: str = "linear") -> Expression:
-    """`steps` expressions from `start` to `end`, both included exactly; only these two keep their words.
+def take_parts(base: Expression, sources: Mapping[str, Expression]) -> Expression:
+    """`base` with some parts of the face taken from other expressions, row by row.
 
-    start, end: one row each. easing: "linear", or "smooth" (3t^2 - 2t^3: at rest at both ends). A missing pose counts
-    as upright if the other has one. Raises ValueError for a batch, fewer than 2 steps, an unknown easing.
+    sources: by part (keys of `PARTS`, and "head" for the pose) the expression that shows there. Lengths must agree, or be 1
+    (used for every row). A head taken from an expression without a pose has none. A row keeps its word if all that are left in
+    it share the word. Raises ValueError for an unknown part or unequal lengths.
     """
-    for name, one in (("start", start), ("end", end)):
-        if len(one) != 1:
-            raise ValueError(f"{name} holds {len(one)} expressions; expected 1")
-    if steps <= 1:
-        raise ValueError(f"steps is {steps}; expected 2 or more, as both ends are included")
-    if easing not in EASINGS:
-        raise ValueError(f"unknown easing {easing!r}; expected one of {', '.join(EASINGS)}")
-    start, end = _aligned([start, end])
-    like = start.coefficients
-    t = torch.linspace(0, 1, steps, dtype=like.dtype, device=like.device).unsqueeze(1)
-    if easing == "smooth":
-        t = t * t * (3 - 2 * t)
-    coefficients = start.coefficients * (1 - t) + end.coefficients * t
-    pose = None
-    if _any_pose([start, end]):
-        pose = _pose_or_upright(start) * (1 - t) + _pose_or_upright(end) * t
-    return Expression(coefficients, pose, (start.words[0], *(None,) * (steps - 2), end.words[0]))
+    batch = common_length(base=len(base), **{part: len(source) for part, source in sources.items()})
+    mixed = base = base.expand(batch)
+    for part, source in sources.items():
+        mixed = source.to(mixed.coefficients).expand(batch).select_parts(part, otherwise=mixed)
+    shown = [base, *sources.values()] if {*PARTS, HEAD} - sources.keys() else list(sources.values())
+    return replace(mixed, words=_shared_words(shown, batch))
+
+
+def _shared_words(expressions: Sequence[Expression], batch: int) -> tuple[str | None, ...]:
+    """For each row the word that all have there, else None."""
+    rows = zip(*(one.expand(batch).words for one in expressions), strict=True)
+    return tuple(row[0] if len(set(row)) == 1 else None for row in rows)
 
 
 def _aligned(expressions: Sequence[Expression]) -> list[Expression]:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from .arkit import ARKIT_NAMES, PARTS, part_mask
+from .vocabulary import NEUTRAL
 
 POSE_AXES = ("pitch", "yaw", "roll")
 HEAD = "head"
 """Name under which `Expression.select_parts` takes the head pose beside the parts of the face."""
-NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,105 +1,11 @@
-"""The 135 emotion words and the expression of each.
-
-Words and their 25 groups under 6 primary emotions: Shaver, Schwartz, Kirson & O'Connor (1987). `words.json` beside this
-file gives each word's action units with an intensity and the publication that lists the unit; the intensities are this
-project's. Numbers are 1-based positions in alphabetical order.
-"""
+"""The expression of each of the 135 emotion words."""
 
 from __future__ import annotations
-
-import difflib
-import json
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from .action_units import action_units_to_arkit
 from .combine import concatenate
 from .value import NEUTRAL, Expression
-
-_DATA = Path(__file__).with_name("words.json")
-
-
-@dataclass(frozen=True)
-class ActionUnit:
-    """One unit of a word: FACS code ("12", "R14"), intensity in [0, 1], source tag (a key of `sources()`)."""
-
-    code: str
-    intensity: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Word:
-    """One emotion word; "neutral" alone has no number, and itself for group and primary."""
-
-    number: int | None
-    word: str
-    group: str
-    primary: str
-    action_units: tuple[ActionUnit, ...]
-
-
-_NEUTRAL_WORD = Word(None, NEUTRAL, NEUTRAL, NEUTRAL, ())
-
-
-@cache
-def _data() -> dict:
-    return json.loads(_DATA.read_text(encoding="utf-8"))
-
-
-@cache
-def all_words() -> tuple[Word, ...]:
-    """The 135 words in the order of their numbers; "neutral" is not among them."""
-    groups = _data()["groups"]
-    return tuple(
-        Word(
-            entry["number"],
-            entry["word"],
-            entry["group"],
-            groups[entry["group"]]["primary"],
-            tuple(ActionUnit(code, *rest) for code, rest in entry["action_units"].items()),
-        )
-        for entry in _data()["words"]
-    )
-
-
-@cache
-def _by_name() -> dict[str, Word]:
-    return {word.word: word for word in (*all_words(), _NEUTRAL_WORD)}
-
-
-def sources() -> dict[str, str]:
-    """What each source tag stands for."""
-    return dict(_data()["sources"])
-
-
-def group_core(group: str) -> tuple[str, ...]:
-    """FACS numbers that every word of the group carries (on one side of the face at least)."""
-    return tuple(_data()["groups"][group]["core"])
-
-
-def lookup(text: str | int) -> Word:
-    """The word of a name, in any case and with any white space around it, or of a number ("8", 8).
-
-    "neutral" is accepted as a name too. Raises ValueError with the closest words for an unknown name, and for a number
-    that is not from 1 to 135.
-    """
-    key = str(text).strip().casefold()
-    if key.isdecimal():
-        words = all_words()
-        if not 1 <= int(key) <= len(words):
-            raise ValueError(
-                f"there is no expression number {key}; expected 1 ({words[0].word}) to {len(words)} ({words[-1].word})"
-            )
-        return words[int(key) - 1]
-    if key in _by_name():
-        return _by_name()[key]
-    close = difflib.get_close_matches(key, _by_name(), n=3, cutoff=0.55)
-    hint = f"did you mean {' or '.join(close)}?" if close else "`python -m sfsr_model.expressions` lists them."
-    raise ValueError(
-        f"unknown expression {str(text)!r}; expected one of {len(all_words())} words, its number, or neutral: {hint}"
-    )
+from .vocabulary import all_words, lookup
 
 
 def word_expression(text: str | int, intensity: float = 1.0) -> Expression:
@@ -108,7 +14,7 @@ def word_expression(text: str | int, intensity: float = 1.0) -> Expression:
     pose is None for words that say nothing about the head. Raises ValueError as `lookup` and `Expression.scaled` do.
     """
     word = lookup(text)
-    if word is _NEUTRAL_WORD:
+    if word.word == NEUTRAL:
         return Expression.neutral().scaled(intensity)
     coefficients, pose = action_units_to_arkit({unit.code: unit.intensity for unit in word.action_units})
     pose = None if pose is None else pose.unsqueeze(0)

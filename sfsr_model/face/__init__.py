@@ -4,7 +4,7 @@ from .crop import crop_transform, invert_affine
 from .frame import FaceFrame, face_frame
 from .landmarks import five_points, plausible
 from .mask import face_mask, feather
-from .warp import crop_face, paste_face, warp_mask
+from .warp import crop_face, paste_face, paste_into, warp_mask
 
 __all__ = [
     "FaceFrame",
@@ -16,6 +16,7 @@ __all__ = [
     "five_points",
     "invert_affine",
     "paste_face",
+    "paste_into",
     "plausible",
     "warp_mask",
 ]

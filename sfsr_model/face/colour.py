@@ -12,23 +12,23 @@ from .mask import feather
 _LUMA = (0.2126, 0.7152, 0.0722)
 _BAND = 0.10
 # Large crops are measured reduced to this side: colour is matched, not detail.
-_MEASURED_SIDE = 64
+MEASURED_SIDE = 64
 _GAIN_LIMIT = 1.5
 _MIN_STD = 0.01
 
 
 def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1.0) -> Tensor:
-    """Return the crop [B, 3, S, S] with the colours of the target crop [B, 3, S, S], both gamma-coded RGB, 0..1.
+    """Return the crop [B, 3, S, S] with the colours of the target crop [B, 3, T, T], both gamma-coded RGB, 0..1.
 
     Means and deviations are measured in the band of the mask [S, S] next to its edge, _BAND of the side wide: skin of
     forehead, cheeks and jaw, which must agree across the seam, without eyes and mouth, whose change is the very purpose.
     They are matched (Reinhard et al. 2001) as luma Y' and the differences R - Y', B - Y', so that a gain in contrast does
     not turn the hue. The gain stays within 1/_GAIN_LIMIT.._GAIN_LIMIT. strength 0..1 blends with the unchanged crop.
-    Pictures without three channels are returned unchanged.
+    T may be another side than S, down to MEASURED_SIDE. Pictures without three channels are returned unchanged.
     """
     if crop.shape[1] != len(_LUMA):
         return crop
-    coarse = (min(mask.shape[-1], _MEASURED_SIDE),) * 2
+    coarse = (min(mask.shape[-1], MEASURED_SIDE),) * 2
     mask = mask.cpu()  # some accelerators lack the float64 that feathering uses
     small_mask = F.interpolate(mask[None, None], coarse, mode="area")[0, 0]
     band = small_mask - feather(small_mask, 2 * _BAND * coarse[0])

@@ -16,7 +16,7 @@ from torch import Tensor
 from .landmarks import EYES_TO_MOUTH, EYES_TO_NOSE, MOUTH_HALF_WIDTH, five_points
 
 TEMPLATE_EYE_DISTANCE = 0.30
-TEMPLATE_EYE_HEIGHT = 0.245
+TEMPLATE_EYE_HEIGHT = 0.27
 MIN_CROP_SIZE = 16
 
 

@@ -21,6 +21,7 @@ class FaceFrame:
     score: the detector's confidence, higher is surer; its scale is the detector's own.
     index: the face's number in its picture, counted from 0 in the order the faces were sorted by.
     mask: [S, S] float32, 0..1, the area that may be replaced, in crop pixels.
+    picture: the number of the picture in its batch, counted from 0. pictures: how many that batch had.
     """
 
     landmarks: Tensor
@@ -30,6 +31,8 @@ class FaceFrame:
     score: float
     index: int
     mask: Tensor
+    picture: int = 0
+    pictures: int = 1
 
     def __post_init__(self) -> None:
         expected = {"landmarks": (5, 2), "transform": (2, 3), "mask": (self.crop_size, self.crop_size)}
@@ -39,7 +42,9 @@ class FaceFrame:
                 raise ValueError(f"face frame: {name} has shape {found}, expected {shape}")
 
 
-def face_frame(points: Tensor, image_size: tuple[int, int], crop_size: int, score: float = 1.0, index: int = 0) -> FaceFrame:
+def face_frame(
+    points: Tensor, image_size: tuple[int, int], crop_size: int, score: float = 1.0, index: int = 0, picture: int = 0
+) -> FaceFrame:
     """Build the frame of the face with these landmarks.
 
     points: 5, 68, 468 or 478 landmarks [N, 2] in picture pixels; image_size: (height, width).
@@ -51,4 +56,4 @@ def face_frame(points: Tensor, image_size: tuple[int, int], crop_size: int, scor
     landmarks = five_points(points)
     transform = crop_transform(landmarks, crop_size)
     mask = face_mask(apply_affine(transform, landmarks), crop_size)
-    return FaceFrame(landmarks, transform, crop_size, (height, width), float(score), int(index), mask)
+    return FaceFrame(landmarks, transform, crop_size, (height, width), float(score), int(index), mask, int(picture))

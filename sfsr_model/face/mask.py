@@ -18,9 +18,9 @@ FRAME_BORDER = 0.04
 
 # Heights along the face, in units of the distance from eyes to mouth, from the eye line downwards. A closed chin lies at
 # about 1.65; a jaw at its widest lowers it by about 0.4.
-_TOP, _WIDEST, _BOTTOM = -0.52, 0.50, 2.05
-# Superellipse exponents: a broad forehead keeps the brows' tails inside, an ordinary ellipse follows the jaw.
-_UPPER_POWER, _LOWER_POWER = 3.0, 2.0
+_TOP, _WIDEST, _BOTTOM = -0.68, 0.50, 2.05
+# Superellipse exponents: a square forehead keeps the brows' tails inside, an ordinary ellipse follows the jaw.
+_UPPER_POWER, _LOWER_POWER = 5.0, 2.0
 # Horizontal section of the head, in eye distances: an ellipse whose centre lies _SECTION_BACK behind the eyes. The mask
 # covers the azimuths up to _SECTION_LIMIT on both sides, which for a frontal face is +-0.95.
 _SECTION_DEPTH, _SECTION_BACK, _SECTION_LIMIT = 0.95, 0.75, math.radians(75)

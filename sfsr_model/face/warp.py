@@ -1,22 +1,27 @@
 """Cutting a face out of a picture and pasting it back; every pixel outside the mask stays bit-equal.
 
-Pictures are ComfyUI's IMAGE: float [H, W, C] or [B, H, W, C], 0..1. Everything is torch and differentiable.
+Pictures are ComfyUI's IMAGE: float [H, W, C] or [B, H, W, C], 0..1. Everything is torch and differentiable. Half precision is
+kept at both ends and computed in float32. Work and memory follow the face's region, not the picture.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .colour import match_colour
+from .colour import MEASURED_SIDE, match_colour
 from .crop import apply_affine, invert_affine
 from .frame import FaceFrame
 from .mask import feather as feather_mask
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
+
+# Rows of the picture that are pasted at a time: their temporaries stay in the processor's cache.
+_BAND = 64
 
 
 def crop_face(image: Tensor, frame: FaceFrame) -> Tensor:
@@ -26,8 +31,7 @@ def crop_face(image: Tensor, frame: FaceFrame) -> Tensor:
     filter. Raises ValueError when the picture is not of the frame's size.
     """
     pixels, batched = _channels_first(image, frame)
-    size = frame.crop_size
-    crop = resample(pixels, frame.transform, (0, 0, size, size), padding="border")
+    crop = resample(pixels, frame.transform, (0, 0, frame.crop_size, frame.crop_size)).to(image.dtype)
     return _channels_last(crop, batched)
 
 
@@ -36,41 +40,57 @@ def warp_mask(frame: FaceFrame, feather: float = 0.0) -> Tensor:
 
     feather: width of the soft edge, inside the mask, as a fraction of the crop's side.
     """
-    height, width = frame.image_size
-    full = torch.zeros(height, width)
-    box = _paste_box(frame)
-    if box is not None:
-        left, top, right, bottom = box
-        full[top:bottom, left:right] = _mask_in_box(frame, feather, box)
+    full = torch.zeros(*frame.image_size)
+    soft = feather_mask(frame.mask, feather * frame.crop_size)
+    for (left, top, right, bottom), layers in _bands(soft[None, None], frame):
+        full[top:bottom, left:right] = layers[0, 0]
     return full
 
 
 def paste_face(image: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0.06, colour_match: float = 1.0) -> Tensor:
-    """Return the picture with the crop's masked part warped back to its place.
+    """Return the picture with the crop's masked part warped back to its place; see `paste_into`.
 
     image: [H, W, C] or [B, H, W, C]; crop: [S, S, C], or one per picture [B, S, S, C].
+    """
+    return paste_into(image.clone(), crop, frame, feather, colour_match)
+
+
+def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0.06, colour_match: float = 1.0) -> Tensor:
+    """Warp the crop's masked part back to its place, in the picture itself, which is returned.
+
+    picture: [H, W, C] or [B, H, W, C]; crop: [S, S, C], or one per picture [B, S, S, C].
     feather: width of the soft edge, inside the mask, as a fraction of the crop's side.
     colour_match: 0 keeps the crop's colours, 1 matches them fully to the picture (`match_colour`).
     Only the mask's bounding box is touched; pixels where the warped mask is 0 keep their exact bits.
     Raises ValueError when picture or crop do not have the sizes of the frame.
     """
-    pixels, batched = _channels_first(image, frame)
+    pixels, _ = _channels_first(picture, frame)
     patch = _crop_channels_first(crop, frame, pixels)
-    result = pixels.clone()
-    box = _paste_box(frame)
-    if box is not None:
-        if colour_match > 0:
-            target = resample(pixels, frame.transform, (0, 0, frame.crop_size, frame.crop_size), padding="border")
-            patch = match_colour(patch, target, frame.mask, colour_match)
-        left, top, right, bottom = box
-        under = pixels[..., top:bottom, left:right]
-        mask = _mask_in_box(frame, feather, box).to(pixels)
-        over = resample(patch, invert_affine(frame.transform), box, padding="border")
-        result[..., top:bottom, left:right] = torch.where(mask > 0, torch.lerp(under, over, mask), under)
-    return _channels_last(result, batched)
+    if colour_match > 0 and _paste_box(frame) is not None:
+        side = min(frame.crop_size, MEASURED_SIDE)
+        around = resample(pixels, _resized(frame, side), (0, 0, side, side))
+        patch = match_colour(patch, around, frame.mask, colour_match)
+    soft = feather_mask(frame.mask, feather * frame.crop_size).to(patch)
+    layers = torch.cat((patch, soft.expand(len(patch), 1, -1, -1)), 1)
+    for (left, top, right, bottom), band in _bands(layers, frame):
+        mask = band[:, -1].detach()
+        # Channel by channel: the picture's channels alternate in memory, and mixing both orders at once is slow.
+        for channel in range(pixels.shape[1]):
+            under = pixels[:, channel, top:bottom, left:right]
+            mixed = torch.lerp(under.to(band), band[:, channel], mask).to(under)
+            under.copy_(torch.where(mask > 0, mixed, under))
+    return picture
 
 
-def resample(pixels: Tensor, transform: Tensor, box: Box, padding: str) -> Tensor:
+def _resized(frame: FaceFrame, side: int) -> Tensor:
+    """The frame's transform [2, 3] to a crop of another side."""
+    ratio = side / frame.crop_size
+    transform = frame.transform * ratio
+    transform[:, 2] += 0.5 * ratio - 0.5
+    return transform
+
+
+def resample(pixels: Tensor, transform: Tensor, box: Box, padding: str = "border") -> Tensor:
     """Sample [B, C, h, w] so that result pixel p of `box` shows pixels[inverse(transform) p].
 
     transform [2, 3] maps source to result pixels and is a similarity. Only the needed part of the source is read; where the
@@ -81,24 +101,60 @@ def resample(pixels: Tensor, transform: Tensor, box: Box, padding: str) -> Tenso
     scale = torch.linalg.det(transform[:, :2]).abs().sqrt().item()
     corners = torch.tensor([[left, top], [right, top], [left, bottom], [right, bottom]], dtype=torch.float64)
     height, width = pixels.shape[-2:]
-    margin = math.ceil(2 + 1 / min(scale, 1.0))
-    x0, y0, x1, y1 = _enclosing(apply_affine(back, corners - 0.5), margin, width, height)
-    pixels = pixels[..., y0:y1, x0:x1]
-    if scale < 1:
-        reduced = [max(1, round(side * scale)) for side in pixels.shape[-2:]]
-        pixels = F.interpolate(pixels, size=reduced, mode="bilinear", antialias=True, align_corners=False)
-    # grid_sample measures a source from -1 at its left edge to 1 at its right one, which no reduction moves.
-    to_unit = torch.tensor(
-        [[2 / (x1 - x0), 0, (1 - 2 * x0) / (x1 - x0) - 1], [0, 2 / (y1 - y0), (1 - 2 * y0) / (y1 - y0) - 1]],
-        dtype=torch.float64,
-    )
-    linear = to_unit[:, :2] @ back
-    linear[:, 2] += to_unit[:, 2]
-    columns = torch.arange(left, right, dtype=torch.float64)
-    rows = torch.arange(top, bottom, dtype=torch.float64)
-    grid = columns[None, :, None] * linear[:, 0] + (rows[:, None, None] * linear[:, 1] + linear[:, 2])
-    grid = grid.to(pixels).expand(pixels.shape[0], -1, -1, -1)
+    x0, y0, x1, y1 = _enclosing(apply_affine(back, corners - 0.5), math.ceil(2 + 1 / min(scale, 1.0)), width, height)
+    back[:, 2] -= torch.tensor([x0, y0], dtype=torch.float64)
+    region = _reduced(_computable(pixels[..., y0:y1, x0:x1]), scale)
+    return _sample(region, _to_unit(back, x1 - x0, y1 - y0), box, padding)
+
+
+def _bands(layers: Tensor, frame: FaceFrame) -> Iterator[tuple[Box, Tensor]]:
+    """The layers [B, L, S, S] of a crop, the last of which is a mask, warped to the picture in bands of rows.
+
+    Yields each band's place and its pixels [B, L, h, w]. Beyond the crop its border repeats, but the mask is 0.
+    """
+    box = _paste_box(frame)
+    if box is None:
+        return
+    left, top, right, bottom = box
+    scale = torch.linalg.det(frame.transform[:, :2]).abs().sqrt().item()
+    layers = _reduced(layers, 1 / scale)
+    side = layers.shape[-1]
+    layers = torch.cat((F.pad(layers, (1,) * 4, "replicate")[:, :-1], F.pad(layers[:, -1:], (1,) * 4)), 1)
+    # The margin around the layers, one of their own pixels wide, moves their edges inwards from -1 and 1.
+    unit = _to_unit(frame.transform, frame.crop_size, frame.crop_size) * (side / (side + 2))
+    layers = layers.contiguous(memory_format=torch.channels_last)
+    for start in range(top, bottom, _BAND):
+        place = (left, start, right, min(start + _BAND, bottom))
+        yield place, _sample(layers, unit, place)
+
+
+def _reduced(pixels: Tensor, scale: float) -> Tensor:
+    """[B, C, h, w], antialiased and `scale` times as large where that is below 1."""
+    if scale >= 1:
+        return pixels
+    size = [max(1, round(side * scale)) for side in pixels.shape[-2:]]
+    return F.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _to_unit(transform: Tensor, width: int, height: int) -> Tensor:
+    """The transform [2, 3] to pixels, as one to grid_sample's measure: -1 at the left or upper edge, 1 at the other."""
+    unit = transform * torch.tensor([[2 / width], [2 / height]], dtype=torch.float64)
+    unit[:, 2] += torch.tensor([1 / width - 1, 1 / height - 1], dtype=torch.float64)
+    return unit
+
+
+def _sample(pixels: Tensor, unit: Tensor, box: Box, padding: str = "border") -> Tensor:
+    """The pixels [B, C, h, w] at unit [2, 3] times each place of the box, bilinearly."""
+    left, top, right, bottom = box
+    across = torch.arange(left, right, dtype=torch.float64)[:, None] * unit[:, 0]
+    down = torch.arange(top, bottom, dtype=torch.float64)[:, None] * unit[:, 1] + unit[:, 2]
+    grid = across.to(pixels)[None] + down.to(pixels)[:, None]
+    grid = grid.expand(pixels.shape[0], -1, -1, -1)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+
+
+def _computable(pixels: Tensor) -> Tensor:
+    return pixels if pixels.dtype in (torch.float32, torch.float64) else pixels.float()
 
 
 def _enclosing(points: Tensor, margin: int, width: int, height: int) -> Box:
@@ -127,11 +183,6 @@ def _paste_box(frame: FaceFrame) -> Box | None:
     return _enclosing(points, reach, width, height)
 
 
-def _mask_in_box(frame: FaceFrame, feather: float, box: Box) -> Tensor:
-    soft = feather_mask(frame.mask, feather * frame.crop_size)
-    return resample(soft[None, None], invert_affine(frame.transform), box, padding="zeros")[0, 0].clamp(0, 1)
-
-
 def _channels_first(image: Tensor, frame: FaceFrame) -> tuple[Tensor, bool]:
     if image.ndim not in (3, 4) or not image.is_floating_point():
         raise ValueError(f"image: expected float [H, W, C] or [B, H, W, C], got {image.dtype} with shape {tuple(image.shape)}")
@@ -154,7 +205,7 @@ def _crop_channels_first(crop: Tensor, frame: FaceFrame, pixels: Tensor) -> Tens
             f"crop: shape {tuple(crop.shape)} does not fit; expected {size} x {size} pixels with {channels} channels, "
             f"one for all or one for each of the {batch} pictures"
         )
-    return patch.to(pixels).expand(batch, -1, -1, -1)
+    return _computable(patch.to(pixels)).expand(batch, -1, -1, -1)
 
 
 def _channels_last(pixels: Tensor, batched: bool) -> Tensor:

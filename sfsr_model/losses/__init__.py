@@ -1,1 +1,9 @@
-"""Losses on the decoded x0*: identity, expression, perceptual and background, beside the epsilon loss."""
+"""What training minimises: the diffusion loss, and losses on the decoded x0*."""
+
+from .diffusion import diffusion_loss as diffusion_loss
+from .diffusion import snr_weight as snr_weight
+from .face import background_loss as background_loss
+from .face import expression_loss as expression_loss
+from .face import identity_loss as identity_loss
+from .face import pyramid_loss as pyramid_loss
+from .face import time_gate as time_gate

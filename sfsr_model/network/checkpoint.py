@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..compound import CompoundConfig
+from ..estimators.prediction import PREDICTIONS
 from .layout import UNetConfig
 
 FORMAT = "sfsr"
 FORMAT_VERSION = 1
 PREFIXES = {"unet": "model.diffusion_model.", "autoencoder": "first_stage_model.", "compound": "sfsr."}
 ANY_SPACE = "any"
-PREDICTIONS = ("eps", "v")
 
 
 class CheckpointError(ValueError):

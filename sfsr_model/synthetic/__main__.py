@@ -10,13 +10,19 @@ from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0, or 2 with one line on stderr for bad input."""
+    """Run a command; 0, 2 with one line on stderr for bad input, or 130 where it was interrupted."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("error: not enough memory; ask for a smaller --size, a smaller --count or fewer --workers", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset.add_argument("--size", type=int, default=128, help="pixels of a picture's side (default 128)")
     dataset.add_argument("--seed", type=int, default=0)
     dataset.add_argument("--shard-size", type=int, default=256, help="samples in a shard (default 256)")
-    dataset.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    dataset.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 61), help="processes (default: one a core)")
     dataset.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of the head in degrees (default 60)")
     dataset.add_argument("--unaligned", action="store_true", help="frame pictures by their camera, not by the crop rule")
     dataset.set_defaults(run=_dataset)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .colours import linear
 from .fields import fractal_field
+from .packages import optional
 
 KINDS = ("studio", "room", "landscape", "night", "wall", "foliage", "shelves", "water")
 _ODDS = (0.17, 0.17, 0.16, 0.09, 0.14, 0.11, 0.1, 0.06)
@@ -32,14 +33,15 @@ def sample_backdrop(rng: np.random.Generator) -> Backdrop:
 
 def draw_backdrop(backdrop: Backdrop, size: int) -> np.ndarray:
     """Linear light [size, size, 3] float32. Drawn small and enlarged where it is out of focus anyway."""
-    import cv2
+    cv2 = optional("cv2")
 
     small = max(min(size, round(1.5 / backdrop.defocus)), 24)
-    picture = _DRAW[backdrop.kind](np.random.default_rng(backdrop.seed), small).astype(np.float32)
+    picture: np.ndarray = _DRAW[backdrop.kind](np.random.default_rng(backdrop.seed), small).astype(np.float32)
     sigma = backdrop.defocus * small
-    picture = cv2.GaussianBlur(picture, (0, 0), sigma) if sigma > 0.3 else picture
+    if sigma > 0.3:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
     if small != size:
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
+        picture = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC))
     return np.maximum(picture, 0.0)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import resource
+import sys
 import time
 from collections.abc import Callable
 
 from .model import FaceModel
+from .render import check_size
 from .sample import sample_picture
 from .triplet import sample_triplet
 
@@ -19,6 +20,10 @@ def benchmark(model: FaceModel, sizes: tuple[int, ...], count: int) -> list[str]
     The best of a few rounds: the first compiles and loads, and other programs only ever slow a round down. Processor time
     leaves out what they take from the core; on a free machine it is the clock's time.
     """
+    if count < 1:
+        raise ValueError(f"count: expected at least 1, got {count}")
+    for size in sizes:
+        check_size(size)
     lines = [
         "quality: 2 x 2 samples a pixel, shaded once per surface; shadow map; 3 lights and sky; exposure, noise, JPEG",
         "",
@@ -31,8 +36,16 @@ def benchmark(model: FaceModel, sizes: tuple[int, ...], count: int) -> list[str]
             rounds = [_measure(make, model, runs, size) for _ in range(_ROUNDS)]
             processor, clock = (min(times) / (runs * pictures) for times in zip(*rounds, strict=True))
             lines.append(f"| {kind} | {size} | {1000 * processor:.1f} | {1 / processor:.1f} | {1000 * clock:.1f} |")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return [*lines, "", f"memory of the process at its peak: {peak:.0f} MiB"]
+    return [*lines, "", f"memory of the process at its peak: {_peak()}"]
+
+
+def _peak() -> str:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "not known on this system"
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit:.0f} MiB"
 
 
 def _measure(make: Callable[..., object], model: FaceModel, runs: int, size: int) -> tuple[float, float]:

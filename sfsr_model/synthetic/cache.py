@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from .errors import AssetError
 
 MAX_BYTES = 12_000_000
+# What numpy and zipfile raise for a file that is damaged or no archive at all.
+UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write_cache(assets: Path, out: Path, progress: Callable[[str], None] = lambda step: None) -> int:
     """Build the cache of an asset folder and return its size in bytes; an interrupted run leaves no file behind.
 
-    Raises AssetError for a missing or damaged asset, OSError when the file cannot be written.
+    Raises AssetError for a missing or damaged asset and where the file cannot be written, before any work is done.
     """
     from .cache_build import collect
     from .occlusion import bake_occlusion
 
-    arrays = collect(assets, progress)
-    progress("ambient occlusion")
-    arrays["occlusion"] = bake_occlusion(arrays)
+    if out.is_dir():
+        raise AssetError(f"{out}: is a folder; give --out the name of the cache file, such as {out / 'faces.npz'}")
     partial = out.with_name(out.name + ".partial")
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            arrays = collect(assets, progress)
+            progress("ambient occlusion")
+            arrays["occlusion"] = bake_occlusion(arrays)
+            np.savez_compressed(file, **cast("dict[str, Any]", arrays))
         partial.replace(out)
+        return out.stat().st_size
+    except OSError as error:
+        raise AssetError(f"{out}: cannot be written ({error}); choose another --out or free the disk") from error
     finally:
-        partial.unlink(missing_ok=True)
-    return out.stat().st_size
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read_cache(path: Path) -> dict[str, np.ndarray]:
@@ -44,9 +54,9 @@ def read_cache(path: Path) -> dict[str, np.ndarray]:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise AssetError(f"{path}: no such cache file; {rebuild}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except UNREADABLE as error:
         raise AssetError(f"{path}: not a whole cache file ({error}); {rebuild}") from error
-    found = int(arrays.get("format", np.array(-1)))
+    found = arrays.get("format", np.array("none")).tolist()
     if found != FORMAT:
         raise AssetError(f"{path}: cache of format {found}, expected {FORMAT}; {rebuild}")
     return arrays

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .packages import optional
 from .scene import Finish, Occluder
 
 _STEPS = 4096
@@ -24,7 +25,7 @@ _TONE = _tone_table()
 
 def develop(light: np.ndarray, finish: Finish) -> np.ndarray:
     """uint8 [H, W, 3] of linear light [H, W, 3]. The same finish gives the same grain and the same vignette."""
-    import cv2
+    cv2 = optional("cv2")
 
     size = light.shape[0]
     gain = 2.0**finish.exposure
@@ -41,13 +42,13 @@ def develop(light: np.ndarray, finish: Finish) -> np.ndarray:
     codes = np.round(pixels.clip(0, 255)).astype(np.uint8)
     if finish.jpeg:
         _, data = cv2.imencode(".jpg", codes[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, finish.jpeg])
-        codes = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        codes = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     return np.ascontiguousarray(codes)
 
 
 def draw_occluder(light: np.ndarray, occluder: Occluder) -> np.ndarray:
     """Draw a blurred thing close to the camera over linear light [H, W, 3], in place; returns where it is, bool [H, W]."""
-    import cv2
+    cv2 = optional("cv2")
 
     size = light.shape[0]
     steps = (np.arange(size, dtype=np.float32) + 0.5) / size

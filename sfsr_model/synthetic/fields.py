@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from .packages import optional
+
 
 def fractal_field(rng: np.random.Generator, size: int, cells: int, octaves: int) -> np.ndarray:
     """Noise [size, size] float32, 0..1: octaves of smooth random cells, each twice as fine and half as strong."""
-    import cv2
+    cv2 = optional("cv2")
 
     total, weight = np.zeros((size, size), np.float32), 0.0
     for octave in range(octaves):

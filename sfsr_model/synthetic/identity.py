@@ -21,10 +21,10 @@ DETAIL_FIELDS = (
 # How far a slider at 1 moves its target, by the first words of its name; the sliders of whole features move further.
 _REACH = (
     ("head-scale", 0.5), ("head-fat", 0.6), ("head-back", 0.4), ("head-square", 0.25), ("head-rectangular", 0.25),
-    ("head-", 0.4), ("nose-trans", 0.35), ("nose-scale", 0.75), ("nose-", 0.65), ("mouth-trans", 0.3), ("mouth-scale", 0.6),
-    ("mouth-dimples", 0.3), ("mouth-laugh", 0.4), ("mouth-angles", 0.25), ("mouth-", 0.5), ("eye-trans", 0.4),
-    ("eye-height", 0.4), ("eye-scale", 0.6), ("eye-push", 0.3), ("eye-bag", 0.45), ("eye-epicanthus", 0.5), ("eye-", 0.45),
-    ("eyebrows-", 0.5), ("chin-cleft", 0.4), ("chin-jaw", 0.5), ("chin-", 0.65), ("cheek-", 0.65), ("forehead-", 0.55),
+    ("head-", 0.4), ("nose-trans", 0.35), ("nose-scale", 0.75), ("nose-", 0.65), ("mouth-trans", 0.3), ("mouth-scale", 0.45),
+    ("mouth-dimples", 0.3), ("mouth-laugh", 0.4), ("mouth-angles", 0.25), ("mouth-", 0.4), ("eye-trans", 0.4),
+    ("eye-height", 0.3), ("eye-scale", 0.6), ("eye-push", 0.3), ("eye-bag", 0.45), ("eye-epicanthus", 0.5), ("eye-", 0.45),
+    ("eyebrows-", 0.25), ("chin-cleft", 0.4), ("chin-jaw", 0.5), ("chin-", 0.65), ("cheek-", 0.65), ("forehead-", 0.55),
     ("ear-", 0.5), ("neck-", 0.35),
 )  # fmt: skip
 _SPREAD, _ASYMMETRY_SPREAD, _ASYMMETRY_REACH = 0.55, 0.4, 0.12

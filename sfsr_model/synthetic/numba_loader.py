@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-try:
-    from numba import njit
-except ImportError as error:
-    raise ImportError("rendering faces needs numba, which is not installed; install it with `pip install numba`") from error
+from .packages import optional
 
-compiled = njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
+compiled = optional("numba").njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
 """Decorator of the inner loops. The machine code is kept on disk; a division by zero gives infinity, not an error."""
 
 __all__ = ["compiled"]

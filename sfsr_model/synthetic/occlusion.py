@@ -10,7 +10,7 @@ from .raster import draw_opaque, normalise, vertex_normals
 
 _DIRECTIONS, _MAP_SIZE, _BIAS = 160, 320, 0.012
 # Skin that only shows with closed lids or an open mouth is measured there, too; the freest pose counts.
-_POSES = ({}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}, {"jawOpen": 0.7})
+_POSES: tuple[dict[str, float], ...] = ({}, {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}, {"jawOpen": 0.7})
 
 
 def bake_occlusion(arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -23,7 +23,15 @@ from .view import ShadowView, View
 
 LABELS = ("background", "skin", "cloth", "eyes", "mouth", "hair", "glasses", "occluder")
 _OCCLUDER = LABELS.index("occluder")
-MIN_SIZE = 32
+MIN_SIZE, MAX_SIZE = 32, 2048
+
+
+def check_size(size: int) -> None:
+    """Raise ValueError for a picture's side that cannot be rendered; the bound keeps a process within 1.5 GB."""
+    if not isinstance(size, (int, np.integer)) or size < MIN_SIZE:
+        raise ValueError(f"size: expected at least {MIN_SIZE} pixels, got {size}")
+    if size > MAX_SIZE:
+        raise ValueError(f"size: expected at most {MAX_SIZE} pixels, got {size}")
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,11 @@ class Picture:
     @property
     def five(self) -> np.ndarray:
         """The canonical five points [5, 2] of `sfsr_model.face`."""
+        import torch
+
         from ..face import five_points
 
-        return five_points(self.landmarks).numpy()
+        return five_points(torch.from_numpy(self.landmarks)).numpy()
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -123,8 +133,7 @@ def render_light(
 ) -> tuple[np.ndarray, Truth]:
     """Linear light [H, W, 3] and the truth. frame: the head that carries the face, where that is another's; face's shape
     is then already fitted to it."""
-    if size < MIN_SIZE:
-        raise ValueError(f"size: expected at least {MIN_SIZE} pixels, got {size}")
+    check_size(size)
     host = frame.wearer if frame else face
     inner = frame.inner if frame else np.ones(len(model.base), np.float32)
     mesh = assemble(model, face.shape, look, face.details.lashes, 0.9 - 0.55 * face.details.male, inner, host.shape)
@@ -228,4 +237,4 @@ def _shadow_map(model: FaceModel, mesh: Assembly, look: Look, screen: np.ndarray
     return depth
 
 
-__all__ = ["LABELS", "Frame", "Picture", "Truth", "Wearer", "finish", "render", "render_light", "wearer"]
+__all__ = ["LABELS", "Frame", "Picture", "Truth", "Wearer", "check_size", "finish", "render", "render_light", "wearer"]

@@ -81,8 +81,15 @@ class Scene:
     occluder: Occluder | None
 
 
+def check_yaw(max_yaw: float) -> None:
+    """Raise ValueError for a bound of the head's turn that is no angle up to a quarter turn."""
+    if not 0 <= max_yaw <= np.pi / 2:
+        raise ValueError(f"max_yaw: expected 0 to 90 degrees, got {np.degrees(max_yaw):g}")
+
+
 def sample_pose(rng: np.random.Generator, max_yaw: float = MAX_YAW) -> tuple[float, float, float]:
     """Pitch, yaw, roll: mostly near the camera, now and then up to max_yaw."""
+    check_yaw(max_yaw)
     spread = 0.22 if rng.random() < 0.65 else 0.6
     yaw = float(np.clip(rng.normal(0, spread), -1.05, 1.05) / 1.05 * max_yaw) if max_yaw > 0 else 0.0
     return float(np.clip(rng.normal(0, 0.12), -0.4, 0.4)), yaw, float(np.clip(rng.normal(0, 0.09), -0.35, 0.35))

@@ -12,12 +12,17 @@ from .model import FaceModel
 
 # Turn of an eyeball at coefficient 1, radians. Both eyes converge a little even when they look ahead.
 _GAZE_IN_OUT, _GAZE_UP, _GAZE_DOWN, _VERGENCE = 0.55, 0.42, 0.48, 0.025
+_UNSMILING = ("mouthFrown", "mouthPress", "mouthStretch", "browDown", "noseSneer")
 _AT_REST: dict[str, tuple[float, tuple[str, ...]]] = {
-    "browInnerUp": (0.22, ("browDownLeft", "browDownRight")),
+    "browInnerUp": (0.34, ("browDownLeft", "browDownRight")),
     **{f"browOuterUp{side}": (0.12, (f"browDown{side}",)) for side in ("Left", "Right")},
-    **{f"mouthSmile{side}": (0.13, (f"mouthFrown{side}", "mouthPucker", "mouthFunnel")) for side in ("Left", "Right")},
+    **{
+        f"mouthSmile{side}": (0.13, (*(f"{stem}{side}" for stem in _UNSMILING), "mouthPucker", "mouthFunnel"))
+        for side in ("Left", "Right")
+    },
     **{f"eyeWide{side}": (0.18, (f"eyeBlink{side}", f"eyeSquint{side}")) for side in ("Left", "Right")},
 }
+_BROWS_DOWN, _BROW_YIELD = [ARKIT_INDEX["browDownLeft"], ARKIT_INDEX["browDownRight"]], 1.6
 _LID_GAP = 1.03
 _BLINK_GAIN = (0.75, 1.6)
 
@@ -67,6 +72,8 @@ def make_shape(model: FaceModel, neutral: np.ndarray, coefficients: np.ndarray) 
     weights = coefficients.copy()
     for side, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
         weights[ARKIT_INDEX[name]] *= _blink_gain(model, neutral, side)
+    # Frontalis and corrugator together draw the inner brows up and inwards: what is raised is not pressed down.
+    weights[_BROWS_DOWN] *= 1.0 - min(_BROW_YIELD * weights[ARKIT_INDEX["browInnerUp"]], 0.85)
     weights = weights + _resting(weights)
     points = neutral.copy()
     model.expressions.add(points, weights)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
+from .cache import UNREADABLE
+from .packages import optional
 from .records import Record
 
 FORMAT = 1
@@ -43,13 +45,14 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **cast("dict[str, Any]", arrays))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def is_whole(path: Path, count: int) -> bool:
@@ -57,7 +60,7 @@ def is_whole(path: Path, count: int) -> bool:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return int(archive["count"]) == count
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return False
 
 
@@ -68,9 +71,9 @@ class Shard:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 self._arrays = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"{path}: not a whole shard ({error}); run the dataset command again") from error
-        self._count = int(self._arrays["count"])
+            self._count = int(self._arrays["count"])
+        except UNREADABLE as error:
+            raise DatasetError(f"{path}: not a whole shard ({error}); delete it and run the dataset command again") from error
 
     def __len__(self) -> int:
         return self._count
@@ -104,6 +107,9 @@ def read_manifest(folder: Path) -> dict:
         raise DatasetError(f"{path}: cannot be read ({error}); delete the folder and render it again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DatasetError(f"{path}: not a dataset of format {FORMAT}; render it again")
+    for key in ("count", "shard_size"):
+        if not isinstance(manifest.get(key), int) or manifest[key] < 1:
+            raise DatasetError(f"{path}: {key} is {manifest.get(key)!r}, expected a number from 1; render it again")
     return manifest
 
 
@@ -113,14 +119,14 @@ def _planes(array: np.ndarray, name: str) -> list[np.ndarray]:
 
 
 def _png(pixels: np.ndarray) -> np.ndarray:
-    import cv2
+    cv2 = optional("cv2")
 
     picture = pixels[..., ::-1] if pixels.ndim == 3 else pixels
     return cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].ravel()
 
 
 def _from_png(data: np.ndarray) -> np.ndarray:
-    import cv2
+    cv2 = optional("cv2")
 
-    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    pixels = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
     return np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels

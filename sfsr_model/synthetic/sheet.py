@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from .backdrop import Backdrop
 from .identity import IdentitySpace
 from .look import sample_look
 from .model import FaceModel
-from .render import render
-from .sample import sample_parts, sample_picture
+from .render import check_size, render
+from .sample import check_number, generator, sample_parts, sample_picture
 from .scene import Camera, Scene, sample_scene
 from .triplet import sample_triplet
 
 EXPRESSIONS = ("neutral", "joy", "sadness", "anger", "fear", "surprise", "disgust")
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def expression_sheet(
@@ -31,10 +33,10 @@ def expression_sheet(
     space = IdentitySpace.of(model)
     rows = []
     for number in range(people):
-        rng = np.random.default_rng([seed, number])
+        rng = generator(seed, number)
         identity = space.sample(rng)
         look = replace(sample_look(rng, (float(identity[0]) + 1) / 2), glasses=None)
-        scene = _plain(sample_scene(np.random.default_rng([seed, 1]), occluder_share=0.0, finish_strength=0.0))
+        scene = plain_scene(seed)
         row = []
         for word in words:
             coefficients = word_expression(word).coefficients[0].numpy()
@@ -57,13 +59,29 @@ def draw(
     model: FaceModel, kind: str, out: Path, count: int, size: int, seed: int, numbers: Sequence[int] | None = None
 ) -> list[Path]:
     """Draw a sheet of a kind that the command line offers; returns the files written. numbers: of the portraits to draw,
-    instead of the first `count`."""
+    instead of the first `count`.
+
+    Raises ValueError for a request that cannot be drawn, before any work is done, and OSError naming a file that cannot be
+    written.
+    """
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
+    if numbers is not None and kind != "portraits":
+        raise ValueError(f"numbers: chooses portraits only; leave it out for the kind {kind}")
+    check_size(size)
+    check_number("seed", seed)
+    for number in numbers or ():
+        check_number("numbers", number)
     if kind == "portraits":
-        out.mkdir(parents=True, exist_ok=True)
-        chosen = range(count) if numbers is None else numbers
-        return [_save(_portrait(model, seed, number, size), out / f"portrait_{number:02d}.jpg") for number in chosen]
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"{out}: is a file; for portraits --out names a folder")
+        return [
+            _save(_portrait(model, seed, number, size), out / f"portrait_{number:02d}.jpg")
+            for number in (numbers or range(count))
+        ]
+    if out.is_dir() or out.suffix.lower() not in _FORMATS:
+        found = "is a folder" if out.is_dir() else "not a picture's name"
+        raise ValueError(f"{out}: {found}; expected a file that ends in {', '.join(_FORMATS)}")
     if kind == "triplets":
         return [_save(triplet_sheet(model, seed, count, size), out)]
     if kind == "random":
@@ -87,13 +105,22 @@ def _portrait(model: FaceModel, seed: int, number: int, size: int) -> np.ndarray
 def _save(pixels: np.ndarray, path: Path) -> Path:
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, quality=88)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(partial, _FORMATS[path.suffix.lower()], quality=88)
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({error}); choose another --out or free the disk") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
-def _plain(scene: Scene) -> Scene:
-    """The scene seen from the front, with the same calm light for every sheet."""
+def plain_scene(seed: int) -> Scene:
+    """A scene with nothing before the face, nearly from the front, in the calm light that all sheets share."""
+    scene = sample_scene(generator(seed, 1), occluder_share=0.0, finish_strength=0.0)
     lighting = scene.lighting
     key = replace(lighting.key, direction=(0.45, 0.42, 0.79), colour=(1.45, 1.38, 1.28))
     fill = replace(lighting.fill, direction=(-0.8, 0.1, 0.59), colour=(0.30, 0.32, 0.36))

@@ -12,7 +12,9 @@ from torch.utils.data import Dataset
 
 from .model import FaceModel
 from .records import KINDS, Record, make_record
-from .scene import MAX_YAW
+from .render import check_size
+from .sample import check_number
+from .scene import MAX_YAW, check_yaw
 from .shards import DatasetError, Shard, read_manifest, shard_path
 
 Sample = dict[str, Tensor]
@@ -28,7 +30,7 @@ class ShardDataset(Dataset[Sample]):
     def __init__(self, folder: str | Path, keep: int = 4) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
-        self._shard_size, self._count = int(self.manifest["shard_size"]), int(self.manifest["count"])
+        self._shard_size, self._count = self.manifest["shard_size"], self.manifest["count"]
         shards = -(-self._count // self._shard_size)
         missing = [s for s in range(shards) if not shard_path(self.folder, s).is_file()]
         if missing:
@@ -63,6 +65,11 @@ class RenderedDataset(Dataset[Sample]):
     ) -> None:  # fmt: skip
         if kind not in KINDS:
             raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+        if count < 1:
+            raise ValueError(f"count: expected at least 1, got {count}")
+        check_size(size)
+        check_number("seed", seed)
+        check_yaw(max_yaw)
         self._cache, self._kind, self._count, self._size = Path(cache), kind, count, size
         self._seed, self._aligned, self._max_yaw = seed, aligned, max_yaw
         self._procedural_skin = procedural_skin

@@ -5,14 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from .model import FaceModel
+from .packages import optional
 from .records import KINDS, make_record
+from .render import check_size
+from .sample import check_number
+from .scene import check_yaw
 from .shards import FORMAT, MANIFEST, DatasetError, is_whole, read_manifest, shard_path, write_shard
+
+# Windows waits for no more processes at once than this.
+_MOST_PROCESSES = 61
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,9 @@ class DatasetPlan:
         for field in ("count", "shard_size"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: expected at least 1, got {getattr(self, field)}")
+        check_size(self.size)
+        check_number("seed", self.seed)
+        check_yaw(self.max_yaw)
 
     def shard_numbers(self, shard: int) -> range:
         """Sample numbers of one shard."""
@@ -52,6 +68,11 @@ def write_dataset(cache: Path, folder: Path, plan: DatasetPlan, workers: int) ->
     Whole shards of an interrupted run are kept. Raises DatasetError for a folder of another plan or cache, a disk that is
     full or a worker that was killed; AssetError for a bad cache.
     """
+    most = min(2 * (os.cpu_count() or 1), _MOST_PROCESSES)
+    if not 1 <= workers <= most:
+        raise ValueError(f"workers: expected 1 to {most} on this machine, got {workers}")
+    tqdm = optional("tqdm").tqdm
+    optional("cv2")
     FaceModel.load(cache)
     manifest = {"format": FORMAT, "cache": _digest(cache), **asdict(plan)}
     _claim(folder, manifest)
@@ -59,29 +80,56 @@ def write_dataset(cache: Path, folder: Path, plan: DatasetPlan, workers: int) ->
     samples = sum(len(plan.shard_numbers(shard)) for shard in todo)
     if not todo:
         return 0
-    from tqdm import tqdm
-
-    context = multiprocessing.get_context("spawn")
+    processes = min(workers, len(todo))
     with tqdm(total=plan.count, initial=plan.count - samples, unit="sample", desc=folder.name) as bar:
-        if workers <= 1:
+        if processes == 1:
             _start(cache, plan.procedural_skin)
             for shard in todo:
                 bar.update(_render_shard(folder, plan, shard))
             return samples
-        with ProcessPoolExecutor(min(workers, len(todo)), context, _start, (cache, plan.procedural_skin)) as pool:
-            jobs = {pool.submit(_render_shard, folder, plan, shard): shard for shard in todo}
-            try:
-                for job in as_completed(jobs):
-                    bar.update(job.result())
-            except BrokenProcessPool:
-                raise DatasetError(
-                    f"{folder}: a worker was killed, most likely for memory; run the same command again with fewer --workers, "
-                    "whole shards are kept"
-                ) from None
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        try:
+            for count in _by_workers(processes, cache, folder, plan, todo):
+                bar.update(count)
+        except BrokenProcessPool:
+            raise DatasetError(
+                f"{folder}: a worker was killed, most likely for memory; run the same command again with fewer --workers, "
+                "whole shards are kept"
+            ) from None
+        finally:
+            _sweep(folder)
     return samples
+
+
+def _by_workers(processes: int, cache: Path, folder: Path, plan: DatasetPlan, todo: list[int]) -> Iterator[int]:
+    """Render shards by several processes; yields the size of each that is done.
+
+    The processes end when `hold` closes, so they outlive neither an error here nor the death of this process.
+    """
+    context = multiprocessing.get_context("spawn")
+    lifeline, hold = context.Pipe(duplex=False)
+    with hold, ProcessPoolExecutor(processes, context, _start_worker, (lifeline, cache, plan.procedural_skin)) as pool:
+        try:
+            with _unheard_interrupts():
+                jobs = [pool.submit(_render_shard, folder, plan, shard) for shard in todo]
+            for job in as_completed(jobs):
+                yield job.result()
+        except BaseException:
+            hold.close()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _unheard_interrupts() -> Iterator[None]:
+    """Processes started in here inherit that they do not hear Ctrl-C, which a terminal sends to all of a command's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _model: FaceModel | None = None
@@ -90,10 +138,20 @@ _model: FaceModel | None = None
 def _start(cache: Path, procedural_skin: bool) -> None:
     """Make a process ready to render. One thread each: the processes are the parallelism."""
     global _model  # noqa: PLW0603 - one model for each worker process
-    import cv2
-
-    cv2.setNumThreads(1)
+    optional("cv2").setNumThreads(1)
     _model = FaceModel.load(cache, procedural_skin)
+
+
+def _start_worker(lifeline: Connection, cache: Path, procedural_skin: bool) -> None:
+    """`_start`, in a process that ends at once when the other end of its pipe closes."""
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    _start(cache, procedural_skin)
+
+
+def _end_with(lifeline: Connection) -> None:
+    with suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(1)
 
 
 def _render_shard(folder: Path, plan: DatasetPlan, shard: int) -> int:
@@ -123,10 +181,14 @@ def _claim(folder: Path, manifest: dict) -> None:
             partial = folder / f"{MANIFEST}.partial"
             partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
             partial.replace(folder / MANIFEST)
-        for leftover in folder.glob("*.partial"):
-            leftover.unlink()
+        _sweep(folder)
     except OSError as error:
-        raise DatasetError(f"{folder}: cannot be written ({error}); choose a folder that can") from error
+        raise DatasetError(f"{folder}: cannot be written ({error}); choose a folder that can or free the disk") from error
+
+
+def _sweep(folder: Path) -> None:
+    for leftover in folder.glob("*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

@@ -105,9 +105,9 @@ def test_source_image_without_an_image(refused):
     assert "the source is 'image' but none is connected" in str(refused(Expression={"source": "image"}))
 
 
-def test_reading_a_photo_is_named_as_missing(refused):
+def test_a_photo_without_an_encoder(refused):
     error = refused(Expression={"source": "image", "image": ["1", 0]})
-    assert "needs the expression encoder, which this version of the pack does not have yet" in str(error)
+    assert "nothing reads it; connect Load Expression Encoder" in str(error)
 
 
 @pytest.mark.parametrize("name", ["identity_guidance", "expression_guidance"])

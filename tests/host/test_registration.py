@@ -16,7 +16,14 @@ SNAPSHOT = Path(__file__).parent / "data" / "schema.json"
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage", "scipy", "onnx")
 # Lists of what lies on the machine; their defaults alone are promised.
-MACHINE_LISTS = {("LoadIDEncoder", "encoder"), ("SFSRLoadModel", "checkpoint"), ("SFSRSamplePortrait", "sample")}
+MACHINE_LISTS = {
+    ("ExpressionEmbed", "library"),
+    ("LoadIDEncoder", "encoder"),
+    ("SFSRLoadExpressionEncoder", "encoder"),
+    ("SFSRLoadIdentity", "identity"),
+    ("SFSRLoadModel", "checkpoint"),
+    ("SFSRSamplePortrait", "sample"),
+}
 
 
 def is_ours(entry):
@@ -35,6 +42,8 @@ def described_inputs(name, entry):
                 choices = [] if (name, key) in MACHINE_LISTS else options["options"]
                 options = {"options": choices, "default": options.get("default")}
             promised = {field: options[field] for field in ("default", "min", "max", "step", "options") if field in options}
+            if "template" in options:  # sockets that grow
+                promised["template"] = {field: options["template"][field] for field in ("names", "min")}
             yield {"id": key, "type": kind, "optional": group == "optional", **promised}
 
 

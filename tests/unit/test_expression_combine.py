@@ -1,4 +1,4 @@
-"""Batches joined, blends and travel."""
+"""Batches joined, blends, parts from different expressions."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfsr_model.expressions import Expression, blend, concatenate, travel, word_expression
+from sfsr_model.expressions import HEAD, PARTS, Expression, blend, concatenate, part_mask, take_parts, word_expression
 
 JOY, ANGER, PRIDE = (word_expression(word) for word in ("joy", "anger", "pride"))
 
@@ -52,7 +52,7 @@ def test_blend_expands_single_rows_and_refuses_other_lengths():
     batch = concatenate([ANGER, PRIDE, ANGER])
     mixed = blend([JOY, batch], [1, 3])
     assert torch.allclose(mixed.coefficients[1], JOY.coefficients[0] * 0.25 + PRIDE.coefficients[0] * 0.75)
-    with pytest.raises(ValueError, match="cannot expand 2"):
+    with pytest.raises(ValueError, match=r"expression\[0\]: found a batch of 2, but expression\[1\] is a batch of 3"):
         blend([concatenate([JOY, ANGER]), batch], [1, 1])
 
 
@@ -66,8 +66,8 @@ def test_a_word_survives_only_where_all_contributors_share_it():
     ("weights", "message"),
     [
         ([1], "1 entries for 2 expressions"),
-        ([1, -1], r"weights\[1\] is -1"),
-        ([math.nan, 1], r"weights\[0\] is nan"),
+        ([1, -1], r"weight\[1\] is -1"),
+        ([math.nan, 1], r"weight\[0\] is nan"),
         ([0, 0], "weights are all 0"),
     ],
 )
@@ -81,36 +81,51 @@ def test_blend_refuses_nothing():
         blend([], [])
 
 
-@pytest.mark.parametrize("easing", ["linear", "smooth"])
-@given(steps=st.integers(2, 40))
-def test_travel_ends_are_exact(easing, steps):
-    path = travel(JOY, PRIDE, steps, easing)
-    assert len(path) == steps
-    assert torch.equal(path.coefficients[0], JOY.coefficients[0])
-    assert torch.equal(path.coefficients[-1], PRIDE.coefficients[0])
-    assert torch.equal(path.pose[-1], PRIDE.pose[0])
-    assert not path.pose[0].any()
-    assert path.words == ("joy", *(None,) * (steps - 2), "pride")
+def test_refusals_call_expressions_by_the_names_given():
+    with pytest.raises(ValueError, match="weight_b is nan"):
+        blend([JOY, ANGER], [1, math.nan], ["a", "b"])
+    with pytest.raises(ValueError, match="expression_a: found a batch of 2, but expression_c is a batch of 3"):
+        blend([concatenate([JOY, ANGER]), concatenate([ANGER] * 3)], [1, 1], ["a", "c"])
 
 
-def test_travel_moves_monotonically_by_its_easing():
-    start, end = Expression.neutral(), Expression(torch.ones(1, 52), torch.full((1, 3), 0.5))
-    linear = travel(start, end, 5).coefficients[:, 0]
-    assert torch.allclose(linear, torch.tensor([0, 0.25, 0.5, 0.75, 1]))
-    smooth = travel(start, end, 5, "smooth")
-    assert torch.allclose(smooth.coefficients[:, 7], torch.tensor([0, 0.15625, 0.5, 0.84375, 1]))
-    assert torch.allclose(smooth.pose[:, 1], smooth.coefficients[:, 0] / 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((concatenate([JOY, ANGER]), PRIDE, 3), "start holds 2 expressions"),
-        ((JOY, concatenate([JOY, ANGER]), 3), "end holds 2 expressions"),
-        ((JOY, ANGER, 1), "steps is 1"),
-        ((JOY, ANGER, 3, "bouncy"), "unknown easing 'bouncy'; expected one of linear, smooth"),
-    ],
+FACES = st.builds(
+    lambda values, pose: Expression(torch.tensor([values]), torch.tensor([pose]) if pose else None),
+    st.lists(st.floats(0, 1, width=32), min_size=52, max_size=52),
+    st.none() | st.lists(st.floats(-3, 3, width=32), min_size=3, max_size=3),
 )
-def test_travel_refuses(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        travel(*arguments)
+
+
+@given(st.lists(st.tuples(FACES, st.floats(0.01, 10)), min_size=1, max_size=4))
+def test_a_blend_lies_between_what_it_is_made_of(parts):
+    expressions, weights = zip(*parts, strict=True)
+    mixed = blend(expressions, weights)
+    stacked = torch.cat([one.coefficients for one in expressions])
+    assert bool((mixed.coefficients >= stacked.amin(0) - 1e-6).all())
+    assert bool((mixed.coefficients <= stacked.amax(0) + 1e-6).all())
+
+
+def test_parts_come_from_where_they_are_asked():
+    mixed = take_parts(JOY, {"brows": ANGER, "head": PRIDE})
+    brows = part_mask("brows")
+    assert torch.equal(mixed.coefficients[0, brows], ANGER.coefficients[0, brows])
+    assert torch.equal(mixed.coefficients[0, ~brows], JOY.coefficients[0, ~brows])
+    assert torch.equal(mixed.pose, PRIDE.pose)
+    assert mixed.words == (None,)
+    assert take_parts(PRIDE, {"head": JOY}).pose is None
+    assert take_parts(JOY, {}).words == ("joy",)
+
+
+def test_parts_all_from_one_are_that_one():
+    mixed = take_parts(JOY, dict.fromkeys((*PARTS, HEAD), PRIDE))
+    assert torch.equal(mixed.coefficients, PRIDE.coefficients)
+    assert mixed.words == ("pride",)
+
+
+def test_parts_meet_in_length_or_are_refused():
+    batch = concatenate([JOY, ANGER])
+    assert len(take_parts(PRIDE, {"mouth": batch})) == 2
+    assert len(take_parts(batch, {"mouth": PRIDE})) == 2
+    with pytest.raises(ValueError, match="base: found a batch of 2, but mouth is a batch of 3"):
+        take_parts(batch, {"mouth": concatenate([JOY] * 3)})
+    with pytest.raises(ValueError, match="unknown part 'ears'"):
+        take_parts(JOY, {"ears": ANGER})

@@ -198,9 +198,9 @@ def test_the_mask_reaches_from_brows_below_an_open_jaw_but_not_to_the_ears():
     def at(x, y):
         return bool(inside[round(eyes + y * eye), round(middle + x * eye)])
 
-    assert all(at(x, y) for x, y in [(0, -0.45), (0.7, -0.3), (-0.7, -0.3)]), "brows"
+    assert all(at(x, y) for x, y in [(0, -0.6), (0.8, -0.55), (-0.8, -0.55)]), "raised brows"
     assert at(0, 2.2), "chin of an open jaw"
-    assert not any(at(0, y) for y in (2.4, -0.7)), "throat and hair"
+    assert not any(at(0, y) for y in (2.4, -0.9)), "throat and hair"
     assert all(at(x, 0.5) for x in (0.85, -0.85)), "cheeks"
     assert not any(at(x, 0.5) for x in (1.05, -1.05)), "ears"
     assert torch.equal(inside, inside.flip(1))

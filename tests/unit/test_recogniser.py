@@ -8,9 +8,10 @@ from harness.onnx_models import save_recogniser
 
 from sfsr_model.encoders.faces import find_face
 from sfsr_model.encoders.identity import Identity
-from sfsr_model.encoders.recogniser import RecogniserError, load_recogniser
+from sfsr_model.encoders.pack import load_recogniser
+from sfsr_model.encoders.recogniser import RecogniserError
 from sfsr_model.encoders.untrained import UntrainedEncoder
-from sfsr_model.samples import load_sample
+from sfsr_model.samples import load_sample, sample_names
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def recogniser_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def portrait():
-    return load_sample("portrait_05")[0]
+    return load_sample(sample_names()[2])[0]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_truncated_onnx(recogniser_file, tmp_path):
         load_recogniser(path)
 
 
-@pytest.mark.parametrize(("size", "message"), [(96, "insightface reads it as"), (64, "shape that insightface does not know")])
+@pytest.mark.parametrize(("size", "message"), [(96, "its shapes say 'attributes'"), (64, "its shapes say 'unknown'")])
 def test_no_recogniser(tmp_path, size, message):
     with pytest.raises(RecogniserError, match=message):
         load_recogniser(save_recogniser(tmp_path / "other.onnx", size=size))
@@ -105,7 +106,7 @@ def test_the_untrained_stand_in(portrait, points):
     assert embedding.shape == (512,)
     assert torch.equal(embedding, again.embed(portrait, points))
     assert encoder.trained is False
-    assert not torch.equal(embedding, encoder.embed(load_sample("portrait_32")[0], points))
+    assert not torch.equal(embedding, encoder.embed(load_sample(sample_names()[-1])[0], points))
 
 
 def identity(embeddings, **changes):

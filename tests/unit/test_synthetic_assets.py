@@ -123,6 +123,20 @@ def test_damaged_picture_is_named(assets, tmp_path):
         write_cache(assets, tmp_path / "faces.npz")
 
 
+@pytest.mark.parametrize("stamp", [2, "1", [1, 1]])
+def test_a_cache_of_another_format_is_refused(tmp_path, stamp):
+    np.savez(tmp_path / "faces.npz", format=np.array(stamp))
+    with pytest.raises(AssetError, match=r"faces\.npz: cache of format .*, expected 1; build it"):
+        read_cache(tmp_path / "faces.npz")
+
+
+def test_a_cache_cannot_take_a_folders_name(assets, tmp_path):
+    with pytest.raises(AssetError, match="is a folder"):
+        write_cache(assets, tmp_path)
+    with pytest.raises(AssetError, match=r"none/faces\.npz: cannot be written"):
+        write_cache(assets, tmp_path / "none/faces.npz")
+
+
 def test_damaged_cache_is_named(tmp_path):
     path = tmp_path / "faces.npz"
     path.write_bytes((tiny_folder() / "faces.npz").read_bytes()[:5000])

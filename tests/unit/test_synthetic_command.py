@@ -56,6 +56,35 @@ def test_sheets(cache, tmp_path, kind, count, shape):
     assert np.asarray(Image.open(out)).shape == (*shape, 3)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--size 31", "size: expected at least 32 pixels, got 31"),
+        ("--size 8192", "size: expected at most 2048 pixels, got 8192"),
+        ("--count 0", "count: expected at least 1, got 0"),
+        ("--seed -1", "seed: expected a whole number from 0, got -1"),
+        ("--numbers 3", "numbers: chooses portraits only"),
+        ("--kind portraits --numbers -1", "numbers: expected a whole number from 0, got -1"),
+        ("--out sheet.xyz", "sheet.xyz: not a picture's name; expected a file that ends in .png"),
+        ("--out .", ".: is a folder; expected a file"),
+    ],
+)
+def test_impossible_sheets_leave_nothing(cache, tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sheet", "--cache", cache, "--out", "new/sheet.png", *options.split()]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full exists on Linux only")
+def test_a_sheet_on_a_full_disk_is_named_and_keeps_the_old_one(cache, tmp_path, capsys):
+    (tmp_path / "sheet.png").write_bytes(b"old")
+    (tmp_path / "sheet.png.partial").symlink_to("/dev/full")
+    assert main(["sheet", "--cache", cache, "--out", str(tmp_path / "sheet.png"), "--count", "1", "--size", "32"]) == 2
+    assert f"{tmp_path / 'sheet.png'}: cannot be written" in capsys.readouterr().err
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
 def test_portraits(cache, tmp_path):
     assert main(["sheet", "--cache", cache, "--out", str(tmp_path), "--kind", "portraits", "--count", "2", "--size", "64"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["portrait_00.jpg", "portrait_01.jpg"]
@@ -68,11 +97,39 @@ def test_dataset(cache, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1].endswith("2 samples, 0 of them rendered now")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--size 31", "size: expected at least 32"),
+        ("--seed -1", "seed: expected a whole number"),
+        ("--max-yaw nan", "max_yaw: expected 0 to 90 degrees, got nan"),
+        ("--max-yaw -1", "max_yaw: expected 0 to 90 degrees, got -1"),
+        ("--workers 0", "workers: expected 1 to"),
+        ("--workers 1000000", "workers: expected 1 to"),
+    ],
+)
+def test_impossible_datasets_leave_no_folder(cache, tmp_path, capsys, options, message):
+    arguments = ["dataset", "--cache", cache, "--out", str(tmp_path / "d"), "--count", "2", *options.split()]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize(("module", "package"), [("cv2", "opencv-python-headless"), ("tqdm", "tqdm")])
+def test_a_missing_package_is_named_before_anything_is_written(cache, tmp_path, monkeypatch, capsys, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main(["dataset", "--cache", cache, "--out", str(tmp_path / "d"), "--count", "1"]) == 2
+    assert f"`pip install {package}`" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 def test_benchmark(cache, capsys):
     assert main(["benchmark", "--cache", cache, "--sizes", "32", "--count", "4"]) == 0
     out = capsys.readouterr().out
     assert "| picture | 32 |" in out
     assert "| triplet | 32 |" in out
+    assert main(["benchmark", "--cache", cache, "--count", "0"]) == 2
+    assert "count: expected at least 1, got 0" in capsys.readouterr().err
 
 
 def test_table_has_every_coefficient_once(capsys):
@@ -87,6 +144,9 @@ def test_check_says_what_it_needs(cache, tmp_path, capsys):
     assert "--yunet" in capsys.readouterr().err
     assert main(["check", "--cache", cache, "--yunet", str(tmp_path / "none.onnx")]) == 2
     assert "none.onnx: no such file" in capsys.readouterr().err
+    (tmp_path / "junk.onnx").write_text("junk")
+    assert main(["check", "--cache", cache, "--yunet", str(tmp_path / "junk.onnx")]) == 2
+    assert "junk.onnx: OpenCV cannot use it as YuNet" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,14 @@
 """Shards: the same samples whatever the workers, resumed after an interruption, never torn."""
 
+import contextlib
+import json
 import math
 import os
+import signal
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from sfsr_model.synthetic.shards import DatasetError, Shard, shard_path, write_s
 from sfsr_model.synthetic.torch_data import RenderedDataset, ShardDataset
 from sfsr_model.synthetic.write import DatasetPlan, write_dataset
 
+ROOT = Path(__file__).parents[2]
 PLAN = DatasetPlan("triplets", 5, 64, 7, 2, True, math.radians(60))
 
 
@@ -110,8 +116,44 @@ def test_a_killed_worker_is_reported_and_leaves_whole_shards(cache, tmp_path, mo
     assert write_dataset(cache, tmp_path / "d", PLAN, 1) == 5
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGKILL"])
+def test_no_worker_outlives_a_stopped_command(cache, tmp_path, stop):
+    folder = tmp_path / "d"
+    arguments = f"--out {folder} --count 4000 --size 32 --shard-size 2 --workers 2 --kind pictures"
+    command = [sys.executable, "-m", "sfsr_model.synthetic", "dataset", "--cache", str(cache), *arguments.split()]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        while not list(folder.glob("*.npz")):
+            assert process.poll() is None, process.stderr.read()
+        os.kill(process.pid, getattr(signal, stop))
+        # The pipe ends when the last process that may write to it has ended.
+        _, error = process.communicate(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "Traceback" not in error
+    if stop == "SIGINT":
+        assert (process.returncode, error.splitlines()[-1]) == (130, "stopped")
+        assert not list(folder.glob("*.partial"))
+
+
 def _die(folder, plan, shard):
     os._exit(9)
+
+
+@pytest.mark.parametrize("entry", [{"shard_size": 0}, {"count": "5"}, {"format": 9}])
+def test_a_damaged_manifest_is_named(written, tmp_path, entry):
+    manifest = json.loads((written / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps({**manifest, **entry}))
+    with pytest.raises(DatasetError, match=r"dataset\.json: .*render it again"):
+        ShardDataset(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"count": 0}, {"size": 8}, {"seed": -1}, {"max_yaw": math.nan}, {"kind": "faces"}])
+def test_impossible_rendered_datasets_are_refused(cache, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        RenderedDataset(cache, **{"kind": "pictures", "count": 1, "size": 64, **options})
 
 
 @pytest.mark.parametrize(("field", "value"), [("kind", "faces"), ("count", 0), ("shard_size", 0)])

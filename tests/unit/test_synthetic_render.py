@@ -128,6 +128,15 @@ def test_jaw_opens_the_mouth_and_nothing_above_it(model):
     assert opened[36:48] == pytest.approx(shut[36:48])
 
 
+def test_a_raised_inner_brow_is_not_pressed_down(model, space):
+    neutral = neutral_points(model, space, np.zeros(len(space.names)))
+    down = movement(browDownLeft=0.5, browDownRight=0.5)
+    raised = movement(browInnerUp=1.0)
+    alone = make_shape(model, neutral, down).points - make_shape(model, neutral, REST).points
+    beside = make_shape(model, neutral, down + raised).points - make_shape(model, neutral, raised).points
+    assert 0 < np.abs(beside).max() < 0.3 * np.abs(alone).max()
+
+
 def test_left_blink_stays_left(model):
     identity, look, scene = scene_parts(model)
     rest = render(model, identity, REST, look, scene, 96).landmarks
@@ -212,3 +221,9 @@ def test_yaw_stays_in_bounds(model):
 def test_too_small_a_picture_is_refused(model):
     with pytest.raises(ValueError, match="at least 32 pixels, got 8"):
         sample_picture(model, 1, 0, 8)
+
+
+@pytest.mark.parametrize(("seed", "number", "message"), [(-1, 0, "seed: .* -1"), (0, -2, "number: .* -2"), (0.5, 0, "seed")])
+def test_impossible_numbers_are_refused(model, seed, number, message):
+    with pytest.raises(ValueError, match=message):
+        sample_picture(model, seed, number, 64)

@@ -31,5 +31,6 @@ class _DeclareBeforeTorchvision(importlib.abc.MetaPathFinder):
 
 
 def install():
-    """Called from a .pth file at the start of the interpreter."""
-    sys.meta_path.insert(0, _DeclareBeforeTorchvision())
+    """Called from a .pth file at the start of the interpreter, which may read it twice: lib and lib64 can be one folder."""
+    if not any(isinstance(finder, _DeclareBeforeTorchvision) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _DeclareBeforeTorchvision())

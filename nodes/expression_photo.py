@@ -1,0 +1,123 @@
+"""Nodes that read expressions from photos: the encoder's loader, and the library of a gallery."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ..sfsr_model.landmarker import BLIND, ExpressionEncoder, load_expression_encoder
+from ..sfsr_model.landmarker.photos import read_gallery
+from .host.expression_files import (
+    LIBRARIES,
+    NO_ENCODER,
+    expression_encoder_names,
+    expression_encoder_path,
+    gallery_path,
+    new_library_path,
+)
+from .host.progress import steps
+from .sockets import CATEGORY, ExpressionEncoderSocket, require
+
+
+class SFSRLoadExpressionEncoder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SFSRLoadExpressionEncoder",
+            display_name="Load Expression Encoder (SFSR)",
+            category=CATEGORY,
+            description="What reads an expression from a photo: MediaPipe's face landmarker, a file of yours below "
+            "models/mediapipe. Nothing is downloaded.",
+            search_aliases=["mediapipe", "face_landmarker.task", "blendshapes", "expression from photo"],
+            inputs=[
+                io.Combo.Input(
+                    "encoder",
+                    options=expression_encoder_names(),  # no default: the first is what a fresh node shows
+                    tooltip="A face_landmarker.task below models/mediapipe, models/detection or models/liveportrait.",
+                )
+            ],
+            outputs=[
+                ExpressionEncoderSocket.Output(
+                    "expression_encoder",
+                    display_name="expression_encoder",
+                    tooltip="The encoder, for Expression Embed and Expression Library.",
+                ),
+                io.String.Output(
+                    "info",
+                    display_name="info",
+                    tooltip="Which file it is, its licence and what it cannot see; connect Preview as Text to read it.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, encoder: str) -> bool | str:
+        """Takes the place of the host's own list check, whose message does not say where the file comes from."""
+        try:
+            expression_encoder_path(encoder)
+        except FileNotFoundError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, encoder: str) -> str:
+        if encoder == NO_ENCODER:
+            return encoder
+        stat = expression_encoder_path(encoder).stat()
+        return f"{encoder}:{stat.st_mtime_ns}:{stat.st_size}"
+
+    @classmethod
+    def execute(cls, encoder: str) -> io.NodeOutput:
+        loaded = load_expression_encoder(expression_encoder_path(encoder))
+        info = f"{encoder}: 51 of 52 coefficients and the head's pose\n{loaded.note}\nhardly ever raised: {', '.join(BLIND)}"
+        return io.NodeOutput(loaded, info, ui=ui.PreviewText(info))
+
+
+class SFSRExpressionLibrary(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SFSRExpressionLibrary",
+            display_name="Expression Library (SFSR)",
+            category=CATEGORY,
+            description="Your own photos, one folder for each word, as a library that Expression Embed uses in place of the "
+            "built-in words or beside them.",
+            search_aliases=["gallery", "expression library", "emotion photos"],
+            is_output_node=True,
+            inputs=[
+                ExpressionEncoderSocket.Input("expression_encoder", tooltip="The encoder from Load Expression Encoder."),
+                io.String.Input(
+                    "folder",
+                    default="expressions",
+                    tooltip="A folder below ComfyUI's input folder. In it one folder for each word, named by it, with photos.",
+                ),
+                io.String.Input(
+                    "name",
+                    default="my expressions",
+                    tooltip=f"Name of the library; it is saved in models/{LIBRARIES}. One of the same name is replaced.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "info", display_name="info", tooltip="How many photos each word was read from, and where the library is."
+                )
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, expression_encoder=None, folder: str = "", name: str = "") -> str:
+        files = sorted(file for file in gallery_path(folder).rglob("*") if file.is_file())
+        stats = [(file.as_posix(), file.stat()) for file in files]
+        return f"{name}|" + "|".join(f"{path}:{stat.st_mtime_ns}:{stat.st_size}" for path, stat in stats)
+
+    @classmethod
+    def execute(cls, expression_encoder, folder: str, name: str) -> io.NodeOutput:
+        encoder = require(expression_encoder, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
+        path = new_library_path(name)
+        library = read_gallery(gallery_path(folder), encoder, steps)
+        library.save(path)
+        counts = ", ".join(f"{word} {count}" for word, count in zip(library.words, library.counts, strict=True))
+        info = f"models/{LIBRARIES}/{path.name}: {len(library.words)} words, photos of each: {counts}"
+        return io.NodeOutput(info, ui=ui.PreviewText(info))
+
+
+NODES = [SFSRLoadExpressionEncoder, SFSRExpressionLibrary]

@@ -1,0 +1,87 @@
+"""Where expression encoders and libraries lie: folders that other packs use too, and one of the pack's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+
+NO_ENCODER = "no face_landmarker.task found"
+BUILT_IN = "built-in"
+LIBRARIES = "sfsr_libraries"
+# ComfyUI keeps its own MediaPipe file in models/detection, packs around LivePortrait theirs in models/liveportrait.
+_ENCODER_FOLDERS = ("mediapipe", "detection", "liveportrait")
+_GET = (
+    "Get MediaPipe's face landmarker bundle with blendshapes (face_landmarker.task, about 4 MB, Apache License 2.0) from "
+    "MediaPipe's page on its Face Landmarker, put it into ComfyUI's models/mediapipe folder and refresh the page (key R)"
+)
+
+for _key in ("mediapipe", LIBRARIES):
+    folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _key))
+
+
+def expression_encoder_names() -> list[str]:
+    """Every .task file below the folders, as folder/name; the one entry NO_ENCODER where there is none."""
+    names = [
+        f"{key}/{file.relative_to(root).as_posix()}"
+        for key, roots in _encoder_roots().items()
+        for root in roots
+        for file in sorted(root.rglob("*.task"))
+    ]
+    return list(dict.fromkeys(names)) or [NO_ENCODER]
+
+
+def expression_encoder_path(name: str) -> Path:
+    """The file behind a listed name; raises FileNotFoundError saying where to get one and where it belongs."""
+    key, _, rest = name.partition("/")
+    for root in _encoder_roots().get(key, ()):
+        path = (root / rest).resolve()
+        if rest and path.is_relative_to(root.resolve()) and path.is_file():
+            return path
+    found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there any more"
+    raise FileNotFoundError(f"encoder: {found}. {_GET}")
+
+
+def library_names() -> list[str]:
+    """The built-in words, then every library below models/sfsr_libraries."""
+    names = folder_paths.get_filename_list(LIBRARIES)
+    return [BUILT_IN, *sorted(Path(name).as_posix() for name in names if name.endswith(".safetensors"))]
+
+
+def library_path(name: str) -> Path:
+    """The file behind a listed name; raises FileNotFoundError for one that is not there."""
+    for root in map(Path, folder_paths.get_folder_paths(LIBRARIES)):
+        path = (root / name).resolve()
+        if path.is_relative_to(root.resolve()) and path.is_file():
+            return path
+    raise FileNotFoundError(f"library: '{name}' is not in ComfyUI's models/{LIBRARIES} folder; refresh the page (key R)")
+
+
+def new_library_path(name: str) -> Path:
+    """Where a library of this name is saved, its folder made. Raises ValueError for a name that is no plain file name."""
+    stem = name.strip().removesuffix(".safetensors")
+    if not stem or Path(stem).name != stem or stem.startswith(".") or any(sign in stem for sign in '\\/:*?"<>|'):
+        raise ValueError(f"name: {name!r} cannot be a file name; use letters, digits, spaces, - and _")
+    folder = Path(folder_paths.get_folder_paths(LIBRARIES)[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{stem}.safetensors"
+
+
+def gallery_path(folder: str) -> Path:
+    """A folder below ComfyUI's input folder; raises ValueError for one that is missing or elsewhere."""
+    root = Path(folder_paths.get_input_directory()).resolve()
+    path = (root / folder.strip()).resolve()
+    if not folder.strip() or not path.is_relative_to(root) or not path.is_dir():
+        raise ValueError(
+            f"folder: {folder!r} is no folder below ComfyUI's input folder; put the gallery there and give its name"
+        )
+    return path
+
+
+def _encoder_roots() -> dict[str, list[Path]]:
+    roots: dict[str, list[Path]] = {}
+    for key in _ENCODER_FOLDERS:
+        known = folder_paths.get_folder_paths(key) if key in folder_paths.folder_names_and_paths else []
+        paths = dict.fromkeys([*known, str(Path(folder_paths.models_dir) / key)])
+        roots[key] = [Path(path) for path in paths if Path(path).is_dir()]
+    return roots

@@ -1,0 +1,113 @@
+"""The faces of a picture that are meant: found, or given by somebody else; judged, numbered, chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .detection import Detection, accepted, judged, no_face, order_faces, pick_face
+from .faces import look
+from .identity import IDEncoder
+from .norm_floor import norm_floor
+
+# How far beyond a given box is looked, as a share of its longer side: detectors want to see some surroundings.
+_AROUND = 0.5
+# The share of a found face's box that must lie within the given one.
+_WITHIN = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """faces: all faces, in the order of choice. chosen: numbers of those that are meant. refused: what is no face, and why."""
+
+    faces: tuple[Detection, ...]
+    chosen: tuple[int, ...]
+    refused: tuple[Detection, ...]
+
+
+class NothingChosenError(ValueError):
+    """The picture has no face of those that are meant; `refused` are its finds that are none, `faces` those that are."""
+
+    def __init__(self, message: str, faces: Sequence[Detection], refused: Sequence[Detection]) -> None:
+        super().__init__(message)
+        self.faces, self.refused = tuple(faces), tuple(refused)
+
+
+def choose(
+    image: Tensor,
+    encoder: IDEncoder | None,
+    order: str,
+    index: int | None,
+    image_index: int,
+    given: Sequence[Detection] | None = None,
+) -> Choice:
+    """Choose face number `index` of a picture [H, W, 3] in this order, or all of them for None.
+
+    given: finds of somebody else, refused ones included; without them the encoder's own detector looks, or the carried one.
+    A recogniser that can tell faces from patterns by the length of their embeddings is asked about the chosen ones; one it
+    takes for no face is refused, and the next takes its number. Raises NothingChosenError naming the picture.
+    """
+    carried = False
+    if given is None:
+        given, carried = look(image, encoder)
+    refused = [one for one in given if one.refused is not None]
+    faces = order_faces(accepted(given), order)
+    floor = None if encoder is None or not faces else norm_floor(encoder)
+    if floor is not None and encoder is not None:
+        prepared = encoder.prepare(image)
+        place = 0
+        while place < len(faces) if index is None else place <= index < len(faces):
+            length = encoder.embed_aligned([encoder.align(prepared, faces[place].points)])[0].norm().item()
+            problem = floor.refusal(length)
+            if problem is None:
+                place += 1
+            else:
+                refused.append(replace(faces.pop(place), refused=problem))
+    size = (image.shape[0], image.shape[1])
+    if not faces:
+        raise NothingChosenError(str(no_face(refused, image_index, size, carried)), (), refused)
+    if index is None:
+        return Choice(tuple(faces), tuple(range(len(faces))), tuple(refused))
+    try:
+        pick_face(faces, order, index)
+    except ValueError as error:
+        raise NothingChosenError(f"image {image_index}: {error}", faces, refused) from error
+    return Choice(tuple(faces), (index,), tuple(refused))
+
+
+def look_in(image: Tensor, encoder: IDEncoder | None, boxes: Sequence[tuple[Tensor, float]]) -> list[Detection]:
+    """The face in each of the boxes [4] (left, top, right, bottom; picture pixels) with their scores in a picture [H, W, 3].
+
+    A box is looked at alone, so that small faces are found; of several faces in it the one that fills it best counts. A box
+    without a face comes back refused.
+    """
+    return [_look_in(image, encoder, box, score) for box, score in boxes]
+
+
+def _look_in(image: Tensor, encoder: IDEncoder | None, box: Tensor, score: float) -> Detection:
+    height, width = image.shape[:2]
+    reach = _AROUND * (box[2:] - box[:2]).max().item()
+    left, top = (max(0, round(edge.item() - reach)) for edge in box[:2])
+    right, bottom = (min(side, round(edge.item() + reach) + 1) for edge, side in zip(box[2:], (width, height), strict=True))
+    nothing = Detection(box, torch.full((5, 2), float("nan"), dtype=torch.float64), score, 0.0)
+    if right - left < 1 or bottom - top < 1 or _share(box, torch.tensor([-0.5, -0.5, width - 0.5, height - 0.5])) == 0:
+        return replace(nothing, refused="the given box lies outside the picture")
+    shift = torch.tensor([left, top], dtype=torch.float64)
+    candidates, _ = look(image[top:bottom, left:right], encoder)
+    found = [replace(one, box=one.box + shift.repeat(2), points=one.points + shift) for one in candidates]
+    inside = [one for one in found if _share(one.box, box) >= _WITHIN]
+    faces = [one for one in inside if one.refused is None]
+    if not faces:
+        best = max(inside, key=lambda one: one.score, default=None)
+        why = "no face was found in the given box" + (f" ({best.refused})" if best is not None else "")
+        return replace(nothing, refused=why)
+    return judged(max(faces, key=lambda one: _share(box, one.box)), (height, width))
+
+
+def _share(box: Tensor, other: Tensor) -> float:
+    """How much of a box [4] lies within another, 0..1."""
+    sides = (torch.minimum(box[2:], other[2:]) - torch.maximum(box[:2], other[:2])).clamp_min(0)
+    return (sides.prod() / (box[2:] - box[:2]).prod()).item()

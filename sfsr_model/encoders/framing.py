@@ -1,0 +1,138 @@
+"""From a batch of pictures to the frames of the faces that are meant, with a report and a preview for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..face import FaceFrame, face_frame
+from .choosing import Choice, NothingChosenError, choose
+from .detection import Detection
+from .identity import IDEncoder
+from .preview import number_faces
+
+NO_FACE_POLICIES = ("error", "keep the picture", "hold the last face")
+# The longer side of a preview, at least; it is reduced by whole numbers.
+PREVIEW_SIDE = 768
+# Of the finds that are no face, as many are told of.
+_REFUSED_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class FramingSettings:
+    """Crop side in pixels; the order of a picture's faces; the number of the one meant, or None for all; NO_FACE_POLICIES."""
+
+    size: int
+    order: str
+    index: int | None
+    no_face: str
+
+
+@dataclass(frozen=True, eq=False)
+class Framing:
+    """frames: in the order of pictures. choices: what was found in each picture. problems: what each lacks, or ""."""
+
+    frames: tuple[FaceFrame, ...]
+    choices: tuple[Choice, ...]
+    problems: tuple[str, ...]
+
+    def report(self) -> str:
+        """For people: what was found in each picture, what became of it, and what was taken for no face."""
+        lines = [f"{_count(len(self.frames), 'crop')} of {_count(len(self.choices), 'picture')}"]
+        for number, (choice, problem) in enumerate(zip(self.choices, self.problems, strict=True)):
+            used = [f"face {place} (score {choice.faces[place].score:.3g})" for place in choice.chosen]
+            lines.append(f"picture {number}: " + (problem or f"{', '.join(used)} of {_count(len(choice.faces), 'face')}"))
+            shown = told_of(choice.refused)
+            for one in shown:
+                left, top, right, bottom = (round(edge) for edge in one.box.tolist())
+                lines.append(f"  refused at ({left}, {top}), {right - left} x {bottom - top}: {one.refused}")
+            if len(choice.refused) > len(shown):
+                lines.append(f"  and {len(choice.refused) - len(shown)} fainter finds")
+        return "\n".join(lines)
+
+    def preview(self, picture: Tensor, number: int) -> Tensor:
+        """Picture `number` [H, W, 3], reduced, with its faces numbered, those meant in green and refused finds in red."""
+        choice, problem = self.choices[number], self.problems[number]
+        step = max(1, max(picture.shape[:2]) // PREVIEW_SIDE)
+        faces, refused = ([_reduced(one, step) for one in some] for some in (choice.faces, told_of(choice.refused)))
+        note = "no face meant here" if problem else ""
+        return number_faces(picture[step // 2 :: step, step // 2 :: step], faces, choice.chosen, note, refused)
+
+
+def frame_faces(
+    pictures: Iterable[Tensor],
+    encoder: IDEncoder | None,
+    settings: FramingSettings,
+    given: Sequence[Sequence[Detection]] | None = None,
+) -> Framing:
+    """Find the faces that are meant in pictures [H, W, 3], float RGB in 0..1, and frame them.
+
+    given: each picture's finds by somebody else (`choosing.choose`). A picture without a face that is meant raises
+    NothingChosenError; or is kept, with a frame in its middle that masks nothing, where one face of each is meant, and none
+    where all are; or its frames are those of the picture before it. At least one frame comes back, and a score of 0 marks
+    those that were made up. Raises ValueError for an unknown policy.
+    """
+    if settings.no_face not in NO_FACE_POLICIES:
+        raise ValueError(f"no face: {settings.no_face!r} is unknown; expected one of {', '.join(NO_FACE_POLICIES)}")
+    frames: list[FaceFrame] = []
+    choices: list[Choice] = []
+    problems: list[str] = []
+    size, shape = settings.size, (0, 0)
+    for number, picture in enumerate(pictures):
+        shape = (picture.shape[0], picture.shape[1])
+        own = None if given is None else given[number]
+        try:
+            choice = choose(picture, encoder, settings.order, settings.index, number, own)
+        except NothingChosenError as error:
+            made_up, became = _without_face(settings, frames, shape, number, error)
+            frames += made_up
+            choices.append(Choice(error.faces, (), error.refused))
+            problems.append(f"{became}: {error}")
+        else:
+            frames += [
+                face_frame(face.points, shape, size, face.score, place, number)
+                for place, face in ((place, choice.faces[place]) for place in choice.chosen)
+            ]
+            choices.append(choice)
+            problems.append("")
+    if not frames and choices:
+        frames.append(_nowhere(shape, size, 0))
+    told = (replace(frame, pictures=len(choices)) for frame in frames)
+    return Framing(tuple(told), tuple(choices), tuple(problems))
+
+
+def _without_face(
+    settings: FramingSettings, earlier: list[FaceFrame], shape: tuple[int, int], number: int, error: NothingChosenError
+) -> tuple[list[FaceFrame], str]:
+    """The frames that stand in for a picture's faces, and a word for it; raises where the policy has nothing to offer."""
+    if settings.no_face == "hold the last face" and earlier:
+        held = [frame for frame in earlier if frame.picture == earlier[-1].picture]
+        return [replace(frame, score=0.0, picture=number) for frame in held], "the place in the picture before"
+    if settings.no_face == "keep the picture":
+        return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "kept as it is"
+    raise error
+
+
+def _nowhere(shape: tuple[int, int], size: int, number: int) -> FaceFrame:
+    """A frame of nobody: five points of a face in the middle of the picture, a crop to look at, nothing of it masked."""
+    height, width = shape
+    unit = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [0.0, 0.0], [-0.7, 1.0], [0.7, 1.0]])
+    points = unit * min(height, width) / 8 + torch.tensor([width / 2, height / 2])
+    frame = face_frame(points, shape, size, score=0.0, picture=number)
+    return replace(frame, mask=torch.zeros_like(frame.mask))
+
+
+def told_of(refused: Sequence[Detection]) -> list[Detection]:
+    """The finds that are no face worth telling of: the surest few."""
+    return sorted(refused, key=lambda one: -one.score)[:_REFUSED_SHOWN]
+
+
+def _reduced(face: Detection, step: int) -> Detection:
+    return replace(face, box=face.box / step, points=face.points / step)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

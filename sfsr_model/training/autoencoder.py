@@ -1,0 +1,126 @@
+"""The autoencoder's task: TAESD's layout, trained to give pictures back from latents of about unit deviation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..losses import pyramid_loss
+from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
+from .data import Sample, open_dataset, pictures
+from .settings import Settings, SettingsError
+from .state import StateError, averages_of, latest_state
+
+# ComfyUI multiplies an autoencoder's latents by this before an SD 1.x network sees them; `vae_scale` takes it back.
+HOST_FACTOR = 0.18215
+
+
+class AutoencoderTask:
+    """Pictures in, the same pictures out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._losses = settings.losses
+        self.autoencoder = new_autoencoder(settings.seed)
+        self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
+
+    def loss(
+        self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch, and its parts for the log."""
+        images = pictures(sample).to(next(self.autoencoder.parameters()).device) * 2 - 1
+        latents = modules["autoencoder"](images, encode=True)
+        back = modules["autoencoder"](latents, encode=False)
+        parts = {
+            "absolute": (back - images).abs().mean(),
+            "bands": pyramid_loss(back, images).mean(),
+            "latent": self._losses.latent * latents.square().mean(),
+        }
+        total = torch.stack(list(parts.values())).sum()
+        return total, {name: float(value.detach()) for name, value in parts.items()} | {"spread": float(latents.detach().std())}
+
+    @torch.no_grad()
+    def show(self, sample: Sample) -> Tensor:
+        """Originals above round trips, [2, N, 3, H, W] in 0..1."""
+        images = pictures(sample)[:16].to(next(self.autoencoder.parameters()).device)
+        return torch.stack((images, round_trip(self.autoencoder, images))).cpu()
+
+    @torch.no_grad()
+    def export(self, settings: Settings, path: Path, pictures_measured: int = 64) -> None:
+        """Write the newest state's averages; the latents' deviation is measured on samples of the settings' data.
+
+        Raises StateError where there is no state yet.
+        """
+        path_of_state = latest_state(settings.state)
+        if path_of_state is None:
+            raise StateError(f"{settings.state}: holds no state; train first")
+        averages = averages_of(path_of_state, "autoencoder")
+        self.autoencoder.load_state_dict(averages)
+        dataset = open_dataset(settings.data)
+        samples = [dataset[index] for index in range(min(pictures_measured // 4, len(dataset)))]
+        images = torch.cat([pictures({"image": sample["image"][None]}) for sample in samples])
+        spread = float(self.autoencoder(images * 2 - 1, encode=True).std())
+        export_autoencoder(averages, spread, path)
+
+
+class TinyAutoencoder(nn.Module):
+    """Diffusers' AutoencoderTiny with one call for both ways, so that wrappers of a module see both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from diffusers import AutoencoderTiny
+
+        model: Any = AutoencoderTiny(**autoencoder_arguments())
+        self.encoder, self.decoder = model.encoder, model.decoder
+
+    def forward(self, values: Tensor, encode: bool) -> Tensor:
+        """Pictures [B, 3, H, W] in -1..1 to latents [B, 4, H / 8, W / 8], or back."""
+        return self.encoder(values) if encode else self.decoder(values)
+
+
+def new_autoencoder(seed: int) -> TinyAutoencoder:
+    """An autoencoder of random weights, the same for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return TinyAutoencoder()
+
+
+def round_trip(autoencoder: TinyAutoencoder, images: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] in 0..1 through the latents and back."""
+    latents = autoencoder(images * 2 - 1, encode=True)
+    return ((autoencoder(latents, encode=False) + 1) / 2).clamp(0, 1)
+
+
+def export_autoencoder(state: dict[str, Tensor], spread: float, path: Path) -> None:
+    """Write the weights in the host's layout, half precision; spread: the latents' deviation, which the host takes off."""
+    shift, scale = torch.tensor(0.0), torch.tensor(HOST_FACTOR * spread)
+    tensors = autoencoder_from_diffusers(state, scale, shift)
+    half = {name: (value if value.ndim == 0 else value.half()).cpu().contiguous() for name, value in tensors.items()}
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        save_file(half, partial, {"format": "sfsr-autoencoder"})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_autoencoder(path: Path) -> tuple[TinyAutoencoder, float, dict[str, Tensor]]:
+    """An exported autoencoder, frozen, the latents' deviation, and its entries as they are stored.
+
+    Raises SettingsError naming the file for one that is no such file.
+    """
+    try:
+        stored = load_file(path)
+        model = TinyAutoencoder()
+        model.load_state_dict({name: value.float() for name, value in autoencoder_to_diffusers(stored).items()})
+        spread = float(stored["vae_scale"]) / HOST_FACTOR
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(
+            f"autoencoder: {path} is no autoencoder of this program ({reason}); train and export one"
+        ) from error
+    return model.requires_grad_(False).eval(), spread, stored

@@ -1,0 +1,171 @@
+"""The training loop: any task, on one device or several, resumable at every saved step."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from .data import Sample, open_dataset
+from .order import StepBatches, step_generator
+from .settings import Settings
+from .state import Trained, latest_state, load_state, save_state
+
+_FLOOR = 0.1
+# Settings that may change between a run and its continuation.
+_FREE = ("state", "save_every", "sample_every", "log_every")
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says at which step, why, and what to do."""
+
+
+class Task(Protocol):
+    """What is trained: modules by name, and the loss of a batch."""
+
+    modules: dict[str, nn.Module]
+
+    def loss(
+        self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]: ...
+
+    def show(self, sample: Sample) -> Tensor: ...
+
+
+def train(
+    settings: Settings, task: Task, report: Callable[[int, dict[str, float]], None] = lambda step, values: None
+) -> Trained:
+    """Train from the newest state of the settings' folder, or from the start, to the last step.
+
+    report: called with the step and its figures every `log_every` steps, in the main process. The figures also go to
+    TensorBoard files in the state folder, where it is installed. Raises TrainingError where a loss is not finite, with the
+    last good state left as it is, and StateError for a state of other settings.
+    """
+    from accelerate import Accelerator
+    from tqdm import tqdm
+
+    accelerator = Accelerator(mixed_precision=settings.precision)
+    modules = {name: module.train() for name, module in task.modules.items()}
+    parameters = [parameter for module in modules.values() for parameter in module.parameters()]
+    optimiser = torch.optim.AdamW(parameters, settings.optimiser.rate, weight_decay=settings.optimiser.weight_decay)
+    for module in modules.values():
+        module.to(accelerator.device)
+    averages = {name: _copies(module) for name, module in modules.items()}
+    trained = Trained(modules, optimiser, averages)
+    first = _resume(settings, trained)
+    wrapped: dict[str, nn.Module] = {name: accelerator.prepare_model(module) for name, module in modules.items()}
+    prepared = accelerator.prepare_optimizer(optimiser)
+
+    dataset = open_dataset(settings.data)
+    place, places = accelerator.process_index, accelerator.num_processes
+    batches = StepBatches(settings.seed, first, settings.steps, settings.batch, len(dataset), place, places)
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=settings.data.workers)
+    main = accelerator.is_main_process
+    log = _Log(settings.state if main else None)
+    with tqdm(total=settings.steps, initial=first, unit="step", disable=not main) as bar:
+        for step, sample in enumerate(loader, first):
+            for group in optimiser.param_groups:
+                group["lr"] = settings.optimiser.rate * rate_factor(step, settings.steps, settings.optimiser.warmup)
+            with accelerator.autocast():
+                loss, parts = task.loss(wrapped, sample, step_generator(settings.seed, step, place))
+            if not math.isfinite(float(loss.detach())):
+                raise TrainingError(
+                    f"step {step}: the loss is {float(loss.detach())} ({_listed(parts)}); lower optimiser.rate or set "
+                    f"precision to bf16 or no, and start again: the last state in {settings.state} is whole"
+                )
+            prepared.zero_grad(set_to_none=True)
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(parameters, settings.optimiser.clip)
+            prepared.step()
+            average(trained, settings.optimiser.ema, step)
+            done = step + 1
+            bar.update()
+            if done % settings.log_every == 0 or done == settings.steps:
+                figures = {"loss": float(loss.detach()), **parts, "rate": optimiser.param_groups[0]["lr"]}
+                bar.set_postfix(loss=f"{figures['loss']:.4f}")
+                log.figures(done, figures)
+                if main:
+                    report(done, figures)
+            if main and (done % settings.sample_every == 0 or done == settings.steps):
+                log.pictures(done, task.show(sample))
+            if main and (done % settings.save_every == 0 or done == settings.steps):
+                save_state(settings.state, done, trained, fingerprint(settings))
+    log.close()
+    return trained
+
+
+def rate_factor(step: int, steps: int, warmup: int) -> float:
+    """Factor of the learning rate: a linear rise over `warmup` steps, then half a cosine down to a tenth at the last step."""
+    if step < warmup:
+        return (step + 1) / warmup
+    share = min((step - warmup) / max(steps - warmup, 1), 1.0)
+    return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@torch.no_grad()
+def average(trained: Trained, decay: float, step: int) -> None:
+    """Move the averages towards the weights; early on faster, by (1 + step) / (10 + step), as the first weights mean little."""
+    share = 1.0 - min(decay, (1 + step) / (10 + step))
+    for name, module in trained.modules.items():
+        for key, value in module.state_dict().items():
+            if value.is_floating_point():
+                trained.averages[name][key].lerp_(value.float(), share)
+
+
+def fingerprint(settings: Settings) -> str:
+    """The settings that a continued run must share, as JSON."""
+    values: dict[str, Any] = json.loads(settings.model_dump_json())
+    return json.dumps({key: value for key, value in values.items() if key not in _FREE}, sort_keys=True)
+
+
+def _copies(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().float().clone() for key, value in module.state_dict().items() if value.is_floating_point()}
+
+
+def _resume(settings: Settings, trained: Trained) -> int:
+    state = latest_state(settings.state)
+    return 0 if state is None else load_state(state, trained, fingerprint(settings))
+
+
+def _listed(parts: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+
+
+class _Log:
+    """TensorBoard files, or nothing where it is not installed or this is not the main process; pictures as PNG in any case."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._writer: Any = None
+        if folder is not None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                return
+            self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def figures(self, step: int, values: dict[str, float]) -> None:
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+
+    def pictures(self, step: int, rows: Tensor) -> None:
+        """rows: [R, N, 3, H, W] in 0..1, drawn as R rows of N."""
+        if self._folder is None:
+            return
+        from PIL import Image
+
+        sheet = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
+        pixels = (sheet.clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1).numpy()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(self._folder / f"sample-{step:08d}.png")
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,194 @@
+"""A training run's settings: one YAML file, checked by pydantic before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ..estimators import estimator
+from ..network.layout import UNetConfig
+
+Count = Annotated[int, Field(gt=0)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SettingsError(ValueError):
+    """A settings file that cannot be used; the message names the file and the entry and what was expected."""
+
+
+def _usable_estimator(name: str) -> str:
+    if estimator(name).bound:
+        raise ValueError(f"{name} looks at the truth, so it is a bound to compare with and cannot train")
+    return name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _from_the_files_folder(cls, value: Any, info: ValidationInfo) -> Any:
+        folder = (info.context or {}).get("folder")
+        return folder / value.expanduser() if isinstance(value, Path) and folder is not None else value
+
+
+class Data(_Section):
+    """Where the pictures come from.
+
+    kind: "rendered" (path: the renderer's cache file, rendered on the fly), "shards" (path: a folder of rendered triplets) or
+    "photos" (path: a folder that the photos command prepared). count: samples of a rendered set. size: pixels of an aligned
+    crop's side. workers: processes that load them.
+    """
+
+    path: Path
+    kind: Literal["rendered", "shards", "photos"] = "rendered"
+    count: Count = 100_000
+    size: Annotated[int, Field(gt=0, multiple_of=8)] = 128
+    seed: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class Optimiser(_Section):
+    """AdamW. warmup: steps over which the rate rises; it then falls to a tenth along a cosine. ema: the average's decay."""
+
+    rate: Positive = 2e-4
+    warmup: Annotated[int, Field(ge=0)] = 500
+    weight_decay: Amount = 0.01
+    clip: Positive = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.9995
+
+
+class Network(_Section):
+    """The UNet's sizes (see `UNetConfig`), the compound encoder's, and a checkpoint to start from where there is one."""
+
+    model_channels: Count = UNetConfig.model_channels
+    channel_mult: tuple[Count, ...] = UNetConfig.channel_mult
+    num_res_blocks: Count = UNetConfig.num_res_blocks
+    attention: tuple[bool, ...] = UNetConfig.attention
+    context_dim: Count = UNetConfig.context_dim
+    tokens_per_stream: Count = 4
+    balanced: bool = True
+    prediction: Literal["eps", "v"] = "eps"
+    gradient_checkpointing: bool = False
+    initial: Path | None = None
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Network:
+        if len(self.attention) != len(self.channel_mult):
+            raise ValueError(
+                f"attention has {len(self.attention)} entries, channel_mult {len(self.channel_mult)}; give one for each level"
+            )
+        return self
+
+
+class Losses(_Section):
+    """Weights of the losses; 0 leaves one out.
+
+    weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
+    `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
+    identity_drop, expression_drop: how often a stream is replaced by its null. latent: keeps the autoencoder's latents small.
+    """
+
+    weighting: Literal["uniform", "min_snr"] = "min_snr"
+    outside: Share = 0.25
+    identity: Amount = 0.0
+    expression: Amount = 0.0
+    perceptual: Amount = 0.0
+    background: Amount = 0.0
+    estimator: Annotated[str, AfterValidator(_usable_estimator)] = "improved_midpoint"
+    gradient: Literal["full", "last"] = "last"
+    share: Share = 0.25
+    highest_sigma: Positive = 3.0
+    identity_drop: Share = 0.1
+    expression_drop: Share = 0.1
+    latent: Amount = 1e-3
+
+    @property
+    def on_pictures(self) -> bool:
+        """Whether any loss needs a decoded picture."""
+        return self.share > 0 and any((self.identity, self.expression, self.perceptual, self.background))
+
+
+class Encoders(_Section):
+    """Frozen networks. identity: an ONNX file or pack, or none to take the rendered person's own vector.
+    expression: a face_landmarker.task, for the expression loss."""
+
+    identity: Path | None = None
+    expression: Path | None = None
+
+
+class Settings(_Section):
+    """A whole run. state: folder of what resuming needs; autoencoder: weights that the sfsr task encodes with."""
+
+    task: Literal["autoencoder", "sfsr"]
+    data: Data
+    state: Path
+    steps: Count = 10_000
+    batch: Count = 32
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["no", "fp16", "bf16"] = "no"
+    save_every: Count = 500
+    sample_every: Count = 1_000
+    log_every: Count = 25
+    autoencoder: Path | None = None
+    optimiser: Optimiser = Optimiser()
+    network: Network = Network()
+    losses: Losses = Losses()
+    encoders: Encoders = Encoders()
+
+    @model_validator(mode="after")
+    def _has_what_its_task_needs(self) -> Settings:
+        if self.task == "sfsr" and self.autoencoder is None:
+            raise ValueError("autoencoder: the task sfsr needs one; train it first with the task autoencoder")
+        if self.losses.expression and self.encoders.expression is None:
+            raise ValueError("encoders.expression: the expression loss needs a face_landmarker.task")
+        if self.losses.identity and self.encoders.identity is None:
+            raise ValueError("encoders.identity: the identity loss needs a recogniser's ONNX")
+        return self
+
+
+def load_settings(path: Path, changes: dict[str, str] | None = None) -> Settings:
+    """Read a YAML file; changes: dotted entry to YAML text, such as {"optimiser.rate": "0.0001"}.
+
+    Relative paths are taken from the file's folder. Raises SettingsError naming the file and the entry.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for entry, text in (changes or {}).items():
+            _put(values, entry, yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+        raise SettingsError(f"{path}: cannot be read as YAML entries ({' '.join(str(error).split())})") from error
+    try:
+        return Settings.model_validate(values, context={"folder": path.parent})
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {'; '.join(map(_sentence, error.errors()))}") from None
+
+
+def _put(values: dict[str, Any], entry: str, value: Any) -> None:
+    *sections, last = entry.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[last] = value
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    text = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing" or isinstance(error["input"], dict):
+        return f"{where}: {text}" if where else text
+    return f"{where}: {text}, found {error['input']!r}"

@@ -1,0 +1,127 @@
+"""What resuming needs: networks, their averages and the optimiser's moments at one step, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+FORMAT = "sfsr-training-1"
+KEPT = 2
+_PATTERN = "step-{:08d}.safetensors"
+
+
+class StateError(ValueError):
+    """A state that cannot be resumed from; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All that a step changes: modules by name, the optimiser over their parameters, and the averages [name -> tensors]."""
+
+    modules: dict[str, nn.Module]
+    optimiser: torch.optim.Optimizer
+    averages: dict[str, dict[str, Tensor]]
+
+
+def save_state(folder: Path, step: int, trained: Trained, fingerprint: str) -> Path:
+    """Write the state after `step` steps; the file appears under its name only when it is whole, older ones go then.
+
+    Raises OSError where the disk is full; the states that were there stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    for name, module in trained.modules.items():
+        tensors |= {f"module/{name}/{key}": value for key, value in module.state_dict().items()}
+        tensors |= {f"average/{name}/{key}": value for key, value in trained.averages.get(name, {}).items()}
+    for index, values in trained.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
+    metadata = {"format": FORMAT, "step": str(step), "settings": fingerprint}
+    path = folder / _PATTERN.format(step)
+    partial = path.with_suffix(".partial")
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error}); free the disk, the last state is still there") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def latest_state(folder: Path) -> Path | None:
+    """The newest whole state of a folder; one that cannot be read is passed over."""
+    for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
+        try:
+            with safe_open(path, framework="pt") as file:
+                if (file.metadata() or {}).get("format") == FORMAT:
+                    return path
+        except (SafetensorError, OSError):
+            continue
+    return None
+
+
+def load_state(path: Path, trained: Trained, fingerprint: str) -> int:
+    """Put a state back into modules, optimiser and averages, in place; returns its step.
+
+    Raises StateError for one that another network or other settings left.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise StateError(f"{path}: cannot be read ({error}); delete it to go on from the state before it") from error
+    if metadata.get("settings") != fingerprint:
+        raise StateError(
+            f"{path}: left by a run with other settings ({_difference(metadata.get('settings', ''), fingerprint)}); "
+            "choose another state folder, or restore the settings"
+        )
+    for name, module in trained.modules.items():
+        module.load_state_dict(_under(tensors, f"module/{name}/"))
+        for key, value in _under(tensors, f"average/{name}/").items():
+            trained.averages[name][key].copy_(value)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _under(tensors, "optimiser/").items():
+        index, _, entry = key.partition("/")
+        state.setdefault(int(index), {})[entry] = value
+    current = trained.optimiser.state_dict()
+    trained.optimiser.load_state_dict({"state": state, "param_groups": current["param_groups"]})
+    return int(metadata["step"])
+
+
+def averages_of(path: Path, module: str) -> dict[str, Tensor]:
+    """The averaged weights of one module of a state; raises StateError for a file that cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            prefix = f"average/{module}/"
+            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 - no mapping
+            return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
+    except (SafetensorError, OSError) as error:
+        raise StateError(f"{path}: cannot be read ({error}); delete it to take the state before it") from error
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _difference(before: str, now: str) -> str:
+    try:
+        old, new = json.loads(before), json.loads(now)
+    except ValueError:
+        return "which cannot be told"
+    return "; ".join(
+        f"{key}: {old.get(key)} then, {new.get(key)} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    )

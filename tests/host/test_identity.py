@@ -1,0 +1,170 @@
+"""People from photos in a real ComfyUI: several photos, skipped ones, the preview, and keeping identities as files."""
+
+import json
+
+import pytest
+from harness.client import PromptFailed, PromptRejected
+from PIL import Image
+
+from sfsr_model.encoders.identity_file import load_identity
+
+UNTRAINED = "untrained demo recogniser (random weights)"
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
+
+
+def encoder(name=UNTRAINED):
+    return node("LoadIDEncoder", encoder=name, provider="CPU")
+
+
+def person(images, **changes):
+    inputs = {"id_encoder": ["encoder", 0], "images": images, "face_order": "largest first", "face_index": 0} | changes
+    return node("SFSRIdentity", **inputs)
+
+
+@pytest.fixture
+def graph(astronaut):
+    """An encoder, a photo of a person, the same photo followed by a grey picture, and the person."""
+    return {
+        "encoder": encoder(),
+        "photo": node("LoadImage", image=astronaut),
+        "grey": node("EmptyImage", width=512, height=512, batch_size=1, color=0x808080),
+        "both": node("ImageBatch", image1=["photo", 0], image2=["grey", 0]),
+        "person": person(["photo", 0]),
+        "preview": node("PreviewImage", images=["person", 2]),
+    }
+
+
+@pytest.fixture
+def refused(server, client):
+    def run(prompt):
+        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
+            client.run(prompt, timeout=600)
+        return str(caught.value)
+
+    return run
+
+
+def test_a_photo_without_a_face_is_skipped_and_reported(client, graph, refused, tmp_path):
+    assert "image 1 (512 x 512 pixels): no face found" in refused(graph | {"person": person(["both", 0])})
+    result = client.run(graph | {"person": person(["both", 0], no_face="skip the picture")}, timeout=600)
+    (report,) = result.outputs["person"]["text"]
+    assert report.startswith("1 of 2 used")
+    assert "picture 1: not used: image 1 (512 x 512 pixels): no face found" in report
+    first, second = [image for image in result.images if image.type == "temp"]
+    with Image.open(client.download(first, tmp_path / "preview.png")) as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}
+    assert (60, 200, 90) in colours
+    assert second.filename != first.filename
+
+
+def test_saved_and_loaded_again(server, client, graph):
+    prompt = graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name="people/astronaut")}
+    client.run(prompt, timeout=600)
+    client.run(prompt | {"save": node("SFSRSaveIdentity", identity=["person", 0], name="people/astronaut ")}, timeout=600)
+    folder = server.base_dir / "output" / "identities" / "people"
+    saved = sorted(path.name for path in folder.iterdir())
+    assert "astronaut_00001_.safetensors" in saved
+    assert len(saved) == 2
+    made = load_identity(folder / "astronaut_00001_.safetensors")
+    assert (made.space, len(made.sources)) == ("sfsr-untrained", 1)
+
+    name = "identities/people/astronaut_00001_.safetensors [output]"
+    choices = client.object_info("SFSRLoadIdentity")["SFSRLoadIdentity"]["input"]["required"]["identity"][1]["options"]
+    assert name in choices
+    own = server.base_dir / "models" / "sfsr" / "identities"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "kept.safetensors").write_bytes((folder / "astronaut_00001_.safetensors").read_bytes())
+    for choice in (name, "kept.safetensors"):
+        again = graph | {
+            "loaded": node("SFSRLoadIdentity", identity=choice),
+            "person": person(["photo", 0], identity=["loaded", 0], similar_to=["loaded", 0], face_order="most similar"),
+        }
+        (report,) = client.run(again, timeout=600).outputs["person"]["text"]
+        assert "earlier untrained demo recogniser (random weights), picture 0: used, cosine 1.00 to the rest" in report
+    checkpoints = client.object_info("SFSRLoadModel")["SFSRLoadModel"]["input"]["required"]["checkpoint"][1]["options"]
+    assert not any("kept" in entry for entry in checkpoints)
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/../../escaped", "/tmp/escaped", "", ".", "people/.."])
+def test_no_name_leads_out_of_the_folder(server, graph, refused, name):
+    message = refused(graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name=name)})
+    assert f"name: '{name}' does not lie in identities of the output folder" in message
+    assert not list(server.base_dir.rglob("*escaped*"))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "../../../etc/passwd [output]", "x.safetensors [output]"])
+def test_no_file_from_elsewhere_is_loaded(client, graph, name):
+    prompt = graph | {"loaded": node("SFSRLoadIdentity", identity=name), "person": person(["photo", 0], identity=["loaded", 0])}
+    with pytest.raises(PromptRejected, match="identity"):
+        client.run(prompt, timeout=600)
+
+
+@pytest.mark.parametrize("name", ["junk", "foreign"])
+def test_a_file_that_is_no_identity(server, graph, refused, name):
+    import torch
+    from safetensors.torch import save_file
+
+    folder = server.base_dir / "models" / "sfsr" / "identities"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(b"nothing") if name == "junk" else save_file({"a": torch.ones(1)}, path)
+    prompt = graph | {"loaded": node("SFSRLoadIdentity", identity=path.name)}
+    message = refused(prompt | {"person": person(["photo", 0], identity=["loaded", 0])})
+    assert {"junk": "junk.safetensors: not a readable", "foreign": "foreign.safetensors: not an identity"}[name] in message
+
+
+def test_spaces_are_not_mixed(server, graph, refused):
+    from harness.onnx_models import save_recogniser
+
+    folder = server.base_dir / "models" / "insightface"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_recogniser(folder / "another.onnx")
+    prompt = graph | {"encoder2": encoder("another.onnx"), "other": person(["photo", 0], id_encoder=["encoder2", 0])}
+    mixed = prompt | {"person": person(["photo", 0], identity=["other", 0])}
+    assert "identity: its embeddings are of the space 'onnx-" in refused(mixed)
+    similar = prompt | {"person": person(["photo", 0], similar_to=["other", 0], face_order="most similar")}
+    assert "similar_to: its embeddings are of the space 'onnx-" in refused(similar)
+
+
+def test_most_similar_to_nobody(graph, refused):
+    message = refused(graph | {"person": person(["photo", 0], face_order="most similar")})
+    assert "similar_to: the face order is 'most similar' but no identity is connected" in message
+
+
+def test_a_whole_pack_in_the_graph(server, client, graph):
+    """A generated pack with a detector of its own, and a damaged file that nobody needs."""
+    from harness.onnx_nets import save_detector, save_se_recogniser
+
+    folder = server.base_dir / "models" / "insightface" / "models" / "whole"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_detector(folder / "det.onnx")
+    (folder / "genderage.onnx").write_bytes(b"damaged")
+    save_se_recogniser(folder / "rec.onnx")
+    picture = node("EmptyImage", width=640, height=640, batch_size=1, color=0x808080)
+    square = node("EmptyImage", width=56, height=56, batch_size=1, color=0x00FF00)
+    place = node("ImageCompositeMasked", destination=["grey", 0], source=["square", 0], x=308, y=276, resize_source=False)
+    prompt = graph | {"encoder": encoder("models/whole/"), "grey": picture, "square": square, "marked": place}
+    result = client.run(prompt | {"person": person(["marked", 0])}, timeout=600)
+    assert "left out, cannot be read: genderage.onnx" in result.outputs["encoder"]["text"][0]
+    assert result.outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
+
+
+def test_a_report_against_a_loaded_identity(client, graph):
+    prompt = graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name="measured")}
+    client.run(prompt, timeout=600)
+    prompt |= {
+        "loaded": node("SFSRLoadIdentity", identity="identities/measured_00001_.safetensors [output]"),
+        "look": node("ExpressionEmbed", source="word", word="happiness", intensity=1.0),
+        "report": node(
+            "SFSRReport",
+            images=["photo", 0],
+            identity=["loaded", 0],
+            expression=["look", 0],
+            id_encoder=["encoder", 0],
+        ),
+    }
+    report = json.loads(client.run(prompt, timeout=600).outputs["report"]["text"][0])
+    assert report["identity_cosine"] == pytest.approx(1.0, abs=1e-4)

@@ -1,0 +1,119 @@
+"""Faces of a batch found, given, judged and framed; what is not there is said."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from sfsr_model.encoders.choosing import NothingChosenError, choose, look_in
+from sfsr_model.encoders.detection import Detection, judged
+from sfsr_model.encoders.framing import FramingSettings, frame_faces
+from sfsr_model.encoders.norm_floor import NormFloor
+from sfsr_model.face.crop import template
+from sfsr_model.samples import load_sample
+
+GREY = torch.full((200, 300, 3), 0.5)
+
+
+def face(x, y, eye=20.0, score=0.9):
+    points = (template() - template()[:2].mean(0)) * eye / 0.3 + torch.tensor([x, y], dtype=torch.float64)
+    reach = torch.tensor([eye, eye], dtype=torch.float64)
+    return judged(Detection(torch.cat((points[2] - reach, points[2] + reach)), points, score), (200, 300))
+
+
+def settings(index=0, no_face="error", order="left to right", size=64):
+    return FramingSettings(size, order, index, no_face)
+
+
+def test_all_faces_of_each_picture():
+    given = [[face(200, 60), face(60, 60), face(120, 60)], [face(100, 80)]]
+    framing = frame_faces([GREY, GREY], None, settings(None), given)
+    assert [(one.picture, one.index, one.pictures) for one in framing.frames] == [(0, 0, 2), (0, 1, 2), (0, 2, 2), (1, 0, 2)]
+    eyes = [one.landmarks[:2].mean(0)[0].item() for one in framing.frames]
+    assert eyes == pytest.approx([60, 120, 200, 100])
+    assert framing.report().startswith("4 crops of 2 pictures\npicture 0: face 0 (score 0.9), face 1 (score 0.9), face 2")
+
+
+def test_the_numbered_face_and_twelve_of_them():
+    twelve = [face(30 + 20 * number, 60 + number % 3, eye=8) for number in range(12)]
+    framing = frame_faces([GREY], None, settings(7), [twelve[::-1]])
+    assert framing.frames[0].landmarks[:2].mean(0)[0].item() == pytest.approx(170)
+    assert len(frame_faces([GREY], None, settings(None), [twelve]).frames) == 12
+    with pytest.raises(NothingChosenError, match="image 0: face index: 12 asked for, but 12 faces were found"):
+        frame_faces([GREY], None, settings(12), [twelve])
+
+
+def test_a_picture_without_a_face():
+    given = [[face(100, 80)], [], [face(100, 80)]]
+    with pytest.raises(NothingChosenError, match=r"image 1 \(300 x 200 pixels\): no face found"):
+        frame_faces([GREY] * 3, None, settings(), given)
+    kept = frame_faces([GREY] * 3, None, settings(no_face="keep the picture"), given)
+    assert [one.score > 0 for one in kept.frames] == [True, False, True]
+    assert kept.frames[1].mask.sum() == 0
+    assert "picture 1: kept as it is: image 1" in kept.report()
+    skipped = frame_faces([GREY] * 3, None, settings(None, "keep the picture"), given)
+    assert [one.picture for one in skipped.frames] == [0, 2]
+    held = frame_faces([GREY] * 3, None, settings(None, "hold the last face"), [[face(60, 80), face(160, 80)], [], given[2]])
+    assert [(one.picture, one.index, one.score) for one in held.frames[2:4]] == [(1, 0, 0.0), (1, 1, 0.0)]
+    with pytest.raises(NothingChosenError, match="image 0"):
+        frame_faces([GREY] * 2, None, settings(no_face="hold the last face"), [[], given[0]])
+
+
+def test_nobody_anywhere_still_gives_one_frame_that_masks_nothing():
+    framing = frame_faces([GREY] * 2, None, settings(None, "keep the picture"), [[], []])
+    assert [(one.picture, one.pictures, one.mask.sum().item()) for one in framing.frames] == [(0, 2, 0.0)]
+
+
+def test_what_is_no_face_is_told_with_the_reason():
+    squashed = face(150, 80)
+    wrong = judged(replace(squashed, points=squashed.points * torch.tensor([1.0, 0.2]), refused=None), (200, 300))
+    framing = frame_faces([GREY], None, settings(), [[face(60, 80), wrong]])
+    assert len(framing.choices[0].faces) == 1
+    assert "refused at (" in framing.report()
+    assert wrong.refused in framing.report()
+    shown = framing.preview(GREY, 0)
+    assert (shown * 255).round().to(torch.uint8).reshape(-1, 3).tolist().count([225, 70, 60]) > 50
+
+
+@dataclass
+class Judge:
+    """A recogniser that gives faces left of the middle short embeddings."""
+
+    space: str = "judge"
+    provider: str = "CPU"
+    trained: bool = True
+
+    def prepare(self, image):
+        return image
+
+    def align(self, image, points):
+        return points
+
+    def embed_aligned(self, faces):
+        return torch.stack([torch.ones(4) * (1.0 if points[0, 0] < 150 else 10.0) for points in faces])
+
+
+def test_a_face_that_the_recogniser_takes_for_none_is_refused(monkeypatch):
+    monkeypatch.setattr("sfsr_model.encoders.choosing.norm_floor", lambda encoder: NormFloor(5.0, 15.0))
+    given = [face(60, 80), face(200, 80), face(250, 80)]
+    first = choose(GREY, Judge(), "left to right", 0, 0, given)
+    assert first.faces[first.chosen[0]].points[:2].mean(0)[0].item() == pytest.approx(200)
+    assert "the recogniser saw no face" in first.refused[0].refused
+    assert len(choose(GREY, Judge(), "left to right", None, 0, given).chosen) == 2
+    with pytest.raises(NothingChosenError, match="the recogniser saw no face"):
+        choose(GREY, Judge(), "left to right", 0, 0, given[:1])
+
+
+def test_a_box_is_looked_at_alone():
+    """A face too small for the whole picture is found in its box; an empty and an outer box come back refused."""
+    portrait = torch.nn.functional.interpolate(load_sample("portrait_20")[0].movedim(-1, 0)[None], size=96, mode="area")[0]
+    picture = torch.full((900, 1600, 3), 0.5)
+    picture[500:596, 1200:1296] = portrait.movedim(0, -1)
+    boxes = [(torch.tensor([1210.0, 510, 1285, 590]), 0.8), (torch.tensor([100.0, 100, 200, 200]), 0.7)]
+    inner, empty = look_in(picture.double().float(), None, boxes)
+    assert inner.refused is None
+    assert 1200 < inner.points[2, 0] < 1296
+    assert 500 < inner.points[2, 1] < 596
+    assert empty.refused == "no face was found in the given box"
+    (outer,) = look_in(picture, None, [(torch.tensor([2000.0, 10, 2100, 90]), 1.0)])
+    assert outer.refused == "the given box lies outside the picture"

@@ -1,0 +1,127 @@
+"""Training the autoencoder on a few rendered faces: it learns, it resumes to the bit, it exports what the host can read."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from harness.tiny_makehuman import tiny_folder
+from safetensors.torch import load_file, save_file
+
+from sfsr_model.network.layout import taesd_shapes
+from sfsr_model.training.autoencoder import HOST_FACTOR, AutoencoderTask, load_autoencoder, round_trip
+from sfsr_model.training.loop import TrainingError, rate_factor, train
+from sfsr_model.training.settings import SettingsError, load_settings
+from sfsr_model.training.state import averages_of, latest_state
+
+ROOT = Path(__file__).parents[2]
+
+
+def settings_file(folder: Path, **changes) -> Path:
+    entries = {"steps": 4, "batch": 1, "save_every": 2, "sample_every": 100, "log_every": 1, **changes}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "run.yaml"
+    data = f"data: {{path: '{tiny_folder() / 'faces.npz'}', size: 32, count: 6}}\noptimiser: {{warmup: 0, rate: 0.001}}\n"
+    path.write_text(
+        "task: autoencoder\nstate: state\n" + data + "".join(f"{name}: {value}\n" for name, value in entries.items())
+    )
+    return path
+
+
+def run(path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "sfsr_model.training", "run", str(path), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def trained_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(settings_file(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_it_learns(tmp_path):
+    settings = load_settings(settings_file(tmp_path, steps=25, save_every=100), {"data.count": "1"})
+    losses = []
+    train(settings, AutoencoderTask(settings), lambda step, values: losses.append(values["absolute"]))
+    assert min(losses[-5:]) < 0.8 * losses[0]
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(trained_folder, tmp_path):
+    path = settings_file(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "sfsr_model.training", "run", str(path)], cwd=ROOT, stderr=subprocess.DEVNULL
+    ) as one:
+        deadline = time.monotonic() + 120
+        while latest_state(tmp_path / "state") is None and one.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(one.pid, signal.SIGKILL)
+    killed_at = latest_state(tmp_path / "state")
+    assert killed_at is not None
+    done = run(path)
+    assert done.returncode == 0, done.stderr
+    whole, resumed = (load_file(latest_state(folder / "state")) for folder in (trained_folder, tmp_path))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_finished_run_has_nothing_left_to_do(trained_folder):
+    before = latest_state(trained_folder / "state").stat().st_mtime_ns
+    assert run(trained_folder / "run.yaml").returncode == 0
+    assert latest_state(trained_folder / "state").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(trained_folder):
+    done = run(trained_folder / "run.yaml", "--set", "seed=5", "--set", "steps=6")
+    assert done.returncode == 2
+    assert "seed: 0 then, 5 now" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_exported_weights_are_the_hosts_and_come_back(trained_folder, tmp_path):
+    out = tmp_path / "autoencoder.safetensors"
+    settings = load_settings(trained_folder / "run.yaml")
+    task = AutoencoderTask(settings)
+    task.export(settings, out)
+    stored = load_file(out)
+    assert {name: tuple(value.shape) for name, value in stored.items()} == taesd_shapes()
+    model, spread, _ = load_autoencoder(out)
+    assert float(stored["vae_scale"]) == pytest.approx(HOST_FACTOR * spread)
+    averages = averages_of(latest_state(settings.state), "autoencoder")
+    task.autoencoder.load_state_dict(averages)
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(round_trip(model, picture), round_trip(task.autoencoder, picture), atol=2e-2, rtol=0)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_state(tmp_path):
+    settings = load_settings(settings_file(tmp_path, save_every=1, steps=3))
+
+    class Breaks(AutoencoderTask):
+        steps = 0
+
+        def loss(self, modules, sample, generator):
+            total, parts = super().loss(modules, sample, generator)
+            self.steps += 1
+            return (total * float("nan") if self.steps == 3 else total), parts
+
+    with pytest.raises(TrainingError, match="step 2: the loss is nan"):
+        train(settings, Breaks(settings))
+    assert latest_state(settings.state).name == "step-00000002.safetensors"
+
+
+def test_what_is_no_autoencoder_is_named(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"encoder.weight": torch.zeros(1)}, path)
+    with pytest.raises(SettingsError, match=r"other\.safetensors is no autoencoder of this program"):
+        load_autoencoder(path)
+
+
+def test_the_rate_rises_then_falls_to_a_tenth():
+    assert rate_factor(0, 100, 10) == pytest.approx(0.1)
+    assert rate_factor(9, 100, 10) == rate_factor(10, 100, 10) == 1.0
+    assert rate_factor(100, 100, 10) == pytest.approx(0.1)

@@ -1,0 +1,119 @@
+"""Order of the data, settings and state of a training run."""
+
+import json
+
+import pytest
+import torch
+
+from sfsr_model.training.order import StepBatches, batch_indices, step_generator
+from sfsr_model.training.settings import SettingsError, load_settings
+from sfsr_model.training.state import StateError, Trained, latest_state, load_state, save_state
+
+GOOD = "task: autoencoder\ndata: {path: faces.npz}\nstate: state\n"
+
+
+def test_every_pass_sees_each_sample_once_in_another_order():
+    passes = [[index for step in range(first, first + 10) for index in batch_indices(3, step, 4, 40)] for first in (0, 10)]
+    assert sorted(passes[0]) == sorted(passes[1]) == list(range(40))
+    assert passes[0] != passes[1]
+
+
+def test_a_step_may_straddle_passes_and_depends_on_nothing_before_it():
+    later = batch_indices(3, 7, 16, 40)
+    assert [index for step in range(10) for index in batch_indices(3, step, 16, 40)][7 * 16 : 8 * 16] == later
+    assert list(StepBatches(3, 7, 8, 16, 40)) == [later]
+    assert batch_indices(4, 7, 16, 40) != later
+
+
+def test_processes_share_a_step_without_overlap():
+    parts = [next(iter(StepBatches(1, 2, 3, 4, 100, process, 2))) for process in range(2)]
+    assert sorted(parts[0] + parts[1]) == sorted(batch_indices(1, 2, 8, 100))
+
+
+def test_random_numbers_depend_on_seed_step_and_process_alone():
+    draws = {
+        (s, t, p): tuple(torch.rand(3, generator=step_generator(s, t, p)).tolist())
+        for s in (0, 1)
+        for t in (0, 1)
+        for p in (0, 1)
+    }
+    assert len(set(draws.values())) == 8
+    assert draws[1, 1, 0] == tuple(torch.rand(3, generator=step_generator(1, 1)).tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a", "Input should be a valid dictionary"),
+        (GOOD + "stepz: 3", "stepz: Extra inputs are not permitted"),
+        (GOOD + "steps: 0", "steps: Input should be greater than 0, found 0"),
+        (GOOD + "optimiser: {rate: fast}", "optimiser.rate: Input should be a valid number.*found 'fast'"),
+        (GOOD + "optimiser: {rate: .nan}", "optimiser.rate: Input should be a finite number"),
+        (GOOD + "losses: {estimator: truth}", "losses.estimator: truth looks at the truth"),
+        (GOOD + "losses: {estimator: heun}", "losses.estimator: estimator: expected one of one_step"),
+        (GOOD + "network: {attention: [true]}", "network: attention has 1 entries, channel_mult 3"),
+        (GOOD.replace("autoencoder", "sfsr"), "autoencoder: the task sfsr needs one"),
+        ("task: autoencoder\nstate: s", "data: Field required"),
+        ("task: [", "cannot be read as YAML"),
+    ],
+)
+def test_bad_settings_name_the_entry(tmp_path, text, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_settings(path)
+    assert str(path) in str(caught.value)
+
+
+def test_settings_take_changes_and_paths_from_the_files_folder(tmp_path):
+    (tmp_path / "run.yaml").write_text(GOOD)
+    settings = load_settings(tmp_path / "run.yaml", {"optimiser.rate": "1e-4", "data.size": "64"})
+    assert (settings.optimiser.rate, settings.data.size) == (1e-4, 64)
+    assert settings.data.path == tmp_path / "faces.npz"
+
+
+def trained(seed=0):
+    torch.manual_seed(seed)
+    module = torch.nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(module.parameters())
+    averages = {"net": {name: value.detach().clone() for name, value in module.state_dict().items()}}
+    return Trained({"net": module}, optimiser, averages)
+
+
+def advance(one, steps):
+    for step in range(steps):
+        one.optimiser.zero_grad()
+        inputs = torch.rand(4, 3, generator=torch.Generator().manual_seed(step))
+        one.modules["net"](inputs).square().mean().backward()
+        one.optimiser.step()
+        one.averages["net"]["weight"].lerp_(one.modules["net"].weight.detach(), 0.1)
+
+
+def test_a_state_brings_everything_back(tmp_path):
+    first, second = trained(), trained(1)
+    advance(first, 3)
+    assert load_state(save_state(tmp_path, 3, first, "{}"), second, "{}") == 3
+    advance(first, 2)
+    advance(second, 2)
+    for name, value in first.modules["net"].state_dict().items():
+        assert torch.equal(value, second.modules["net"].state_dict()[name])
+    assert torch.equal(first.averages["net"]["weight"], second.averages["net"]["weight"])
+
+
+def test_a_torn_state_is_passed_over_and_old_ones_go(tmp_path):
+    one = trained()
+    advance(one, 1)
+    paths = [save_state(tmp_path, step, one, "{}") for step in (1, 2, 3)]
+    assert not paths[0].exists()
+    paths[2].write_bytes(paths[2].read_bytes()[:200])
+    assert latest_state(tmp_path) == paths[1]
+    with pytest.raises(StateError, match="delete it to go on from the state before it"):
+        load_state(paths[2], trained(), "{}")
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path):
+    one = trained()
+    advance(one, 1)
+    path = save_state(tmp_path, 1, one, json.dumps({"batch": 4, "seed": 0}))
+    with pytest.raises(StateError, match="batch: 4 then, 8 now"):
+        load_state(path, trained(), json.dumps({"batch": 8, "seed": 0}))
