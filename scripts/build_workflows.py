@@ -88,7 +88,8 @@ def _screenshot(url: str, name: str, folder: Path) -> None:
     from PIL import Image, ImageOps  # part of ComfyUI's environment
 
     path = folder / f"page_{name}.png"
-    with Page({"Comfy.Minimap.Visible": False}) as page:
+    # The last one keeps the nodes' texts, which the page leaves out when the whole graph is in view.
+    with Page({"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}) as page:
         page.open(url)
         page.drop_file(WORKFLOWS / f"{name}.json")
         page.queue()

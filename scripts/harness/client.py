@@ -98,6 +98,11 @@ class ApiClient:
         """Descriptions of all nodes, or of one."""
         return self.get("/object_info" if class_type is None else f"/object_info/{urllib.parse.quote(class_type)}")
 
+    def options(self, class_type: str, name: str) -> list[str]:
+        """What a required list input of a node offers, first the one that a fresh node shows."""
+        kind, *details = self.object_info(class_type)[class_type]["input"]["required"][name]
+        return kind if isinstance(kind, list) else details[0]["options"]
+
     def history(self, prompt_id: str | None = None) -> dict[str, Any]:
         """Finished prompts by id."""
         return self.get("/history" if prompt_id is None else f"/history/{prompt_id}")

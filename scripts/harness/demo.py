@@ -74,6 +74,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--output", metavar="FOLDER", default="output", help="where pictures go; default: ./output")
     parser.add_argument("--comfyui", metavar="FOLDER", help="an existing ComfyUI; default: COMFYUI_PATH, the one around"
                         " this folder, or one installed into the cache")  # fmt: skip
+    parser.add_argument("--models", metavar="FOLDER", help="a folder laid out as ComfyUI's models folder; default: that of"
+                        " --comfyui, and none for the installed one")  # fmt: skip
     parser.add_argument("--python", metavar="FILE", help="interpreter to run ComfyUI with")
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser.add_argument("--keep-running", action="store_true", help="leave ComfyUI's page open until Ctrl-C")
@@ -106,13 +108,15 @@ def _check(options: argparse.Namespace) -> Plan:
         require_word(expression)
     if options.python is not None and not Path(options.python).is_file():
         raise UsageError(f"--python: there is no file {options.python}. Give the interpreter itself, not its folder.")
+    if options.models is not None and not Path(options.models).expanduser().is_dir():
+        raise UsageError(f"--models: there is no folder {options.models}.")
     _require_writable(Path(options.output).expanduser().absolute())
     workflow = Path(options.workflow).expanduser()
     load_workflow(workflow)
     return Plan(
         host="",
         python="",
-        models=None,
+        models=None if options.models is None else str(Path(options.models).expanduser().absolute()),
         log="",
         workflow=str(workflow.absolute()),
         identity=picture("--identity", options.identity),
@@ -144,7 +148,7 @@ def _complete(plan: Plan, standing: Standing) -> Plan:
         plan,
         host=str(host.path),
         python=str(standing.python),
-        models=None if host.managed else str(host.path / "models"),
+        models=plan.models or (None if host.managed else str(host.path / "models")),
         log=str(standing.cache / "logs" / "demo-host.log"),
     )
 

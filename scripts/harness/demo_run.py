@@ -16,7 +16,15 @@ from harness.graph import Prompt
 from harness.pictures import free_name, require_decodable
 from harness.progress import ProgressBar
 from harness.server import ComfyServer
-from harness.workflow import apply_expression, apply_picture, load_workflow, named_pictures, set_input, titled
+from harness.workflow import (
+    apply_expression_picture,
+    apply_picture,
+    apply_word,
+    load_workflow,
+    named_pictures,
+    set_input,
+    titled,
+)
 
 RUN_TIMEOUT_S = 3600.0
 
@@ -64,7 +72,7 @@ def _apply_numbers(prompt: Prompt, plan: Plan) -> None:
     if plan.seed is not None:
         set_input(prompt, "Seed", ("noise_seed", "seed"), plan.seed, "--seed")
     if plan.expression_word is not None:
-        apply_expression(prompt, plan.expression_word, None)
+        apply_word(prompt, plan.expression_word)
 
 
 def _upload(client: ApiClient, prompt: Prompt, plan: Plan) -> None:
@@ -76,7 +84,8 @@ def _upload(client: ApiClient, prompt: Prompt, plan: Plan) -> None:
             apply_picture(prompt, title, name, f"--{title.lower()}")
     if plan.expression_picture is not None:
         path = Path(plan.expression_picture)
-        apply_expression(prompt, None, client.upload_image(path, f"expression{path.suffix.lower()}"))
+        name = client.upload_image(path, f"expression{path.suffix.lower()}")
+        apply_expression_picture(prompt, name, client.options("SFSRLoadExpressionEncoder", "encoder")[0])
     for name in set(named_pictures(prompt).values()):
         beside = Path(plan.workflow).parent / name
         if beside.is_file():

@@ -59,16 +59,22 @@ def apply_picture(prompt: Prompt, title: str, picture: str, option: str) -> None
         raise UsageError(f"{option}: the node titled {title!r} is a {class_type}; it has to be a LoadImage.")
 
 
-def apply_expression(prompt: Prompt, word: str | None, picture: str | None) -> None:
-    """Make the node titled "Expression" read a word, or an uploaded picture through a LoadImage of its own."""
-    if picture is None:
-        set_input(prompt, "Expression", ("word",), word, "--expression")
-        set_input(prompt, "Expression", ("source",), "word", "--expression")
-        return
+def apply_word(prompt: Prompt, word: str) -> None:
+    """Make the node titled "Expression" take a word."""
+    set_input(prompt, "Expression", ("word",), word, "--expression")
+    set_input(prompt, "Expression", ("source",), "word", "--expression")
+
+
+def apply_expression_picture(prompt: Prompt, picture: str, encoder: str) -> None:
+    """Make the node titled "Expression" read an uploaded picture by a named encoder, through loaders of their own."""
     set_input(prompt, "Expression", ("source",), "image", "--expression")
-    loader = "expression_picture"
-    prompt[loader] = {"class_type": "LoadImage", "inputs": {"image": picture}, "_meta": {"title": "Expression picture"}}
-    prompt[str(titled(prompt, "Expression"))]["inputs"]["image"] = [loader, 0]
+    inputs = prompt[str(titled(prompt, "Expression"))]["inputs"]
+    for name, title, class_type, values in (
+        ("image", "Expression picture", "LoadImage", {"image": picture}),
+        ("expression_encoder", "Expression encoder", "SFSRLoadExpressionEncoder", {"encoder": encoder}),
+    ):
+        prompt[f"demo_{name}"] = {"class_type": class_type, "inputs": values, "_meta": {"title": title}}
+        inputs[name] = [f"demo_{name}", 0]
 
 
 def named_pictures(prompt: Prompt) -> dict[str, str]:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from harness.client import ApiClient
 from harness.server import REPOSITORY
+from harness.tiny_landmarker import write_tiny_task
 from PIL import Image
 
 DEMO = REPOSITORY / "scripts" / "demo.py"
@@ -84,6 +85,7 @@ def dying_host(folder: Path) -> Path:
         (("--expression", "1000"), "no number of one"),
         (("--expression", ""), "none of the 135 words"),
         (("--python", "/nowhere/python"), "--python: there is no file /nowhere/python"),
+        (("--models", "nowhere"), "--models: there is no folder nowhere"),
         (("--output", "taken.txt"), "--output: pictures cannot be written to"),
         (("--output", "taken.txt/below"), "--output: pictures cannot be written to"),
     ],
@@ -182,7 +184,11 @@ def test_a_workflow_with_a_missing_node_stops_the_host(tmp_path, in_host):
 def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ctrl_c(tmp_path, in_host):
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "portrait_0001.png").write_bytes(b"mine")
-    running = start("--steps", "2", "--seed", "3", "--keep-running", *in_host, cwd=tmp_path)
+    (tmp_path / "models" / "mediapipe").mkdir(parents=True)
+    write_tiny_task(tmp_path / "models" / "mediapipe" / "tiny.task")
+    Image.new("RGB", (220, 200), (240, 240, 224)).save(tmp_path / "smile.png")
+    photo = ("--expression", "smile.png", "--models", "models")
+    running = start("--steps", "2", "--seed", "3", "--keep-running", *photo, *in_host, cwd=tmp_path)
     lines = []
     for line in running.stdout:
         lines.append(line)

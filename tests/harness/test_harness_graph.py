@@ -8,7 +8,7 @@ from harness.errors import UsageError
 from harness.graph import GraphBuilder
 from harness.pictures import free_name, require_decodable, require_picture
 from harness.progress import ProgressBar
-from harness.workflow import apply_expression, apply_picture, load_workflow, set_input, titled
+from harness.workflow import apply_expression_picture, apply_picture, apply_word, load_workflow, set_input, titled
 
 
 class Terminal(io.StringIO):
@@ -56,15 +56,14 @@ def test_inputs_are_set_by_title(prompt):
 
 
 def test_expression_by_word_and_by_picture(prompt):
-    apply_expression(prompt, "awe", None)
+    apply_word(prompt, "awe")
     assert prompt["3"]["inputs"] == {"source": "word", "word": "awe"}
-    apply_expression(prompt, None, "grin.png")
-    loader = prompt[prompt["3"]["inputs"]["image"][0]]
-    assert (prompt["3"]["inputs"]["source"], loader["class_type"], loader["inputs"]["image"]) == (
-        "image",
-        "LoadImage",
-        "grin.png",
-    )
+    apply_expression_picture(prompt, "grin.png", "mediapipe/face.task")
+    inputs = prompt["3"]["inputs"]
+    picture, encoder = (prompt[inputs[name][0]] for name in ("image", "expression_encoder"))
+    assert inputs["source"] == "image"
+    assert (picture["class_type"], picture["inputs"]) == ("LoadImage", {"image": "grin.png"})
+    assert (encoder["class_type"], encoder["inputs"]) == ("SFSRLoadExpressionEncoder", {"encoder": "mediapipe/face.task"})
 
 
 def test_a_missing_title_names_option_and_title(prompt):
