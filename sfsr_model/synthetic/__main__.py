@@ -14,6 +14,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
+    except ModuleNotFoundError as error:
+        print(
+            f"error: {error}; run this with ComfyUI's Python, or another that has PyTorch and requirements.txt", file=sys.stderr
+        )
+        return 2
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,7 +16,17 @@ from .errors import AssetError
 
 MAX_BYTES = 12_000_000
 # What numpy and zipfile raise for a file that is damaged or no archive at all.
-UNREADABLE = (OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 
 
 def write_cache(assets: Path, out: Path, progress: Callable[[str], None] = lambda step: None) -> int:
@@ -50,6 +61,8 @@ def read_cache(path: Path) -> dict[str, np.ndarray]:
 
     rebuild = "build it with `python -m sfsr_model.synthetic cache --assets DATA --out FILE`"
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("it is no .npz archive, or its end is missing")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:

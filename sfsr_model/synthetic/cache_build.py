@@ -32,6 +32,7 @@ def collect(data: Path, progress: Callable[[str], None] = lambda step: None) -> 
     progress("base mesh and proxies")
     mesh = read_obj(data / hm08.BASE_MESH)
     faces = _portrait_faces(mesh, data)
+    mesh.check_uv(data / hm08.BASE_MESH, faces)
     proxies = {name: read_proxy(data / path, len(mesh.vertices)) for name, path in PROXIES.items()}
     kept = _kept_points(mesh, faces, proxies)
     number = np.full(len(mesh.vertices), -1, np.int32)

@@ -45,7 +45,8 @@ def detection_table(model: FaceModel, weights: Path, seed: int, count: int, size
         if rows:
             errors = [error for found, error in rows if found]
             rate = 100 * np.mean([found for found, _ in rows])
-            lines.append(f"| {name} | {len(rows)} | {rate:.1f} % | {100 * np.mean(errors):.1f} |")
+            distance_text = f"{100 * np.mean(errors):.1f}" if errors else "-"
+            lines.append(f"| {name} | {len(rows)} | {rate:.1f} % | {distance_text} |")
     return lines
 
 

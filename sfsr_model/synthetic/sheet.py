@@ -12,7 +12,7 @@ import numpy as np
 from ..expressions import word_expression
 from .backdrop import Backdrop
 from .identity import IdentitySpace
-from .look import sample_look
+from .look import SHAVED, sample_look
 from .model import FaceModel
 from .render import check_size, render
 from .sample import check_number, generator, sample_parts, sample_picture
@@ -21,6 +21,8 @@ from .triplet import sample_triplet
 
 EXPRESSIONS = ("neutral", "joy", "sadness", "anger", "fear", "surprise", "disgust")
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+# Pixels of a side: the formats' own bounds, and for PNG what still fits in memory.
+_LONGEST = {"PNG": 65500, "JPEG": 65500, "WEBP": 16383}
 
 
 def expression_sheet(
@@ -28,7 +30,7 @@ def expression_sheet(
 ) -> np.ndarray:
     """uint8 [people * size, len(words) * size, 3]: a row for each person, a column for each word, one light for all.
 
-    hide_hair paints all but the face grey, to see whether people can be told apart by their faces.
+    hide_hair shaves the heads and paints all but the face grey, to see whether people can be told apart by their faces.
     """
     space = IdentitySpace.of(model)
     rows = []
@@ -36,6 +38,8 @@ def expression_sheet(
         rng = generator(seed, number)
         identity = space.sample(rng)
         look = replace(sample_look(rng, (float(identity[0]) + 1) / 2), glasses=None)
+        if hide_hair:
+            look = replace(look, hair=SHAVED)
         scene = plain_scene(seed)
         row = []
         for word in words:
@@ -82,11 +86,18 @@ def draw(
     if out.is_dir() or out.suffix.lower() not in _FORMATS:
         found = "is a folder" if out.is_dir() else "not a picture's name"
         raise ValueError(f"{out}: {found}; expected a file that ends in {', '.join(_FORMATS)}")
+    columns = {"triplets": 4, "random": min(8, count)}.get(kind, len(EXPRESSIONS))
+    rows = -(-count // columns) if kind == "random" else count
+    longest = _LONGEST[_FORMATS[out.suffix.lower()]]
+    if max(columns, rows) * size > longest:
+        raise ValueError(
+            f"count: the sheet would be {columns * size} x {rows * size} pixels; expected at most {longest} a side "
+            f"in a {out.suffix} file; ask for a smaller --count or --size"
+        )
     if kind == "triplets":
         return [_save(triplet_sheet(model, seed, count, size), out)]
     if kind == "random":
-        columns = min(8, count)
-        return [_save(random_sheet(model, seed, columns, -(-count // columns), size), out)]
+        return [_save(random_sheet(model, seed, columns, rows, size), out)]
     return [_save(expression_sheet(model, seed, count, size, hide_hair=kind == "masked"), out)]
 
 

@@ -44,11 +44,25 @@ def slider_names(data: Path) -> list[str]:
         if not stems:
             raise AssetError(f"{data / 'targets' / folder}: no .target files; point --assets at MakeHuman's data folder")
         for stem in stems:
+            _require_partners(data / "targets" / folder, stem, stems)
             base = stem.rsplit("-", 1)[0] if any(stem.rsplit("-", 1)[-1] in pair for pair in OPPOSITES) else stem
             base = f"{folder}/{base.removeprefix('l-').removeprefix('r-')}"
             if not base.split("/")[1].startswith(_NOT_SHAPE) and base not in names:
                 names.append(base)
     return names
+
+
+def _require_partners(folder: Path, stem: str, stems: list[str]) -> None:
+    """Raise AssetError where the target of the opposite end or of the other side is missing: its slider would lose half."""
+    start, _, end = stem.rpartition("-")
+    partners = [f"{start}-{pair[1 - pair.index(end)]}" for pair in OPPOSITES if end in pair]
+    partners += [other + stem[2:] for side, other in (("l-", "r-"), ("r-", "l-")) if stem.startswith(side)]
+    missing = [partner for partner in partners if partner not in stems]
+    if missing:
+        raise AssetError(
+            f"{folder / missing[0]}.target: no such file, though its partner {stem}.target is there; "
+            "point --assets at the `data` folder of a complete MakeHuman checkout"
+        )
 
 
 def slider_morphs(data: Path, mesh: Mesh, name: str) -> dict[str, np.ndarray]:

@@ -24,6 +24,8 @@ from .sample import check_number
 from .scene import check_yaw
 from .shards import FORMAT, MANIFEST, DatasetError, is_whole, read_manifest, shard_path, write_shard
 
+# A shard's name has five digits.
+_MOST_SHARDS = 100_000
 # Windows waits for no more processes at once than this.
 _MOST_PROCESSES = 61
 
@@ -48,6 +50,11 @@ class DatasetPlan:
         for field in ("count", "shard_size"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: expected at least 1, got {getattr(self, field)}")
+        if self.shards > _MOST_SHARDS:
+            raise ValueError(
+                f"shard_size: {self.count} samples in shards of {self.shard_size} are {self.shards} files; "
+                f"expected at most {_MOST_SHARDS}; ask for larger shards"
+            )
         check_size(self.size)
         check_number("seed", self.seed)
         check_yaw(self.max_yaw)
@@ -71,15 +78,25 @@ def write_dataset(cache: Path, folder: Path, plan: DatasetPlan, workers: int) ->
     most = min(2 * (os.cpu_count() or 1), _MOST_PROCESSES)
     if not 1 <= workers <= most:
         raise ValueError(f"workers: expected 1 to {most} on this machine, got {workers}")
-    tqdm = optional("tqdm").tqdm
+    optional("tqdm")
     optional("cv2")
     FaceModel.load(cache)
     manifest = {"format": FORMAT, "cache": _digest(cache), **asdict(plan)}
-    _claim(folder, manifest)
-    todo = [s for s in range(plan.shards) if not is_whole(shard_path(folder, s), len(plan.shard_numbers(s)))]
-    samples = sum(len(plan.shard_numbers(shard)) for shard in todo)
-    if not todo:
+    if _holds(folder, manifest) and not _missing(folder, plan):
         return 0
+    with _alone(folder):
+        _claim(folder, manifest)
+        return _render_missing(cache, folder, plan, workers)
+
+
+def _missing(folder: Path, plan: DatasetPlan) -> list[int]:
+    return [s for s in range(plan.shards) if not is_whole(shard_path(folder, s), len(plan.shard_numbers(s)))]
+
+
+def _render_missing(cache: Path, folder: Path, plan: DatasetPlan, workers: int) -> int:
+    tqdm = optional("tqdm").tqdm
+    todo = _missing(folder, plan)
+    samples = sum(len(plan.shard_numbers(shard)) for shard in todo)
     processes = min(workers, len(todo))
     with tqdm(total=plan.count, initial=plan.count - samples, unit="sample", desc=folder.name) as bar:
         if processes == 1:
@@ -164,26 +181,61 @@ def _render_shard(folder: Path, plan: DatasetPlan, shard: int) -> int:
     return len(records)
 
 
-def _claim(folder: Path, manifest: dict) -> None:
-    """Create the folder and its manifest, or check that it holds the same plan; sweep out what a killed run left."""
+def _holds(folder: Path, manifest: dict) -> bool:
+    """Whether the folder holds a dataset of this plan; raises DatasetError where it is one of another."""
+    if not (folder / MANIFEST).exists():
+        return False
+    found = read_manifest(folder)
+    differing = sorted(key for key in manifest.keys() | found.keys() if manifest.get(key) != found.get(key))
+    if differing:
+        key = differing[0]
+        raise DatasetError(
+            f"{folder}: holds a dataset with {key} = {found.get(key)!r}, asked for {manifest.get(key)!r}; "
+            "choose another folder or the same options"
+        )
+    return True
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Create the folder and keep other commands out of it; the system opens the lock when this process dies."""
+    from filelock import FileLock, Timeout
+
+    path = folder / "dataset.lock"
+    lock = FileLock(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / MANIFEST).exists():
-            found = read_manifest(folder)
-            differing = sorted(key for key in manifest.keys() | found.keys() if manifest.get(key) != found.get(key))
-            if differing:
-                key = differing[0]
-                raise DatasetError(
-                    f"{folder}: holds a dataset with {key} = {found.get(key)!r}, asked for {manifest.get(key)!r}; "
-                    "choose another folder or the same options"
-                )
-        else:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DatasetError(f"{folder}: another command is writing to it; wait for it or choose another folder") from None
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        # Removed while it is held, so that nobody waits at a lock that is about to vanish; Windows refuses, and keeps it.
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
+
+
+def _claim(folder: Path, manifest: dict) -> None:
+    """Write the folder's manifest, or check that it holds the same plan; sweep out what a killed run left."""
+    try:
+        if not _holds(folder, manifest):
             partial = folder / f"{MANIFEST}.partial"
-            partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-            partial.replace(folder / MANIFEST)
+            try:
+                partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+                partial.replace(folder / MANIFEST)
+            finally:
+                partial.unlink(missing_ok=True)
         _sweep(folder)
     except OSError as error:
-        raise DatasetError(f"{folder}: cannot be written ({error}); choose a folder that can or free the disk") from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{folder}: cannot be written ({error}); choose a folder that can or free the disk")
 
 
 def _sweep(folder: Path) -> None:

@@ -12,8 +12,9 @@ from PIL import Image
 
 from sfsr_model.synthetic.__main__ import main
 from sfsr_model.synthetic.cache import MAX_BYTES, write_cache
+from sfsr_model.synthetic.look import SHAVED
 from sfsr_model.synthetic.model import FaceModel
-from sfsr_model.synthetic.render import LABELS
+from sfsr_model.synthetic.render import LABELS, render
 from sfsr_model.synthetic.sample import sample_picture
 from sfsr_model.synthetic.triplet import sample_triplet
 
@@ -67,6 +68,9 @@ def test_sheets(cache, tmp_path, kind, count, shape):
         ("--kind portraits --numbers -1", "numbers: expected a whole number from 0, got -1"),
         ("--out sheet.xyz", "sheet.xyz: not a picture's name; expected a file that ends in .png"),
         ("--out .", ".: is a folder; expected a file"),
+        ("--count 1000000000", "count: the sheet would be 1536 x 24000000000 pixels; expected at most 65500 a side in a .png"),
+        ("--kind triplets --count 33 --size 2048 --out a.JPG", "count: the sheet would be 8192 x 67584 pixels"),
+        ("--size 2048 --out a.webp", "count: the sheet would be 16384 x 6144 pixels; expected at most 16383 a side in a .webp"),
     ],
 )
 def test_impossible_sheets_leave_nothing(cache, tmp_path, monkeypatch, capsys, options, message):
@@ -104,6 +108,10 @@ def test_dataset(cache, tmp_path, capsys):
         ("--seed -1", "seed: expected a whole number"),
         ("--max-yaw nan", "max_yaw: expected 0 to 90 degrees, got nan"),
         ("--max-yaw -1", "max_yaw: expected 0 to 90 degrees, got -1"),
+        (
+            "--count 100001 --shard-size 1",
+            "shard_size: 100001 samples in shards of 1 are 100001 files; expected at most 100000",
+        ),
         ("--workers 0", "workers: expected 1 to"),
         ("--workers 1000000", "workers: expected 1 to"),
     ],
@@ -121,6 +129,31 @@ def test_a_missing_package_is_named_before_anything_is_written(cache, tmp_path, 
     assert main(["dataset", "--cache", cache, "--out", str(tmp_path / "d"), "--count", "1"]) == 2
     assert f"`pip install {package}`" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
+
+
+def test_a_python_without_the_projects_packages_is_told_so():
+    code = "import sys; sys.modules['torch'] = None; from sfsr_model.synthetic.__main__ import main; sys.exit(main(['table']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "run this with ComfyUI's Python" in done.stderr
+
+
+def test_masked_people_have_no_hair(cache, monkeypatch):
+    from sfsr_model.synthetic import sheet
+
+    styles = []
+
+    def spy(model, identity, coefficients, look, *rest):
+        styles.append(look.hair)
+        return render(model, identity, coefficients, look, *rest)
+
+    monkeypatch.setattr(sheet, "render", spy)
+    sheet.expression_sheet(FaceModel.load(cache), 0, 3, 32, ("neutral",))
+    assert styles != [SHAVED] * 3
+    styles.clear()
+    sheet.expression_sheet(FaceModel.load(cache), 0, 3, 32, ("neutral",), hide_hair=True)
+    assert styles == [SHAVED] * 3
 
 
 def test_benchmark(cache, capsys):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from harness.tiny_makehuman import tiny_folder
 
 from sfsr_model.synthetic.shards import DatasetError, Shard, shard_path, write_shard
@@ -95,6 +96,23 @@ def test_a_file_in_the_folders_place_is_named(cache, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(DatasetError, match="taken: cannot be written"):
         write_dataset(cache, tmp_path / "taken", PLAN, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full exists on Linux only")
+def test_a_disk_that_is_full_from_the_start_keeps_no_half_manifest(cache, tmp_path):
+    (tmp_path / "dataset.json.partial").symlink_to("/dev/full")
+    with pytest.raises(DatasetError, match="cannot be written"):
+        write_dataset(cache, tmp_path, PLAN, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_commands_do_not_write_the_same_folder(cache, tmp_path):
+    with FileLock(tmp_path / "dataset.lock"):
+        with pytest.raises(DatasetError, match="another command is writing to it"):
+            write_dataset(cache, tmp_path, PLAN, 1)
+        assert [path.name for path in tmp_path.iterdir()] == ["dataset.lock"]
+    assert write_dataset(cache, tmp_path, replace(PLAN, count=1), 1) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.json", "shard-00000.npz"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full exists on Linux only")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 from ..errors import AssetError
 
+# No asset reaches as far, in decimetres or shares; beyond it lie damaged numbers, and those that float32 cannot hold.
+LARGEST = 1e6
 _HINT = "point --assets at the `data` folder of a complete MakeHuman checkout"
 
 
@@ -22,7 +25,7 @@ def read_bytes(path: Path) -> bytes:
         return gzip.decompress(packed.read_bytes())
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file; {_HINT}") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise AssetError(f"{path}: cannot be read ({error}); fetch it again") from error
 
 
@@ -32,6 +35,12 @@ def read_text(path: Path) -> str:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise AssetError(f"{path}: not a text file ({error}); fetch it again") from error
+
+
+def check_numbers(*values: float) -> None:
+    """Raise ValueError for numbers that are not finite or larger than any asset's."""
+    if not sum(map(abs, values)) < LARGEST:
+        raise ValueError(values)
 
 
 def damaged(path: Path, line: int | None, found: str, expected: str) -> AssetError:

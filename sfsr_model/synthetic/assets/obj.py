@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import damaged, read_text
+from .files import check_numbers, damaged, read_text
 
 _EXPECTED = {"v": "`v x y z`", "vt": "`vt u v`", "f": "`f` with 3 or 4 corners `vertex/uv` that exist"}
 
@@ -29,6 +29,12 @@ class Mesh:
         corners = self.corners[self.groups.get(name, np.zeros(0, int)), :, 0]
         return np.unique(corners[corners >= 0])
 
+    def check_uv(self, path: Path, faces: np.ndarray | None = None) -> None:
+        """Raise AssetError, naming the mesh's file, where a corner of the faces (default all) has no texture place."""
+        corners = self.corners if faces is None else self.corners[faces]
+        if ((corners[..., 0] >= 0) & (corners[..., 1] < 0)).any():
+            raise damaged(path, None, "a corner without texture place", "`f` with corners `vertex/uv`")
+
 
 def read_obj(path: Path) -> Mesh:
     """Parse a mesh; raises AssetError naming the line at fault."""
@@ -42,9 +48,11 @@ def read_obj(path: Path) -> Mesh:
         try:
             if kind == "v":
                 x, y, z = map(float, words[:3])
+                check_numbers(x, y, z)
                 vertices.append([x, y, z])
             elif kind == "vt":
                 u, v = map(float, words[:2])
+                check_numbers(u, v)
                 uv.append([u, v])
             elif kind == "g":
                 group = words[0] if words else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import damaged, read_text
+from .files import check_numbers, damaged, read_text
 from .obj import Mesh
 
 # The rig's world is y up, the BVH's z up: (x, y, z) there is (x, z, -y) here.
@@ -28,7 +28,7 @@ def pose_unit_morphs(data: Path, mesh: Mesh) -> dict[str, np.ndarray]:
     data: MakeHuman's data folder. Raises AssetError for a missing or damaged rig, weight or pose file.
     """
     bones = _json(data / "rigs" / "default.mhskel")
-    weights = _json(data / "rigs" / "default_weights.mhw").get("weights", {})
+    weights = _weights(data / "rigs" / "default_weights.mhw", len(mesh.vertices))
     path = data / "poseunits" / "face-poseunits.json"
     names = _json(path).get("framemapping")
     if not isinstance(names, list):
@@ -56,10 +56,31 @@ def _joint_positions(data: Path, skeleton: dict, mesh: Mesh) -> dict[str, np.nda
     positions = {}
     try:
         for bone, entry in skeleton["bones"].items():
-            positions[bone] = mesh.vertices[skeleton["joints"][entry["head"]]].mean(0)
-    except (KeyError, IndexError, TypeError) as error:
+            corners = skeleton["joints"][entry["head"]]
+            if min(corners) < 0:
+                raise IndexError(f"vertex {min(corners)} of {bone}")
+            positions[bone] = mesh.vertices[corners].mean(0)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise damaged(data / "rigs" / "default.mhskel", None, str(error), "bones whose joints exist") from None
     return positions
+
+
+def _weights(path: Path, vertices: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Bone name -> vertex numbers [K] and shares [K]; bones without any are left out."""
+    table = _json(path).get("weights")
+    if not isinstance(table, dict) or not table:
+        raise damaged(path, None, str(table)[:60], "a `weights` table")
+    result = {}
+    for bone, pairs in table.items():
+        try:
+            rows = np.array(pairs, float).reshape(-1, 2)
+            if not ((rows >= 0) & (rows < (vertices, np.inf))).all():
+                raise ValueError("a vertex that does not exist, or a share below 0")
+        except (ValueError, TypeError) as error:
+            raise damaged(path, None, f"{bone}: {error}", f"pairs of a vertex number below {vertices} and a share") from None
+        if len(rows):
+            result[bone] = rows[:, 0].astype(int), rows[:, 1]
+    return result
 
 
 def _read_bvh(path: Path) -> tuple[list[str], list[int], np.ndarray]:
@@ -86,6 +107,7 @@ def _read_bvh(path: Path) -> tuple[list[str], list[int], np.ndarray]:
             elif words[:1] == ["CHANNELS"]:
                 channels += [(len(joints) - 1, name) for name in words[2:]]
         values = np.array([[float(word) for word in line.split()] for line in lines[start + 3 :] if line.strip()])
+        check_numbers(float(np.abs(values).max()))
         if values.shape[1] != len(channels):
             raise ValueError(f"{values.shape[1]} numbers a frame for {len(channels)} channels")
     except (StopIteration, ValueError, IndexError) as error:
@@ -121,9 +143,8 @@ def _skin(
         else:
             rotation.append(rotation[parent] @ local[number])
             place.append(place[parent] + rotation[parent] @ (head - heads.get(joints[parent], np.zeros(3))))
-        if weights.get(name):
-            rows = np.array(weights[name])
-            index, share = rows[:, 0].astype(int), rows[:, 1]
+        if name in weights:
+            index, share = weights[name]
             moved[index] += share[:, None] * ((vertices[index] - head) @ rotation[number].T + place[number])
             total[index] += share
     return np.where(total[:, None] > 0, moved / np.maximum(total, 1e-9)[:, None], vertices)

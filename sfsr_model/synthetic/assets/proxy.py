@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import damaged, read_text
+from .files import check_numbers, damaged, read_text
 from .obj import Mesh, read_obj
 
 _AXES = ("x_scale", "y_scale", "z_scale")
@@ -43,7 +43,7 @@ def read_proxy(path: Path, vertices: int) -> Proxy:
                 mesh_name = words[1]
             elif words[0] in _AXES:
                 axis = _AXES.index(words[0])
-                spans[axis], lengths[axis] = [int(words[1]), int(words[2])], float(words[3])
+                spans[axis], lengths[axis] = _span(words, vertices)
             elif words[0] == "verts":
                 in_vertices = True
             elif words[0] == "delete_verts":
@@ -55,10 +55,19 @@ def read_proxy(path: Path, vertices: int) -> Proxy:
     if mesh_name is None or not rows:
         raise damaged(path, None, f"obj_file {mesh_name}, {len(rows)} vertices", "a proxy with both")
     mesh = read_obj(path.with_name(mesh_name))
+    mesh.check_uv(path.with_name(mesh_name))
     if len(mesh.vertices) != len(rows):
         raise damaged(path, None, f"{len(rows)} vertices", f"the {len(mesh.vertices)} of {mesh_name}")
     refs, weights, offsets = zip(*rows, strict=True)
     return Proxy(mesh, np.array(refs, np.int32), np.array(weights), np.array(offsets), spans, lengths)
+
+
+def _span(words: list[str], vertices: int) -> tuple[list[int], float]:
+    refs, length = [int(words[1]), int(words[2])], float(words[3])
+    check_numbers(length)
+    if not all(0 <= ref < vertices for ref in refs) or length <= 0:
+        raise ValueError(words)
+    return refs, length
 
 
 def _row(words: list[str], vertices: int) -> tuple[list[int], list[float], list[float]]:
@@ -69,4 +78,5 @@ def _row(words: list[str], vertices: int) -> tuple[list[int], list[float], list[
         weights, offsets = [float(word) for word in words[3:6]], [float(word) for word in words[6:9]]
     if len(weights) != 3 or len(offsets) != 3 or not all(0 <= ref < vertices for ref in refs):
         raise ValueError(words)
+    check_numbers(*weights, *offsets)
     return refs, weights, offsets

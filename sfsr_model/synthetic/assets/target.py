@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import damaged, read_text
+from .files import check_numbers, damaged, read_text
 
 
 def read_target(path: Path, vertices: int) -> tuple[np.ndarray, np.ndarray]:
@@ -16,12 +16,16 @@ def read_target(path: Path, vertices: int) -> tuple[np.ndarray, np.ndarray]:
     """
     indices: list[int] = []
     moves: list[list[float]] = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    lines = read_text(path).splitlines()
+    if not lines:
+        raise damaged(path, None, "an empty file", "lines `vertex dx dy dz`")
+    for number, line in enumerate(lines, 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
         try:
             index, (x, y, z) = int(words[0]), map(float, words[1:])
+            check_numbers(x, y, z)
         except ValueError:
             raise damaged(path, number, line.strip(), "`vertex dx dy dz`") from None
         if not 0 <= index < vertices:
