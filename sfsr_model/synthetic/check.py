@@ -41,13 +41,14 @@ def detection_table(model: FaceModel, weights: Path, seed: int, count: int, size
             if low <= abs(picture.pose[1]) < high:
                 results[name].append((found, distance))
     lines = ["| yaw | samples | found by YuNet | mean distance of its five points, % of the eyes' |", "|---|---|---|---|"]
-    for name, rows in results.items():
-        if rows:
-            errors = [error for found, error in rows if found]
-            rate = 100 * np.mean([found for found, _ in rows])
-            distance_text = f"{100 * np.mean(errors):.1f}" if errors else "-"
-            lines.append(f"| {name} | {len(rows)} | {rate:.1f} % | {distance_text} |")
-    return lines
+    return [*lines, *(detection_line(name, rows) for name, rows in results.items() if rows)]
+
+
+def detection_line(name: str, rows: list[tuple[bool, float]]) -> str:
+    """A row of the table: how many of the samples were found, and the mean distance among these; "-" where none was."""
+    errors = [error for found, error in rows if found]
+    distance = f"{100 * np.mean(errors):.1f}" if errors else "-"
+    return f"| {name} | {len(rows)} | {100 * len(errors) / len(rows):.1f} % | {distance} |"
 
 
 def _nearest(faces: np.ndarray | None, picture: Picture) -> tuple[bool, float]:

@@ -1,5 +1,6 @@
 """`python -m sfsr_model.synthetic`, on tiny assets and, where they are present, on MakeHuman's own."""
 
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from PIL import Image
 
 from sfsr_model.synthetic.__main__ import main
 from sfsr_model.synthetic.cache import MAX_BYTES, write_cache
+from sfsr_model.synthetic.check import detection_line
 from sfsr_model.synthetic.look import SHAVED
 from sfsr_model.synthetic.model import FaceModel
 from sfsr_model.synthetic.render import LABELS, render
@@ -180,6 +182,11 @@ def test_check_says_what_it_needs(cache, tmp_path, capsys):
     (tmp_path / "junk.onnx").write_text("junk")
     assert main(["check", "--cache", cache, "--yunet", str(tmp_path / "junk.onnx")]) == 2
     assert "junk.onnx: OpenCV cannot use it as YuNet" in capsys.readouterr().err
+
+
+def test_a_row_without_a_found_face_has_no_distance():
+    assert detection_line("frontal", [(False, math.inf)] * 2) == "| frontal | 2 | 0.0 % | - |"
+    assert detection_line("frontal", [(False, math.inf), (True, 0.125)]) == "| frontal | 2 | 50.0 % | 12.5 |"
 
 
 @pytest.fixture(scope="module")
