@@ -41,7 +41,7 @@ def test_only_the_sampler_runs_again_for_another_seed(client, portrait):
     assert titles == {"Seed", "Sample", "Decode", "Paste", "Report", "Save", "Report picture", "Report figures"}
 
 
-def test_portrait_05nd_expression_reach_the_network(run_portrait):
+def test_identity_and_expression_reach_the_network(run_portrait):
     base = run_portrait()
     assert not np.array_equal(base, run_portrait(Identity={"sample": "portrait_32"}))
     assert not np.array_equal(base, run_portrait(Expression={"word": "sadness"}))
