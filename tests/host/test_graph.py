@@ -119,7 +119,8 @@ def test_report_names_what_is_missing(client, portrait):
     assert report["expression_error"] is None
     assert report["trained"] is False
     assert any("untrained" in note for note in report["notes"])
-    assert any("expression was not measured" in note for note in report["notes"])
+    assert report["expression_errors"] == []
+    assert any("connect Load Expression Encoder to expression_encoder" in note for note in report["notes"])
 
 
 def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):
