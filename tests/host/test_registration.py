@@ -190,6 +190,7 @@ def test_values_of_another_kind_are_explained(host_path):
         import torch
 
         pack = load({str(REPOSITORY)!r})
+        node_ids(pack)
         sockets = sys.modules[pack.__name__ + ".nodes.sockets"]
         face = sys.modules[pack.__name__ + ".nodes.face"]
         whole = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
