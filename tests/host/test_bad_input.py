@@ -216,8 +216,10 @@ def test_a_model_that_is_not_sfsr(server, client, portrait, refused):
 
 
 @pytest.mark.parametrize("kind", ["gray", "gray and alpha", "alpha", "16 bits", "EXIF"])
-def test_photos_as_people_have_them(client, tmp_path, kind):
+def test_photos_as_people_have_them(client, host_version, tmp_path, kind):
     """Files of other kinds show the same face at the same place."""
+    if kind == "16 bits" and host_version.startswith("0.18."):
+        pytest.skip("this ComfyUI's own Load Image makes such a picture white")
     import numpy as np
     from PIL import Image
     from skimage import data
