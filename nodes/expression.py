@@ -202,15 +202,18 @@ class ExpressionEmbed(io.ComfyNode):
 
 def _of_word(word: str, intensity: float, library: str, use: str) -> tuple[Expression, str | None]:
     """The word's expression, and a note where the library does not have it."""
+    try:
+        name = lookup(word).word
+    except ValueError as error:
+        raise ValueError(f"word: {error}") from error
     if library == BUILT_IN:
-        return word_expression(word, intensity), None
+        return word_expression(name, intensity), None
     loaded = load_library(library_path(library))
-    name = lookup(word).word
     note = None
     if name not in loaded and name != NEUTRAL:
         note = f"library: {library} has no photos of '{name}'; the built-in word is used"
         logger.warning("SFSR: %s", note)
-    return loaded.expression(word, intensity, use), note
+    return loaded.expression(name, intensity, use), note
 
 
 def _of_photo(image, encoder, order: str, index: int) -> Expression:

@@ -225,7 +225,8 @@ def _with_masks(frames: tuple[FaceFrame, ...], mask: torch.Tensor) -> tuple[Face
 
 def require_frames(face) -> tuple[FaceFrame, ...]:
     """The frames that came over a `face` socket, at least one."""
-    frames = require(face, tuple, "face", "Face Crop")
+    # A single thing that is no tuple is refused as the frame that it should hold.
+    frames = face if isinstance(face, tuple) else (face,)
     for frame in frames:
         require(frame, FaceFrame, "face", "Face Crop")
     if not frames:

@@ -10,15 +10,17 @@ from comfy_api.latest import io, ui
 from ..sfsr_model.batch import require_repeatable
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity import Identity
-from ..sfsr_model.evaluation.report import Report, identity_cosines
+from ..sfsr_model.evaluation.report import UNREAD, Report, expression_errors, identity_cosines
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
+from ..sfsr_model.landmarker import ExpressionEncoder
 from .face import frames_of_pictures
 from .host.network import attachment
 from .host.progress import steps
 from .identity import ENCODERS
 from .sockets import (
     CATEGORY,
+    ExpressionEncoderSocket,
     ExpressionSocket,
     FaceFrameSocket,
     IDEncoderSocket,
@@ -39,9 +41,9 @@ class SFSRReport(io.ComfyNode):
             node_id="SFSRReport",
             display_name="Report (SFSR)",
             category=CATEGORY,
-            description="Measures the result: how near its face is to the person asked for. Gives the figures as JSON and "
-            "draws them on the picture.",
-            search_aliases=["identity similarity", "face similarity", "cosine", "measure"],
+            description="Measures the result: how near its face is to the person and the expression asked for. Gives the "
+            "figures as JSON and draws them on the picture.",
+            search_aliases=["identity similarity", "face similarity", "cosine", "expression error", "measure"],
             inputs=[
                 io.Image.Input("images", tooltip="The finished pictures."),
                 IdentitySocket.Input("identity", tooltip="The person that was asked for."),
@@ -53,6 +55,12 @@ class SFSRReport(io.ComfyNode):
                     tooltip="Where the faces are, from Face Crop; without it they are searched for.",
                 ),
                 io.Model.Input("model", optional=True, tooltip="The SFSR model, so that the report can say what made it."),
+                ExpressionEncoderSocket.Input(
+                    "expression_encoder",
+                    optional=True,
+                    tooltip="What reads the expression of the result, from Load Expression Encoder; without it the expression "
+                    "is not measured.",
+                ),
             ],
             outputs=[
                 io.String.Output("report", display_name="report", tooltip="All figures as JSON."),
@@ -62,34 +70,40 @@ class SFSRReport(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, identity, expression, id_encoder, face=None, model=None) -> io.NodeOutput:
+    def execute(cls, images, identity, expression, id_encoder, face=None, model=None, expression_encoder=None) -> io.NodeOutput:
         images = require_images(images, "images")
         person = require(identity, Identity, "identity", "Identity")
         look = require(expression, Expression, "expression", "Expression Embed")
         require_repeatable("expression", len(look), "images", len(images))
         look = look.expand(len(images))
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
+        reader = expression_encoder
+        if reader is not None:
+            reader = require(reader, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
         points = _points(images, face, encoder)
         cosines = identity_cosines(images, points, person, encoder)
-        measured = [cosine for cosine in cosines if cosine is not None]
+        errors = () if reader is None else expression_errors(images, points, look, reader)
         trained = encoder.trained and (model is None or attachment(model).metadata.trained)
-        notes = ["the expression was not measured: this version of the pack has no expression encoder yet"]
+        notes = [_expression_note(reader)]
         notes += [f"no face was found in picture {number}" for number, where in enumerate(points) if where is None]
+        unread = [number for number, error in enumerate(errors) if error is None and points[number] is not None]
+        notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
         if not trained:
             notes.insert(0, UNTRAINED_NOTE)
         report = Report(
             encoder=encoder.name,
-            identity_cosine=sum(measured) / len(measured) if measured else None,
+            identity_cosine=_mean(cosines),
             identity_cosines=cosines,
-            expression_error=None,
+            expression_error=_mean(errors),
+            expression_errors=errors,
             words=look.words,
             trained=trained,
             notes=tuple(notes),
         )
         text = report.to_json()
         annotated = [
-            annotate(picture, where, _caption(cosine, trained))
-            for picture, where, cosine in zip(images, points, cosines, strict=True)
+            annotate(picture, where, _caption(cosine, error, trained))
+            for picture, where, cosine, error in zip(images, points, cosines, errors or [None] * len(images), strict=True)
         ]
         return io.NodeOutput(text, torch.stack(annotated), ui=ui.PreviewText(text))
 
@@ -104,8 +118,21 @@ def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
     return [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
 
 
-def _caption(cosine: float | None, trained: bool) -> str:
+def _expression_note(reader: ExpressionEncoder | None) -> str:
+    if reader is None:
+        return "the expression was not measured: connect Load Expression Encoder to expression_encoder"
+    return f"the expression error leaves out what {reader.name} cannot see: {', '.join(UNREAD)}"
+
+
+def _mean(figures: tuple[float | None, ...]) -> float | None:
+    measured = [figure for figure in figures if figure is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _caption(cosine: float | None, error: float | None, trained: bool) -> str:
     figure = "no face found" if cosine is None else f"identity cosine {cosine:.3f}"
+    if error is not None:
+        figure += f", expression error {error:.3f}"
     return figure if trained else f"{figure} (untrained)"
 
 

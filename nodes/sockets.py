@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import torch
 from comfy_api.latest import io
 
 from ..sfsr_model.encoders.detection import ORDERS
@@ -62,9 +63,17 @@ def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: s
 def require_images(images: Any, name: str) -> Any:
     """A batch of pictures [B, H, W, 3] in 0..1: gray becomes RGB, an alpha channel is left out.
 
-    Raises ValueError for an empty batch, a wrong shape or values that are not finite, naming the picture at fault.
+    Raises TypeError for what is no tensor of floating-point numbers, ValueError for an empty batch, a wrong shape or values
+    that are not finite, naming the picture at fault.
     """
-    shape = tuple(getattr(images, "shape", ()))
+    if not isinstance(images, torch.Tensor):
+        raise TypeError(f"{name}: found a {type(images).__name__}, expected pictures [B, H, W, 3]; connect an IMAGE")
+    if not images.is_floating_point():
+        raise TypeError(
+            f"{name}: found pictures of {images.dtype}, expected floating-point numbers from 0 to 1; divide whole numbers by "
+            "255 in the node that made them"
+        )
+    shape = tuple(images.shape)
     if len(shape) != 4 or shape[-1] not in (1, 3, 4):
         raise ValueError(f"{name}: expected pictures [B, H, W, 3], found shape {shape}; connect an IMAGE")
     if 0 in shape:
@@ -80,8 +89,10 @@ def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, 
     """Masks [1 or count, H, W] in 0..1 of a mask [H, W] or [B, H, W].
 
     size: (height, width) they must have. Raises ValueError for another shape or values that are not finite; `meant_for` says
-    what they must fit and `advice` what to connect.
+    what they must fit and `advice` what to connect; TypeError for what is no tensor.
     """
+    if not isinstance(mask, torch.Tensor):
+        raise TypeError(f"mask: found a {type(mask).__name__}, expected a MASK; {advice}")
     masks = mask[None] if mask.ndim == 2 else mask
     if masks.ndim != 3 or tuple(masks.shape[1:]) != size or len(masks) not in (1, count):
         raise ValueError(f"mask: shape {tuple(mask.shape)} does not fit {meant_for}; {advice}")

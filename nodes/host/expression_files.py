@@ -6,6 +6,8 @@ from pathlib import Path
 
 import folder_paths
 
+from .folders import require_file_name
+
 NO_ENCODER = "no face_landmarker.task found"
 BUILT_IN = "built-in"
 LIBRARIES = "sfsr_libraries"
@@ -59,6 +61,7 @@ def library_path(name: str) -> Path:
 
 def new_library_path(name: str) -> Path:
     """Where a library of this name is saved, its folder made. Raises ValueError for a name that is no plain file name."""
+    require_file_name(name)
     stem = name.strip().removesuffix(".safetensors")
     if not stem or Path(stem).name != stem or stem.startswith(".") or any(sign in stem for sign in '\\/:*?"<>|'):
         raise ValueError(f"name: {name!r} cannot be a file name; use letters, digits, spaces, - and _")
@@ -69,6 +72,7 @@ def new_library_path(name: str) -> Path:
 
 def gallery_path(folder: str) -> Path:
     """A folder below ComfyUI's input folder; raises ValueError for one that is missing or elsewhere."""
+    require_file_name(folder, "folder")
     root = Path(folder_paths.get_input_directory()).resolve()
     path = (root / folder.strip()).resolve()
     if not folder.strip() or not path.is_relative_to(root) or not path.is_dir():

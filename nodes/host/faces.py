@@ -31,13 +31,21 @@ def landmark_faces(value: Any, pictures: int, size: tuple[int, int]) -> list[lis
         raise ValueError(
             f"face_landmarks: found in {len(frames)} pictures, but {pictures} are connected; find them in the same pictures"
         )
-    found = tuple(int(side) for side in value.get("image_size", size))
+    try:
+        height, width = value.get("image_size", size)
+        found = (int(height), int(width))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"face_landmarks: its image_size is {value['image_size']!r}; {_LANDMARKS}") from error
     if found != size:
         raise ValueError(
             f"face_landmarks: found in pictures of {found[1]} x {found[0]} pixels, but images are {size[1]} x {size[0]}; "
             "find them in the same pictures"
         )
-    read = [[_landmark_face(face, number, size) for face in faces] for number, faces in enumerate(frames)]
+    read = []
+    for number, faces in enumerate(frames):
+        if not isinstance(faces, Sequence):
+            raise TypeError(f"face_landmarks: picture {number}: found a {type(faces).__name__}, no list of faces; {_LANDMARKS}")
+        read.append([_landmark_face(face, number, size) for face in faces])
     return read if len(read) == pictures else read * pictures
 
 

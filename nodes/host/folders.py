@@ -15,6 +15,8 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "sfsr_model" / "weights"
 IDENTITIES = "sfsr_identities"
 SAVED_IDENTITIES = "identities"  # in ComfyUI's output folder
 FROM_OUTPUT = " [output]"  # as the host marks names that lie there
+# File systems allow 255 bytes, of which counters, endings and the names of temporary files need some.
+_LONGEST_NAME = 200
 
 for _key, _folder in (("sfsr", "sfsr"), ("insightface", "insightface"), (IDENTITIES, "sfsr/identities")):
     folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _folder))
@@ -73,8 +75,9 @@ def identity_path(name: str) -> Path:
 def new_identity_path(name: str) -> Path:
     """Where to save an identity of this name: in the output folder, numbered as the host numbers files.
 
-    Raises ValueError for a name that leads out of the folder for identities.
+    Raises ValueError for a name that leads out of the folder for identities or cannot be a file's.
     """
+    require_file_name(name)
     output = Path(folder_paths.get_output_directory())
     target = output / SAVED_IDENTITIES
     wanted = (target / name).resolve()
@@ -87,6 +90,15 @@ def new_identity_path(name: str) -> Path:
         counter += 1
         path = Path(folder) / f"{stem}_{counter:05}_.safetensors"
     return path
+
+
+def require_file_name(name: str, label: str = "name") -> None:
+    """Raises ValueError for a name, a path included, with signs that no file can have or a part that is too long."""
+    if any(ord(sign) < ord(" ") for sign in name):
+        raise ValueError(f"{label}: {name!r} holds a sign that no file name can; use letters, digits, spaces, - and _")
+    longest = max((len(part.encode()) for part in name.split("/")), default=0)
+    if longest > _LONGEST_NAME:
+        raise ValueError(f"{label}: '{name[:20]}...' has {longest} bytes; expected {_LONGEST_NAME} or fewer")
 
 
 def _listed(key: str, name: str, label: str, folder: str = "") -> Path:

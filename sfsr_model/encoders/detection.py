@@ -141,7 +141,8 @@ def find_candidates(image: Tensor, backend: str = "carried") -> list[Detection]:
     found = cascade.find_candidates(grey)
     if all(candidate.refused for candidate in found):
         # A close crop shows less than the whole window; repeating its border makes room for it.
-        margin = math.ceil(max(grey.shape) / 2)
+        # A strip gets no wider border than a face across it needs: a line of 20000 pixels would become a picture of gigabytes.
+        margin = math.ceil(min(max(grey.shape) / 2, 2 * min(grey.shape)))
         padded = torch.nn.functional.pad(grey[None, None], (margin,) * 4, mode="replicate")[0, 0]
         for candidate in cascade.find_candidates(padded, min_side=min(grey.shape) / 2):
             shift = torch.tensor([margin, margin], dtype=torch.float64)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .detection import Detection, NoFaceError, accepted, choose_face, find_candidates, no_face
+from .detection import Detection, NoFaceError, accepted, find_candidates, no_face
 from .identity import IDEncoder
 
 
@@ -37,16 +37,4 @@ def require_found(image: Tensor, encoder: IDEncoder | None, image_index: int, pr
     return faces
 
 
-def find_face(image: Tensor, encoder: IDEncoder | None, order: str, index: int, image_index: int) -> Detection:
-    """Face number `index` of a picture in the given order.
-
-    Raises NoFaceError when the picture has no face and TooFewFacesError when it has too few; both name the picture.
-    """
-    faces = require_found(image, encoder, image_index)
-    try:
-        return choose_face(faces, order, index)
-    except ValueError as error:
-        raise TooFewFacesError(f"image {image_index}: {error}") from error
-
-
-__all__ = ["NoFaceError", "TooFewFacesError", "find_face", "find_faces", "look", "require_found"]
+__all__ = ["NoFaceError", "TooFewFacesError", "find_faces", "look", "require_found"]

@@ -1,4 +1,4 @@
-"""What came out: how near a picture's face is to the person that was asked for."""
+"""What came out: how near a picture's face is to the person and the expression that were asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 from ..encoders.identity import IDEncoder, Identity
+from ..expressions import ARKIT_NAMES, Expression
+from ..landmarker import BLIND, ExpressionEncoder
+
+UNREAD = (*BLIND, "tongueOut")
+"""Coefficients that the expression encoder cannot see and the error leaves out."""
 
 
 @dataclass(frozen=True)
@@ -16,13 +21,15 @@ class Report:
     """Measurements of a batch of pictures; None stands for what could not be measured, and `notes` say why.
 
     identity_cosine: mean cosine between each picture's face and the identity, in [-1, 1]. identity_cosines: one per picture.
-    expression_error: mean absolute error of the ARKit coefficients. trained: False while any network has random weights.
+    expression_error: mean absolute error of the ARKit coefficients that can be read, 0..1. expression_errors: one per picture;
+    empty where nothing read them. trained: False while any network has random weights.
     """
 
     encoder: str
     identity_cosine: float | None
     identity_cosines: tuple[float | None, ...]
     expression_error: float | None
+    expression_errors: tuple[float | None, ...]
     words: tuple[str | None, ...]
     trained: bool
     notes: tuple[str, ...]
@@ -50,3 +57,30 @@ def identity_cosines(
         else float(torch.nn.functional.cosine_similarity(encoder.embed(picture, where).to(person), person, dim=0))
         for picture, where in zip(images, points, strict=True)
     )
+
+
+def expression_errors(
+    images: Tensor, points: list[Tensor | None], wanted: Expression, encoder: ExpressionEncoder
+) -> tuple[float | None, ...]:
+    """Mean absolute error, 0..1, between the wanted coefficients and those read from the face at five points [5, 2] in each
+    picture [B, H, W, 3], over all coefficients but `UNREAD`.
+
+    wanted: one expression for each picture. None without points, and where the encoder sees no face at them: the nearest one
+    counts when its points lie, on average, within an eye's distance of the given ones.
+    """
+    seen = [place for place, name in enumerate(ARKIT_NAMES) if name not in UNREAD]
+    rows = zip(images, points, wanted.coefficients, strict=True)
+    return tuple(None if where is None else _error(picture, where, row, seen, encoder) for picture, where, row in rows)
+
+
+def _error(picture: Tensor, where: Tensor, wanted: Tensor, seen: list[int], encoder: ExpressionEncoder) -> float | None:
+    found, reading, _ = encoder.faces(picture)
+    if reading is None:
+        return None
+    where = where.to(found[0].points)
+    distances = [(one.points - where).norm(dim=-1).mean().item() for one in found]
+    place = min(range(len(found)), key=lambda number: distances[number])
+    if distances[place] > (where[1] - where[0]).norm().item():
+        return None
+    read = reading.coefficients[place].float().cpu().clamp(0, 1)
+    return (read[seen] - wanted.float().cpu()[seen]).abs().mean().item()

@@ -99,7 +99,8 @@ class FaceLandmarker(nn.Module):
         squares, padding = views(*pixels.shape[-2:])[view]
         count = len(squares)
         regions = squares.to(pixels).repeat(len(pixels), 1)
-        shown = warp(pixels.repeat_interleave(count, 0) if count > 1 else pixels, regions, size, padding)
+        # Of one picture no copies are made: nine of a picture of 8K are gigabytes.
+        shown = warp(pixels[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1), regions, size, padding)
         outputs = self.detector((shown * 2 - 1).permute(0, 2, 3, 1))
         boxes, logits, centres = outputs[self._boxes].cpu(), outputs[self._scores].cpu(), self.anchors.cpu()
         results = []
@@ -123,7 +124,9 @@ class FaceLandmarker(nn.Module):
         if regions.ndim != 2 or regions.shape[1] != len(REGION):
             raise ValueError(f"regions: shape {list(regions.shape)}; expected [M, {len(REGION)}]: {', '.join(REGION)}")
         pixels = _channels_first(pictures, self.anchors)
-        pixels = pixels if owners is None else pixels[owners.to(pixels.device)]
+        if owners is not None:
+            one = len(pixels) == 1
+            pixels = pixels.expand(len(owners), -1, -1, -1) if one else pixels[owners.to(pixels.device)]
         if len(pixels) != len(regions):
             raise ValueError(f"regions: {len(regions)} for {len(pixels)} pictures; say which picture owns which")
         regions = regions.to(pixels)

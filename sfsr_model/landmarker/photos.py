@@ -14,7 +14,8 @@ from .encoder import BLIND, ExpressionEncoder
 
 
 def load_photo(path: Path) -> Tensor:
-    """A picture file as [H, W, 3], float RGB in 0..1, turned as its EXIF says; transparency is laid on grey.
+    """A picture file as [H, W, 3], float RGB in 0..1, turned as its EXIF says; transparency is laid on grey, and
+    16-bit grey keeps its tones.
 
     Raises OSError for a file that is no readable picture.
     """
@@ -27,7 +28,12 @@ def load_photo(path: Path) -> Tensor:
                 picture = picture.convert("RGBA")
                 ground = Image.new("RGBA", picture.size, (128, 128, 128, 255))
                 picture = Image.alpha_composite(ground, picture)
-            pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+            if picture.mode.startswith("I"):
+                # Pillow's own conversion cuts such values off at 255, which leaves a white picture.
+                grey = np.asarray(picture, dtype=np.float32).clip(0, 65535) / 257
+                pixels = np.stack([grey] * 3, -1)
+            else:
+                pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
     # Pillow raises SyntaxError for some damaged files and its own error for one of absurd size.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(f"cannot be read as a picture ({error}); replace it or take it out") from error

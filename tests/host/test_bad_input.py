@@ -215,6 +215,59 @@ def test_a_model_that_is_not_sfsr(server, client, portrait, refused):
     client.free()
 
 
+@pytest.mark.parametrize("kind", ["gray", "gray and alpha", "alpha", "16 bits", "EXIF"])
+def test_photos_as_people_have_them(client, host_version, tmp_path, kind):
+    """Files of other kinds show the same face at the same place."""
+    if kind == "16 bits" and host_version.startswith("0.18."):
+        pytest.skip("this ComfyUI's own Load Image makes such a picture white")
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    photo, path, exif = Image.fromarray(data.astronaut()).resize((256, 256)), tmp_path / "photo.png", None
+    if kind == "16 bits":
+        photo = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * 257)
+    elif kind == "EXIF":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        photo = photo.transpose(Image.Transpose.ROTATE_90)
+    else:
+        photo = photo.convert({"gray": "L", "gray and alpha": "LA", "alpha": "RGBA"}[kind])
+    photo.save(path, **({"exif": exif} if exif else {}))
+    crop = {"face_order": "largest first", "face_index": 0, "no_face": "error"}
+    prompt = {
+        "photo": {"class_type": "LoadImage", "inputs": {"image": client.upload_image(path)}},
+        "crop": {"class_type": "SFSRFaceCrop", "inputs": {"images": ["photo", 0], "size": 64} | crop},
+        "preview": {"class_type": "PreviewImage", "inputs": {"images": ["crop", 4]}},
+    }
+    prompt = {name: entry | {"_meta": {"title": name}} for name, entry in prompt.items()}
+    result = client.run(prompt, timeout=600)
+    assert result.outputs["crop"]["text"][0].startswith("1 crop of 1 picture")
+    with Image.open(client.download(result.images[0], tmp_path / "preview.png")) as preview:
+        assert preview.size == (256, 256)
+        green = np.nonzero((np.asarray(preview.convert("RGB")) == (60, 200, 90)).all(axis=-1))
+    # Her face is about (112, 60) in the photo as it is meant to be looked at.
+    assert 80 < green[1].min() < 112 < green[1].max() < 145
+    assert 10 < green[0].min() < 60 < green[0].max() < 110
+
+
+def test_values_that_are_no_numbers_name_the_picture(refused):
+    mask = {"class_type": "SolidMask", "inputs": {"value": float("nan"), "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
+    image = {"class_type": "MaskToImage", "inputs": {"mask": ["mask", 0]}, "_meta": {"title": "Image"}}
+    error = refused({"mask": mask, "broken": image}, Target_face={"images": ["broken", 0]})
+    assert "images: picture 0 holds values that are not finite" in str(error)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (7680, 4320), (16000, 1)])
+def test_pictures_of_any_size_without_a_face(refused, width, height):
+    error = refused({"grey": grey(width, height)}, Target_face={"images": ["grey", 0]})
+    assert f"image 0 ({width} x {height} pixels): no face found" in str(error)
+
+
+def test_a_word_of_no_kind_names_the_input(refused):
+    assert "word: unknown expression 'None'" in str(refused(Expression={"word": None}))
+
+
 def test_interrupt_stops_the_run_and_the_host_goes_on(client, portrait):
     import threading
 

@@ -1,5 +1,6 @@
 """Expressions from photos in a real ComfyUI: the encoder, which face, the host's own landmarks, libraries."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -130,6 +131,65 @@ def test_real_photos(server, client, graph, astronaut, group_photo):
     assert first != last
 
 
+def test_the_report_measures_the_expression(client, graph, astronaut):
+    wires = {
+        "photo": node("LoadImage", image=astronaut),
+        "recogniser": node("LoadIDEncoder", encoder="untrained demo recogniser (random weights)", provider="CPU"),
+        "person": node(
+            "SFSRIdentity", id_encoder=["recogniser", 0], images=["photo", 0], face_order="largest first", face_index=0
+        ),
+        "expression": embed(source="word"),
+        "report": node(
+            "SFSRReport",
+            images=["photo", 0],
+            identity=["person", 0],
+            expression=["expression", 0],
+            id_encoder=["recogniser", 0],
+            expression_encoder=["encoder", 0],
+        ),
+    }
+    report = json.loads(client.run(graph | wires, timeout=600).outputs["report"]["text"][0])
+    assert len(report["expression_errors"]) == 1
+    assert not any("was not measured" in note for note in report["notes"])
+    assert any("leaves out what tiny.task cannot see: cheekPuff" in note for note in report["notes"])
+    # The generated encoder sees a face in the middle, where she has none.
+    assert report["expression_error"] is None
+    assert "the expression encoder saw no face where it is in picture 0" in report["notes"]
+
+
+@pytest.mark.skipif(not TASK.is_file(), reason="MediaPipe's face_landmarker.task is not there")
+def test_the_report_of_an_expression_that_came_out(server, client, graph, group_photo):
+    """What was read from a photo is worn by the face in it, and not by its neighbour."""
+    shutil.copy(TASK, server.base_dir / "models" / "mediapipe" / "face_landmarker.task")
+
+    def error(place):
+        wires = {
+            "encoder": node("SFSRLoadExpressionEncoder", encoder="mediapipe/face_landmarker.task"),
+            "photo": node("LoadImage", image=group_photo),
+            "recogniser": node("LoadIDEncoder", encoder="untrained demo recogniser (random weights)", provider="CPU"),
+            "crop": node(
+                "SFSRFaceCrop", images=["photo", 0], size=256, face_order="largest first", face_index=place, no_face="error"
+            ),
+            "person": node(
+                "SFSRIdentity", id_encoder=["recogniser", 0], images=["photo", 0], face_order="largest first", face_index=0
+            ),
+            "expression": embed(image=["crop", 0], expression_encoder=["encoder", 0]),
+            "report": node(
+                "SFSRReport",
+                images=["photo", 0],
+                identity=["person", 0],
+                expression=["expression", 0],
+                id_encoder=["recogniser", 0],
+                face=["first", 2],
+                expression_encoder=["encoder", 0],
+            ),
+        }
+        wires["first"] = wires["crop"] | {"inputs": wires["crop"]["inputs"] | {"face_index": 0}}
+        return json.loads(client.run(graph | wires, timeout=600).outputs["report"]["text"][0])["expression_error"]
+
+    assert error(0) < 0.03 < error(1)
+
+
 def test_the_hosts_own_landmarks_fit_the_socket(client):
     """The oldest host has no such node; its socket stays empty."""
     info = client.object_info()
@@ -173,6 +233,9 @@ def test_galleries_that_cannot_be_read(graph, gallery, refused):
 
     assert "name: '../bad' cannot be a file name" in refused(build(name="../bad"))
     assert "is no folder below ComfyUI's input folder" in refused(build(folder="../models"))
+    for name in ("name", "folder"):
+        assert f"{name}: 'a\\x00b' holds a sign that no file name can" in refused(build(**{name: "a\0b"}))
+        assert f"{name}: 'aaaaaaaaaaaaaaaaaaaa...' has 300 bytes" in refused(build(**{name: "a" * 300}))
     (gallery / "angre").mkdir()
     assert "did you mean anger" in refused(build())
     (gallery / "angre").rmdir()

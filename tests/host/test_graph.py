@@ -41,7 +41,7 @@ def test_only_the_sampler_runs_again_for_another_seed(client, portrait):
     assert titles == {"Seed", "Sample", "Decode", "Paste", "Report", "Save", "Report picture", "Report figures"}
 
 
-def test_portrait_05nd_expression_reach_the_network(run_portrait):
+def test_identity_and_expression_reach_the_network(run_portrait):
     base = run_portrait()
     assert not np.array_equal(base, run_portrait(Identity={"sample": "portrait_32"}))
     assert not np.array_equal(base, run_portrait(Expression={"word": "sadness"}))
@@ -119,7 +119,8 @@ def test_report_names_what_is_missing(client, portrait):
     assert report["expression_error"] is None
     assert report["trained"] is False
     assert any("untrained" in note for note in report["notes"])
-    assert any("expression was not measured" in note for note in report["notes"])
+    assert report["expression_errors"] == []
+    assert any("connect Load Expression Encoder to expression_encoder" in note for note in report["notes"])
 
 
 def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):

@@ -95,6 +95,16 @@ def test_no_name_leads_out_of_the_folder(server, graph, refused, name):
     assert not list(server.base_dir.rglob("*escaped*"))
 
 
+@pytest.mark.parametrize(("name", "message"), [("a\0b", "holds a sign that no file name can"), ("a" * 300, "has 300 bytes")])
+def test_names_that_no_file_can_have(graph, refused, name, message):
+    assert message in refused(graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name=name)})
+
+
+def test_a_name_of_any_script(server, client, graph):
+    client.run(graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name="\u5c71\u7530\u3000\u00e9")}, timeout=600)
+    assert (server.base_dir / "output" / "identities" / "\u5c71\u7530\u3000\u00e9_00001_.safetensors").is_file()
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "../../../etc/passwd [output]", "x.safetensors [output]"])
 def test_no_file_from_elsewhere_is_loaded(client, graph, name):
     prompt = graph | {"loaded": node("SFSRLoadIdentity", identity=name), "person": person(["photo", 0], identity=["loaded", 0])}

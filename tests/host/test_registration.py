@@ -185,6 +185,35 @@ def test_the_api_and_the_page_agree_on_defaults(host_path):
     assert "smile" in in_host(host_path, code).stdout.split()
 
 
+def test_values_of_another_kind_are_explained(host_path):
+    code = f"""
+        import torch
+
+        pack = load({str(REPOSITORY)!r})
+        node_ids(pack)
+        sockets = sys.modules[pack.__name__ + ".nodes.sockets"]
+        face = sys.modules[pack.__name__ + ".nodes.face"]
+        whole = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
+        for check in (
+            lambda: sockets.require_images(whole, "images"),
+            lambda: sockets.require_images(None, "images"),
+            lambda: sockets.require_images([whole], "images"),
+            lambda: sockets.require_masks(None, (8, 8), 1, "it", "connect it"),
+            lambda: face.require_frames("text"),
+        ):
+            try:
+                check()
+            except TypeError as error:
+                print(error)
+    """
+    pictures, nothing, listed, mask, frame = in_host(host_path, code).stdout.strip().splitlines()[-5:]
+    assert pictures.startswith("images: found pictures of torch.uint8, expected floating-point numbers from 0 to 1")
+    assert nothing == "images: found a NoneType, expected pictures [B, H, W, 3]; connect an IMAGE"
+    assert listed.startswith("images: found a list")
+    assert mask == "mask: found a NoneType, expected a MASK; connect it"
+    assert frame == "face: found a str, expected this pack's FaceFrame; connect the output of Face Crop"
+
+
 def test_a_broken_family_leaves_the_others(host_path, tmp_path):
     """A copy of the pack with a fault in one family: the rest is there and the log says why that one is not."""
     copy = tmp_path / "pack"

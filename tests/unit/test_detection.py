@@ -137,6 +137,20 @@ def test_no_face_in_pictures_without_one(name):
     assert detect_faces(no_faces()[name]) == []
 
 
+def test_a_long_strip_stays_small(monkeypatch):
+    """A border as wide as half its length would make a picture of gigabytes of it."""
+    searched, find = [], cascade.find_candidates
+
+    def spy(grey, *others, **named):
+        searched.append(grey.numel())
+        return find(grey, *others, **named)
+
+    monkeypatch.setattr(cascade, "find_candidates", spy)
+    assert detect_faces(torch.full((2, 3000, 3), 0.4)) == []
+    assert searched[0] == 2 * 3000
+    assert searched[1] < 20 * 3000
+
+
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "moon", "brick"])
 def test_no_face_in_photographs_without_one(name):
     from skimage import data

@@ -165,6 +165,23 @@ def test_the_photo_at_fault_is_named(gallery, encoder, content, message):
         read_gallery(gallery, encoder)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_a_photo_of_16_bits_keeps_its_tones(tmp_path, kind):
+    tones = np.arange(256).reshape(16, 16)
+    Image.fromarray((tones * 257).astype(kind)).save(tmp_path / "deep.tif")
+    expected = torch.from_numpy(tones / 255).float()[..., None].expand(-1, -1, 3)
+    torch.testing.assert_close(load_photo(tmp_path / "deep.tif"), expected)
+
+
+def test_a_photo_is_turned_as_its_exif_says(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 255, (6, 9, 3), np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held upright: turn a quarter clockwise to look at it
+    Image.fromarray(pixels).save(tmp_path / "selfie.png", exif=turned)
+    expected = torch.from_numpy(np.rot90(pixels, -1).copy()).float() / 255
+    torch.testing.assert_close(load_photo(tmp_path / "selfie.png"), expected)
+
+
 def test_a_half_photo_is_named(gallery, encoder):
     whole = gallery / "joy" / "whole.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole)

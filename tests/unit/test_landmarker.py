@@ -208,6 +208,30 @@ def test_a_picture_without_a_face_is_named(encoder, size):
         encoder.read(torch.stack([bright(200, 200), torch.zeros(200, 200, 3)]))
 
 
+def test_a_large_picture_is_not_copied_for_its_parts_and_faces(encoder, monkeypatch):
+    """Nine parts of an 8K picture, or its faces, would be gigabytes."""
+    from sfsr_model.landmarker import landmarker as module
+
+    picture, seen = bright(1, 200, 300), []
+
+    def spy(pictures, *others):
+        seen.append((len(pictures), pictures.untyped_storage().data_ptr()))
+        return warp(pictures, *others)
+
+    warp = module.warp
+    monkeypatch.setattr(module, "warp", spy)
+    encoder.landmarker.find(picture, 2)
+    (region, _), *_ = encoder.landmarker.find(picture)
+    encoder.landmarker.measure(picture, region.repeat(3, 1), torch.zeros(3, dtype=torch.long))
+    assert seen == [(count, picture.untyped_storage().data_ptr()) for count in (9, 1, 3)]
+
+
+def test_several_large_pictures_are_searched_in_parts(encoder):
+    both = torch.stack([bright(200, 300), torch.zeros(200, 300, 3)])
+    found = encoder.landmarker.find(both, 2)
+    assert [len(regions) > 0 for regions, _ in found] == [True, False]
+
+
 def test_too_small_a_face_is_said_to_be(encoder):
     with pytest.raises(NoExpressionError, match=r"a face of \d+ pixels is too small"):
         encoder.read(bright(1, 24, 24))

@@ -11,7 +11,7 @@ from harness.onnx_nets import save_detector, save_mobilefacenet, save_se_recogni
 
 from sfsr_model.encoders import pack as packs
 from sfsr_model.encoders.detection import NoFaceError
-from sfsr_model.encoders.faces import find_face, find_faces
+from sfsr_model.encoders.faces import find_faces, require_found
 from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.encoders.recogniser import RecogniserError
 from sfsr_model.samples import load_sample, sample_names
@@ -66,7 +66,7 @@ def test_equal_to_an_unmodified_face_analysis(pack, encoder, named):
 
 def test_one_pass_for_several_faces_gives_the_same_embeddings(encoder):
     picture = load_sample(sample_names()[0])[0]
-    face = find_face(picture, None, "largest first", 0, 0)
+    face = find_faces(picture, None)[0]
     shifts = [torch.tensor([float(x), 3.0], dtype=torch.float64) for x in range(11)]
     aligned = [encoder.align(picture, face.points + shift) for shift in shifts]
     together = encoder.embed_aligned(aligned)
@@ -196,7 +196,7 @@ def test_a_detector_of_one_size_gets_no_other(tmp_path):
 def test_a_doubtful_find_is_named_with_its_score(encoder):
     faint = picture_with((336, 304), side=22)
     with pytest.raises(NoFaceError, match=r"best candidate scored 0\.\d+ \(its score is below 0\.5\)") as caught:
-        find_face(faint, encoder, "largest first", 0, 4)
+        require_found(faint, encoder, 4)
     assert caught.value.image_index == 4
     assert 0.3 <= caught.value.best_score < 0.5
     assert "connect an insightface pack" not in str(caught.value)
@@ -210,7 +210,7 @@ def test_points_that_cannot_be_a_face_are_refused(tmp_path, monkeypatch):
     save_recogniser(tmp_path / "rec.onnx")
     encoder = load_recogniser(tmp_path)
     with pytest.raises(NoFaceError, match=r"scored 0\.7.* \((mirrored|eye|nose|mouth)"):
-        find_face(picture_with((330, 300)), encoder, "largest first", 0, 0)
+        require_found(picture_with((330, 300)), encoder, 0)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (3000, 2), (7, 9)])
@@ -254,7 +254,7 @@ def test_the_differentiable_recogniser_agrees(save, number, tmp_path):
     """Alignment and network together, on pictures, against insightface's own crop and ONNX Runtime."""
     encoder = load_recogniser(save(tmp_path / "rec.onnx"))
     picture = load_sample(sample_names()[number])[0]
-    face = find_face(picture, None, "largest first", 0, 0)
+    face = find_faces(picture, None)[0]
     found = encoder.differentiable().embed(picture[None], face.points[None])[0]
     expected = encoder.embed(picture, face.points)
     assert torch.nn.functional.cosine_similarity(found, expected, dim=0).item() > 0.999
@@ -262,7 +262,7 @@ def test_the_differentiable_recogniser_agrees(save, number, tmp_path):
 
 def test_the_aligned_face_is_insightfaces(encoder):
     picture = load_sample(sample_names()[0])[0]
-    points = find_face(picture, None, "largest first", 0, 0).points
+    points = find_faces(picture, None)[0].points
     theirs = torch.from_numpy(encoder.align(picture, points)[..., ::-1].copy()).float() / 255
     ours = encoder.differentiable().align(picture[None], points[None])[0].movedim(0, -1)
     assert (ours - theirs).abs().mean() < 2 / 255
@@ -282,7 +282,7 @@ def test_beyond_the_picture_is_black_as_in_insightface(encoder):
 
 def test_gradients_reach_the_picture_from_a_load_in_inference_mode(encoder):
     picture = load_sample(sample_names()[0])[0]
-    points = find_face(picture, None, "largest first", 0, 0).points
+    points = find_faces(picture, None)[0].points
     with torch.inference_mode():
         network = encoder.differentiable()
         wanted = torch.nn.functional.normalize(network.embed(picture.flip(1)[None], points[None]), dim=-1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from harness.onnx_models import save_recogniser
 
-from sfsr_model.encoders.faces import find_face
+from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.identity import Identity
 from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.encoders.recogniser import RecogniserError
@@ -26,7 +26,7 @@ def portrait():
 
 @pytest.fixture(scope="module")
 def points(portrait):
-    return find_face(portrait, None, "largest first", 0, 0).points
+    return find_faces(portrait, None)[0].points
 
 
 def test_a_single_file(recogniser_file, portrait, points):
