@@ -1,6 +1,7 @@
 """Rendered faces with known identity, expression, pose and light. Commands: `python -m sfsr_model.synthetic --help`.
 
 The names below are imported when they are first used: rendering needs numba and OpenCV, which nothing else here does.
+None may be the name of a module in here, which would take its place once that is imported: `render` is in `render`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ _HOMES = {
     "RenderedDataset": "torch_data",
     "ShardDataset": "torch_data",
     "Triplet": "triplet",
-    "render": "render",
     "sample_picture": "sample",
     "sample_triplet": "triplet",
     "write_cache": "cache",

@@ -11,6 +11,7 @@ import pytest
 from harness.tiny_makehuman import tiny_folder
 from PIL import Image
 
+from sfsr_model import synthetic
 from sfsr_model.synthetic.__main__ import main
 from sfsr_model.synthetic.cache import MAX_BYTES, write_cache
 from sfsr_model.synthetic.check import detection_line
@@ -36,6 +37,12 @@ def test_help_names_every_command():
     assert done.returncode == 0, done.stderr
     first_words = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert first_words >= {"cache", "sheet", "dataset", "benchmark", "check", "table"}
+
+
+def test_no_public_name_is_taken_by_a_module():
+    for name in synthetic.__all__:  # the first use imports the modules, which set their own names
+        getattr(synthetic, name)
+    assert [name for name in synthetic.__all__ if not callable(getattr(synthetic, name))] == []
 
 
 def test_cache(tmp_path, capsys):
