@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .face_blend import blend_heads, face_share
+from .look import Look
 from .model import FaceModel
 from .render import Frame, Picture, Wearer, finish, render, render_light, wearer
 from .sample import sample_parts
-from .scene import MAX_YAW
+from .scene import MAX_YAW, Scene
 
 REFERENCE, SOURCE, TARGET = 1, 2, 3
 """Roles of a triplet's pictures, as random streams of `sample_parts`."""
+Parts = tuple[np.ndarray, np.ndarray, Look, Scene]
+"""Identity, coefficients, look and scene of a picture, as `sample_parts` gives them."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,25 @@ def sample_triplet(
     model: FaceModel, seed: int, number: int, size: int, max_yaw: float = MAX_YAW, finish_strength: float = 1.0
 ) -> Triplet:
     """The numbered triplet of a seed, the same in every process; size in pixels, max_yaw in radians."""
-    reference = sample_parts(model, seed, number, REFERENCE, max_yaw, finish_strength)
-    source = sample_parts(model, seed, number, SOURCE, max_yaw, finish_strength)
-    target = sample_parts(model, seed, number, TARGET, max_yaw, finish_strength)
-    # What lies before the face cannot be known once the face is masked out, so targets have neither spectacles nor occluders.
-    look, scene = replace(target[2], glasses=None), replace(target[3], occluder=None)
-    target = (target[0], target[1], look, scene)
+    reference, source, target = triplet_parts(model, seed, number, max_yaw, finish_strength)
     pictures = [render(model, *parts, size, aligned=True) for parts in (reference, source)]
     shown, answer, mask = target_and_answer(model, reference[0], source[1], target, size)
     return Triplet(pictures[0], pictures[1], shown, answer, mask)
 
 
+def triplet_parts(
+    model: FaceModel, seed: int, number: int, max_yaw: float = MAX_YAW, finish_strength: float = 1.0
+) -> tuple[Parts, Parts, Parts]:
+    """What a numbered triplet's reference, source and target are rendered from; arguments as those of `sample_triplet`."""
+    reference = sample_parts(model, seed, number, REFERENCE, max_yaw, finish_strength)
+    source = sample_parts(model, seed, number, SOURCE, max_yaw, finish_strength)
+    identity, coefficients, look, scene = sample_parts(model, seed, number, TARGET, max_yaw, finish_strength)
+    # What lies before the face cannot be known once the face is masked out, so targets have neither spectacles nor occluders.
+    return reference, source, (identity, coefficients, replace(look, glasses=None), replace(scene, occluder=None))
+
+
 def target_and_answer(
-    model: FaceModel, identity: np.ndarray, coefficients: np.ndarray, target: tuple, size: int
+    model: FaceModel, identity: np.ndarray, coefficients: np.ndarray, target: Parts, size: int
 ) -> tuple[Picture, Picture, np.ndarray]:
     """Target, answer and mask: a person's face with an expression in the place of the target's.
 
@@ -87,4 +96,4 @@ def _mask(landmarks: np.ndarray, size: int) -> np.ndarray:
     return face_mask(torch.from_numpy(landmarks), size).numpy()
 
 
-__all__ = ["Triplet", "composite", "sample_triplet", "target_and_answer"]
+__all__ = ["Triplet", "composite", "sample_triplet", "target_and_answer", "triplet_parts"]

@@ -1,0 +1,148 @@
+"""The measurements themselves, on vectors and pictures: who is shown, what the face does, and what else has changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .neighbours import bootstrap_interval
+
+ACTIVE = 0.1
+"""From here on a wanted coefficient counts as active."""
+_VARIES = 0.05
+_BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean over `count` samples and its bootstrap interval (2.5 % to 97.5 %); all None where nothing could be measured."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    count: int
+
+
+def figure(values: Tensor, owners: Tensor | None = None) -> Figure:
+    """The mean of values [N] of as many people, or of owners [N]; NaN stands for what was not measured and is left out."""
+    values = values.double()
+    owners = torch.arange(len(values)) if owners is None else owners
+    known = ~values.isnan()
+    values, owners = values[known], owners[known]
+    if not len(values):
+        return Figure(None, None, None, 0)
+    low, high = bootstrap_interval(values, owners)
+    return Figure(float(values.mean()), low, high, len(values))
+
+
+def resampled_figure(statistic: Callable[[Tensor], float], count: int, seed: int = 0) -> Figure:
+    """A statistic of the samples whose numbers it is given, and its interval when `count` samples are drawn anew.
+
+    Draws for which it is NaN are left out; a statistic that is NaN for all samples gives an empty figure.
+    """
+    value = statistic(torch.arange(count)) if count else float("nan")
+    if math.isnan(value):
+        return Figure(None, None, None, 0)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(count, (_BOOTSTRAPS, count), generator=generator)
+    values = torch.tensor([statistic(numbers) for numbers in drawn], dtype=torch.float64)
+    low, high = torch.nanquantile(values, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Figure(value, low, high, count)
+
+
+def cosines(ones: Tensor, others: Tensor) -> Tensor:
+    """Cosines [N] of embeddings [N, D] and [N, D], in [-1, 1]."""
+    return F.cosine_similarity(ones.double(), others.double(), dim=-1)
+
+
+def retrieved(queries: Tensor, gallery: Tensor, wanted: Tensor) -> Tensor:
+    """Whether entry `wanted` [N] of the gallery [M, D] has the highest cosine to its query [N, D]; bool [N].
+
+    A tie is lost: whoever is nobody's nearest alone is not retrieved.
+    """
+    similar = F.normalize(queries.double(), dim=-1) @ F.normalize(gallery.double(), dim=-1).T
+    own = similar.gather(1, wanted[:, None])
+    others = similar.scatter(1, wanted[:, None], -torch.inf)
+    return own[:, 0] > others.amax(1)
+
+
+def active_errors(read: Tensor, wanted: Tensor, readable: Tensor) -> Tensor:
+    """Mean absolute difference [N] of coefficients [N, C] over those that are readable [C] and wanted from ACTIVE on.
+
+    NaN for a sample without any.
+    """
+    active = (wanted >= ACTIVE) & readable
+    difference = torch.where(active, (read - wanted).abs(), 0.0).double().sum(1)
+    return difference / active.sum(1)
+
+
+def mean_correlation(read: Tensor, wanted: Tensor, readable: Tensor) -> float:
+    """Pearson's correlation over the samples, mean of the readable coefficients [C] that vary in what is wanted [N, C].
+
+    A coefficient that never changes in what is read counts as 0. NaN where nothing varies.
+    """
+    if len(wanted) < 2:
+        return float("nan")
+    varies = readable & (wanted.double().std(0) >= _VARIES)
+    if not varies.any():
+        return float("nan")
+    x, y = (values[:, varies].double() - values[:, varies].double().mean(0) for values in (read, wanted))
+    both = (x.square().sum(0) * y.square().sum(0)).sqrt()
+    return float(torch.where(both > 1e-9, (x * y).sum(0) / both.clamp_min(1e-9), 0.0).mean())
+
+
+def pose_errors(read: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute difference [N] in degrees over pitch, yaw and roll [N, 3] in radians."""
+    return torch.rad2deg((read - true).double().abs().mean(1))
+
+
+def recognised(
+    read: Tensor, labels: Tensor, owners: Tensor, known: Tensor, known_labels: Tensor, known_owners: Tensor
+) -> Tensor:
+    """Whether the class whose mean is nearest (Euclidean) is the right one: bool [N] for vectors [N, D].
+
+    The means are of known vectors [M, D] with labels and owners [M]; the ones of the sample's own owner are left out of them.
+    Raises ValueError where a class then has no vector.
+    """
+    classes = int(torch.cat((labels, known_labels)).max()) + 1
+    hits = torch.zeros(len(read), dtype=torch.bool)
+    for owner in owners.unique():
+        own, rest = owners == owner, known_owners != owner
+        amounts = torch.bincount(known_labels[rest], minlength=classes)
+        if (amounts == 0).any():
+            raise ValueError(
+                f"class {int(amounts.argmin())} is known from person {int(owner)} alone; expected two people or more"
+            )
+        sums = known.new_zeros(classes, known.shape[1], dtype=torch.float64)
+        means = sums.index_add(0, known_labels[rest], known[rest].double()) / amounts[:, None]
+        hits[own] = torch.cdist(read[own].double(), means).argmin(1) == labels[own]
+    return hits
+
+
+def outside_differences(pictures: Tensor, targets: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest and mean absolute difference [N], [N] of uint8 pictures [N, H, W, 3] where masks [N, H, W] are 0."""
+    outside = (masks == 0)[..., None]
+    difference = (pictures.int() - targets.int()).abs() * outside
+    pixels = outside.sum((1, 2, 3)) * pictures.shape[-1]
+    return difference.amax((1, 2, 3)).double(), difference.sum((1, 2, 3)).double() / pixels.clamp_min(1)
+
+
+def inside_differences(pictures: Tensor, answers: Tensor, masks: Tensor) -> Tensor:
+    """Mean absolute difference [N] of uint8 pictures [N, H, W, 3], weighted by masks [N, H, W]."""
+    weights = masks.double()[..., None]
+    difference = ((pictures.int() - answers.int()).abs() * weights).sum((1, 2, 3))
+    return difference / (weights.sum((1, 2, 3)) * pictures.shape[-1]).clamp_min(1e-9)
+
+
+def bins(values: Tensor, edges: tuple[float, ...]) -> list[tuple[str, Tensor]]:
+    """Labels and members (bool [N]) of the bins from each edge up to the next one; the last one is open."""
+    ends = (*edges[1:], float("inf"))
+    return [
+        (f"{low:g} to {high:g}" if high < float("inf") else f"{low:g} and more", (values >= low) & (values < high))
+        for low, high in zip(edges, ends, strict=True)
+    ]

@@ -1,0 +1,76 @@
+"""The pictures of a batch of cases: rendered, generated, and the answer through the autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..encoders.identity import IDEncoder
+from ..synthetic.model import FaceModel
+from .cases import Case, Example, render_case
+from .generate import Sampling, Wanted, generate, paste, round_trip
+from .identities import RENDERED, check_width, embeddings
+from .metrics import outside_differences
+from .network import Network
+from .store import Arrays
+
+KINDS = ("generated", "answer", "round_trip")
+"""What every metric is measured on: what the network made, the right answer, and that after encoding and decoding."""
+
+
+def make_pictures(
+    network: Network,
+    model: FaceModel,
+    encoder: IDEncoder | None,
+    cases: Sequence[Case],
+    first: int,
+    seed: int,
+    size: int,
+    sampling: Sampling,
+) -> Arrays:
+    """Everything of `Example` stacked, and generated and round_trip as uint8 [B, S, S, 3], pasted into the target.
+
+    before_paste [B, 2]: mean absolute difference to the target outside the mask in grey levels, of what the network made and of
+    the round trip. encoder: of the identities, None for the renderer's own vectors. first: number of the first case, for its
+    noise.
+    """
+    examples = [render_case(model, seed, case, size) for case in cases]
+    arrays = {name: np.stack([getattr(example, name) for example in examples]) for name in Example.__dataclass_fields__}
+    target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
+    wanted = Wanted(
+        identity=_identities(network, encoder, arrays),
+        expression=torch.from_numpy(arrays["coefficients"]),
+        pose=torch.from_numpy(arrays["pose"]),
+        target=target.float() / 255,
+        mask=mask,
+    )
+    made = {
+        "generated": generate(network, wanted, _noise(seed, first, len(cases), size), sampling),
+        "round_trip": round_trip(network, torch.from_numpy(arrays["answer"]).float() / 255),
+    }
+    before = [
+        outside_differences((picture * 255).round().to(torch.uint8), target, mask)[1].numpy() for picture in made.values()
+    ]
+    pasted = {name: paste(picture, target, mask).numpy() for name, picture in made.items()}
+    return {**arrays, **pasted, "before_paste": np.stack(before, 1)}
+
+
+def _identities(network: Network, encoder: IDEncoder | None, arrays: Arrays) -> Tensor:
+    if encoder is not None:
+        return embeddings(encoder, arrays["reference"], arrays["reference_points"])
+    check_width(arrays["person"].shape[1], network.metadata, RENDERED, network.name)
+    return torch.from_numpy(arrays["person"])
+
+
+def _noise(seed: int, first: int, count: int, size: int) -> Tensor:
+    """Each case has noise of its own, whatever the batches; cases are far apart in the generator's seeds."""
+    shape = (4, size // 8, size // 8)
+    return torch.stack(
+        [
+            torch.randn(shape, generator=torch.Generator().manual_seed((seed << 20) + number))
+            for number in range(first, first + count)
+        ]
+    )

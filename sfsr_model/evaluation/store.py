@@ -1,0 +1,97 @@
+"""A run's folder: the pictures made so far, under the settings they were made with, so that a run can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+_SETTINGS = "run.json"
+
+
+class RunError(ValueError):
+    """A folder that cannot take this run; the message names the folder, and what differs."""
+
+
+def digest(path: Path) -> str:
+    """The start of a file's SHA-256; of a folder's names and sizes."""
+    if path.is_dir():
+        listing = [(str(file.relative_to(path)), file.stat().st_size) for file in sorted(path.rglob("*")) if file.is_file()]
+        return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Have `write` make the file under another name first, so that a killed run leaves a whole file or none."""
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class RunFolder:
+    """The folder of one run. Raises RunError where it holds the run of other settings, or something else."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.folder = folder
+        path = folder / _SETTINGS
+        if path.exists():
+            self._compare(path, settings)
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"out: {folder} is no folder of an evaluation and not empty; choose a new or empty folder")
+        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        text = json.dumps(settings, indent=2)
+        write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+    def _compare(self, path: Path, settings: dict[str, Any]) -> None:
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"out: {path} cannot be read ({error}); delete the folder or choose another") from error
+        stored = stored if isinstance(stored, dict) else {}
+        wanted = json.loads(json.dumps(settings))
+        differing = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
+        if differing:
+            listed = "; ".join(f"{name}: {stored.get(name)} then, {wanted.get(name)} now" for name in sorted(differing))
+            raise RunError(f"out: {self.folder} holds another run ({listed}); choose another folder")
+
+    def part(self, number: int, make: Callable[[], Arrays]) -> tuple[Arrays, bool]:
+        """A part, made and stored where it is missing or damaged; and whether it was made now."""
+        path = self.folder / "pictures" / f"part-{number:04d}.npz"
+        stored = _read(path)
+        if stored is not None:
+            return stored, False
+        path.parent.mkdir(exist_ok=True)
+        arrays = make()
+        write_atomically(path, lambda partial: _save(partial, arrays))
+        return arrays, True
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a result."""
+        write_atomically(self.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _save(path: Path, arrays: Arrays) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
