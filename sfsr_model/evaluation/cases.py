@@ -14,6 +14,7 @@ from ..synthetic.scene import MAX_YAW, Lighting
 from ..synthetic.triplet import target_and_answer, triplet_parts
 
 MAIN, NEW_EXPRESSION, NEW_PERSON, PRIMARY = "main", "new expression", "new person", "primary"
+LARGEST_SEED = 1 << 40
 PRIMARIES = tuple(sorted({word.primary for word in all_words()}))
 
 
@@ -111,6 +112,12 @@ def _brightness(light: Lighting, normals: np.ndarray) -> np.ndarray:
     for source in (light.key, light.fill, light.rim):
         total = total + np.clip(normals @ np.array(source.direction), 0, None) * np.mean(source.colour)
     return total
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError for a number that cannot be an evaluation's seed."""
+    if not 0 <= seed < LARGEST_SEED:
+        raise ValueError(f"seed: expected 0 to {LARGEST_SEED - 1}, found {seed}")
 
 
 def check_held_out(seed: int, training_data: str, name: str) -> str:

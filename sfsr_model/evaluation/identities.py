@@ -17,7 +17,7 @@ RENDERED = "rendered"
 
 
 def load_judge(path: Path) -> IDEncoder:
-    """A recogniser's ONNX file or pack. Raises ValueError (RecogniserError) for anything else, also where there is no such file."""
+    """A recogniser's ONNX file or pack. Raises ValueError for anything else, also where there is no such file."""
     from ..encoders.pack import load_recogniser
 
     if not path.exists():

@@ -14,7 +14,7 @@ from ..compound import CompoundEncoder
 from ..estimators import denoiser
 from ..estimators.midpoint import Denoiser, Level
 from ..face.faceless import without_face
-from ..network import Checkpoint, CheckpointError
+from ..network import Checkpoint, CheckpointError, UNetConfig
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_to_diffusers, unet_arguments, unet_to_diffusers
 from ..schedule import ScaledLinearSchedule
 
@@ -134,6 +134,14 @@ class Network:
             return null + guidance.identity * (middle - null) + guidance.expression * (full - middle)
 
         return guided
+
+
+def check_size(size: int, config: UNetConfig) -> int:
+    """The size itself; raises ValueError for a side in pixels that a UNet of these levels cannot halve often enough."""
+    multiple = 8 * 2 ** (len(config.channel_mult) - 1)
+    if size < 1 or size % multiple:
+        raise ValueError(f"size: expected a multiple of {multiple} pixels for this network, found {size}")
+    return size
 
 
 def anchored(denoise: Denoiser, known: Tensor, hole: Tensor, noise: Tensor) -> Callable[..., Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..encoders.identity import IDEncoder
 from ..synthetic.model import FaceModel
+from ..synthetic.scene import MAX_YAW
 from .cases import Case, Example, render_case
 from .generate import Sampling, Wanted, generate, paste, round_trip
 from .identities import RENDERED, check_width, embeddings
@@ -30,6 +31,7 @@ def make_pictures(
     seed: int,
     size: int,
     sampling: Sampling,
+    max_yaw: float = MAX_YAW,
 ) -> Arrays:
     """Everything of `Example` stacked, and generated and round_trip as uint8 [B, S, S, 3], pasted into the target.
 
@@ -37,7 +39,7 @@ def make_pictures(
     the round trip. encoder: of the identities, None for the renderer's own vectors. first: number of the first case, for its
     noise.
     """
-    examples = [render_case(model, seed, case, size) for case in cases]
+    examples = [render_case(model, seed, case, size, max_yaw) for case in cases]
     arrays = {name: np.stack([getattr(example, name) for example in examples]) for name in Example.__dataclass_fields__}
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
     wanted = Wanted(

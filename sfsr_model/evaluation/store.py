@@ -25,8 +25,11 @@ def digest(path: Path) -> str:
     if path.is_dir():
         listing = [(str(file.relative_to(path)), file.stat().st_size) for file in sorted(path.rglob("*")) if file.is_file()]
         return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
+    found = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()[:16]
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -66,16 +69,16 @@ class RunFolder:
             listed = "; ".join(f"{name}: {stored.get(name)} then, {wanted.get(name)} now" for name in sorted(differing))
             raise RunError(f"out: {self.folder} holds another run ({listed}); choose another folder")
 
-    def part(self, number: int, make: Callable[[], Arrays]) -> tuple[Arrays, bool]:
-        """A part, made and stored where it is missing or damaged; and whether it was made now."""
+    def part(self, number: int, make: Callable[[], Arrays]) -> Arrays:
+        """A part, made and stored where it is missing or damaged."""
         path = self.folder / "pictures" / f"part-{number:04d}.npz"
         stored = _read(path)
         if stored is not None:
-            return stored, False
+            return stored
         path.parent.mkdir(exist_ok=True)
         arrays = make()
         write_atomically(path, lambda partial: _save(partial, arrays))
-        return arrays, True
+        return arrays
 
     def write_text(self, name: str, text: str) -> None:
         """Write a result."""

@@ -1,0 +1,166 @@
+"""The command `run`: make the pictures of all cases, judge them, write the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..encoders.identity import IDEncoder
+from ..network import Metadata, load_checkpoint
+from ..synthetic.model import FaceModel
+from .cases import Case, check_held_out, check_seed, plan_cases
+from .generate import Sampling
+from .identities import conditioner, load_judge
+from .network import Network, check_size
+from .pictures import make_pictures
+from .plots import plot_bins, plot_metrics, plotting
+from .readings import ExpressionJudge, Measured, join, read_part
+from .sheet import COLUMNS, draw_sheet
+from .store import Arrays, RunFolder, digest
+from .summary import by_bin, summarise
+from .tables import as_json, as_markdown
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluation. recogniser: a path, or "rendered" for the renderer's own vectors. judge: a recogniser's path, None for
+    the one that conditions. expression_judge: a face_landmarker.task. size: of the pictures, None for the checkpoint's own.
+    max_yaw: in radians."""
+
+    checkpoint: Path
+    cache: Path
+    out: Path
+    recogniser: str
+    judge: Path | None
+    expression_judge: Path | None
+    people: int
+    primary_people: int
+    seed: int
+    max_yaw: float
+    size: int | None
+    batch: int
+    sheet_rows: int
+    sampling: Sampling
+    device: str
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What a plan names, loaded and checked."""
+
+    network: Network
+    model: FaceModel
+    encoder: IDEncoder | None
+    judge: IDEncoder
+    expressions: ExpressionJudge | None
+    size: int
+    notes: tuple[str, ...]
+
+
+def run(plan: Plan) -> str:
+    """Carry out a plan, or go on with it where its folder has begun it; returns the tables.
+
+    Everything is checked before the first picture. Raises ValueError, OSError or ImportError naming what is wrong.
+    """
+    plotting()
+    check_seed(plan.seed)
+    if plan.batch < 1:
+        raise ValueError(f"batch: expected at least 1, found {plan.batch}")
+    cases = plan_cases(plan.people, plan.primary_people)
+    loaded = _load(plan)
+    folder = RunFolder(plan.out, _fingerprint(plan, loaded))
+    measured, rows = _measure(plan, loaded, cases, folder)
+    figures, binned = summarise(cases, measured), by_bin(cases, measured)
+    facts = _facts(plan, loaded)
+    table = as_markdown(facts, loaded.notes, figures, binned)
+    folder.write_text("metrics.json", as_json(facts | {"notes": list(loaded.notes)}, figures, binned))
+    folder.write_text("tables.md", table)
+    plot_metrics(figures, plan.out / "metrics.png")
+    plot_bins(binned, plan.out / "bins.png")
+    if rows:
+        draw_sheet(rows, plan.out / "sheet.jpg")
+    return table
+
+
+def _load(plan: Plan) -> _Loaded:
+    checkpoint = load_checkpoint(plan.checkpoint)
+    metadata = checkpoint.metadata
+    held_out = check_held_out(plan.seed, metadata.training_data, checkpoint.name)
+    size = check_size(plan.size or metadata.resolution, metadata.unet)
+    encoder = conditioner(plan.recogniser, metadata, checkpoint.name)
+    judge = encoder if plan.judge is None else load_judge(plan.judge)
+    if judge is None:
+        raise ValueError("judge: the renderer's own vectors cannot judge pictures; give a recogniser's ONNX file as --judge")
+    expressions = None if plan.expression_judge is None else ExpressionJudge(plan.expression_judge)
+    notes = (held_out, *_notes(metadata, encoder, judge, expressions))
+    model = FaceModel.load(plan.cache)
+    return _Loaded(Network(checkpoint, plan.device), model, encoder, judge, expressions, size, notes)
+
+
+def _notes(metadata: Metadata, encoder: IDEncoder | None, judge: IDEncoder, expressions: ExpressionJudge | None) -> list[str]:
+    notes = []
+    if judge.space in (metadata.identity_space, encoder.space if encoder else None):
+        notes.append("identity is judged by the recogniser that the network is conditioned on, so its figures flatter")
+    if expressions is None:
+        notes.append("no expression judge was given, so expression and pose were not measured")
+    if not metadata.trained:
+        notes.append("the checkpoint says that its weights are untrained")
+    return notes
+
+
+def _measure(plan: Plan, loaded: _Loaded, cases: Sequence[Case], folder: RunFolder) -> tuple[Measured, list[Arrays]]:
+    """What the judges read, and the rows of the sheet."""
+    from tqdm import tqdm
+
+    readings, rows = [], []
+    with tqdm(total=len(cases), unit="picture") as bar:
+        for first in range(0, len(cases), plan.batch):
+            chosen = cases[first : first + plan.batch]
+            arrays = folder.part(first // plan.batch, partial(_make, plan, loaded, chosen, first))
+            readings.append(read_part(arrays, loaded.judge, loaded.expressions))
+            wanted = range(min(len(chosen), plan.sheet_rows - len(rows)))
+            rows += [{name: arrays[name][place] for name in COLUMNS} for place in wanted]
+            bar.update(len(chosen))
+    return join(readings), rows
+
+
+def _make(plan: Plan, loaded: _Loaded, cases: Sequence[Case], first: int) -> Arrays:
+    return make_pictures(
+        loaded.network, loaded.model, loaded.encoder, cases, first, plan.seed, loaded.size, plan.sampling, plan.max_yaw
+    )
+
+
+def _fingerprint(plan: Plan, loaded: _Loaded) -> dict[str, Any]:
+    """What the pictures depend on; the judges are free to change."""
+    return {
+        "checkpoint": digest(plan.checkpoint),
+        "faces": digest(plan.cache),
+        "identities": plan.recogniser if loaded.encoder is None else loaded.encoder.space,
+        "people": plan.people,
+        "primary_people": plan.primary_people,
+        "seed": plan.seed,
+        "max_yaw": plan.max_yaw,
+        "size": loaded.size,
+        "batch": plan.batch,
+        "sampling": asdict(plan.sampling),
+    }
+
+
+def _facts(plan: Plan, loaded: _Loaded) -> dict[str, Any]:
+    encoder, judge = loaded.encoder, loaded.judge
+    return {
+        "checkpoint": f"{loaded.network.name} ({digest(plan.checkpoint)})",
+        "training data": loaded.network.metadata.training_data,
+        "faces": digest(plan.cache),
+        "conditioned on": plan.recogniser if encoder is None else f"{encoder.name} ({encoder.space})",
+        "judge of identity": f"{judge.name} ({judge.space})",
+        "judge of expression": None if loaded.expressions is None else loaded.expressions.name,
+        "people": plan.people,
+        "people with primaries": plan.primary_people,
+        "seed": plan.seed,
+        "size": loaded.size,
+        "sampling": asdict(plan.sampling),
+    }

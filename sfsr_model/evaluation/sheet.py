@@ -1,0 +1,26 @@
+"""The picture sheet: what went in, what came out, and what should have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .store import Arrays, write_atomically
+
+COLUMNS = ("reference", "source", "target", "generated", "answer", "round_trip")
+_CAPTION = 14
+
+
+def draw_sheet(rows: Sequence[Arrays], path: Path) -> None:
+    """A JPEG with a row for each case and a captioned column for each of COLUMNS, uint8 [S, S, 3] each."""
+    from PIL import Image, ImageDraw
+
+    pixels = np.concatenate([np.concatenate([row[name] for name in COLUMNS], 1) for row in rows])
+    sheet = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + _CAPTION), (24, 24, 24))
+    sheet.paste(Image.fromarray(pixels), (0, _CAPTION))
+    drawing = ImageDraw.Draw(sheet)
+    for place, name in enumerate(COLUMNS):
+        drawing.text((place * pixels.shape[1] // len(COLUMNS) + 3, 1), name.replace("_", " "), fill=(255, 255, 255))
+    write_atomically(path, lambda partial: sheet.save(partial, quality=88))

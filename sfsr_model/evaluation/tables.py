@@ -1,0 +1,101 @@
+"""Figures as JSON and as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .metrics import Figure
+from .pictures import KINDS
+from .summary import Figures
+
+KIND_TITLES = {"generated": "generated", "answer": "right answer", "round_trip": "its round trip"}
+# Title, digits, whether it is a share.
+TITLES = {
+    "identity_cosine": "identity: cosine to the reference",
+    "identity_retrieval": "identity: retrieved first among all people",
+    "expression_error": "expression: mean error of active coefficients",
+    "expression_correlation": "expression: correlation, mean of coefficients",
+    "primaries_recognised": "expression: primary emotion recognised",
+    "face_seen": "expression: a face is seen",
+    "pose_error": "pose: mean error in degrees",
+    "source_leakage": "leakage: expression source's person retrieved",
+    "source_leakage_times_chance": "leakage: the same, times chance",
+    "target_leakage": "leakage: target's person retrieved",
+    "target_leakage_times_chance": "leakage: the same, times chance",
+    "identity_moved_by_expression": "independence: identity moved (1 - cosine) by another expression",
+    "identity_moved_beyond_answer": "independence: the same, beyond the right answers",
+    "expression_moved_by_identity": "independence: coefficients moved by another person",
+    "expression_moved_beyond_answer": "independence: the same, beyond the right answers",
+    "expression_error_change": "independence: change of the expression's error with another person",
+    "identity_moved_by_identity": "for comparison: identity moved by another person",
+    "inside_difference": "picture: mean difference to the answer inside the mask, grey levels",
+    "outside_before_paste": "picture: mean difference outside the mask before pasting, grey levels",
+    "outside_largest": "picture: largest difference outside the mask after pasting, grey levels",
+}
+SHARES = ("identity_retrieval", "primaries_recognised", "face_seen", "source_leakage", "target_leakage")
+_LEVELS = ("pose_error", "source_leakage_times_chance", "target_leakage_times_chance", "inside_difference",
+           "outside_before_paste", "outside_largest")  # fmt: skip
+_BINNED = ("identity_cosine", "identity_retrieval", "expression_error", "expression_correlation", "pose_error")
+_BIN_TITLES = {"yaw": "target's head turned, degrees", "light": "difference of the lights, stops"}
+
+
+def as_json(run: Mapping[str, Any], figures: Figures, binned: Mapping[str, Sequence[tuple[str, int, Figures]]]) -> str:
+    """The whole result; the same figures always give the same text."""
+    document = {
+        "run": run,
+        "metrics": _plain(figures),
+        "bins": {
+            name: [{"label": label, "count": count, "metrics": _plain(one)} for label, count, one in parts]
+            for name, parts in binned.items()
+        },
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def as_markdown(
+    run: Mapping[str, Any],
+    notes: Sequence[str],
+    figures: Figures,
+    binned: Mapping[str, Sequence[tuple[str, int, Figures]]],
+) -> str:
+    """Tables for people: what was run, all metrics, then the bins."""
+    lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in run.items()), "", *(f"> {note}\n" for note in notes)]
+    lines += [_header(["metric", *(KIND_TITLES[kind] for kind in KINDS), "samples"])]
+    for name, title in TITLES.items():
+        if name in figures:
+            shown = [formatted(name, figures[name][kind]) for kind in KINDS]
+            lines.append(_row([title, *shown, str(figures[name]["generated"].count)]))
+    for name, parts in binned.items():
+        lines += ["", f"## By {name}", "", _header([_BIN_TITLES[name], "samples", "metric", *(KIND_TITLES[k] for k in KINDS)])]
+        for label, count, one in parts:
+            for metric in _BINNED:
+                lines.append(
+                    _row([label, str(count), TITLES[metric], *(formatted(metric, one[metric][kind]) for kind in KINDS)])
+                )
+    return "\n".join(lines) + "\n"
+
+
+def formatted(name: str, figure: Figure) -> str:
+    """A figure with its interval, such as "0.412 (0.380 to 0.441)"; a dash where nothing was measured."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return "-"
+    numbers = (figure.value, figure.low, figure.high)
+    value, low, high = (
+        f"{number:.1%}" if name in SHARES else f"{number:.2f}" if name in _LEVELS else f"{number:.3f}" for number in numbers
+    )
+    return f"{value} ({low} to {high})"
+
+
+def _plain(figures: Figures) -> dict[str, dict[str, Any]]:
+    return {name: {kind: asdict(figure) for kind, figure in kinds.items()} for name, kinds in figures.items()}
+
+
+def _header(cells: Sequence[str]) -> str:
+    return _row(cells) + "\n" + "|" + "---|" * len(cells)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
