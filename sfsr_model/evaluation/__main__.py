@@ -42,7 +42,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--expression-guidance", type=float, default=2.0, help="scale of the expression (default 2)")
     run.add_argument("--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)")
     run.add_argument("--anchoring", type=float, default=1.0, help="how firmly the background is put back, 0 to 1 (default 1)")
-    run.add_argument("--pose", action="store_true", help="tell the network the head's pose too")
     run.set_defaults(run=_run)
     balance = commands.add_parser("balance", help="token RMS and attention mass of each stream")
     balance.add_argument("--out", type=Path, help="folder for balance.json and balance.png")
@@ -64,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="ONNX file or pack that the checkpoint was trained with, or 'rendered' for the "
                              "renderer's own vectors (default rendered)")  # fmt: skip
         command.add_argument("--seed", type=int, default=1_000_003, help="of the held-out samples, never trained on (1000003)")
+        command.add_argument("--pose", action="store_true", help="tell the network the head's pose too")
         command.add_argument("--size", type=int, help="pixels of a picture's side (default: the checkpoint's)")
         command.add_argument("--device", default="cpu", help="such as cpu or cuda (default cpu)")
     return parser
@@ -104,7 +104,7 @@ def _study(options: argparse.Namespace):
 
     return Study(
         options.checkpoint, options.cache, options.recogniser, options.seed, options.samples, options.batch,
-        tuple(options.timesteps), options.size, options.device,
+        tuple(options.timesteps), options.size, options.device, options.pose,
     )  # fmt: skip
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders.identity import IDEncoder
+from ..encoders.recogniser import InsightFaceEncoder
 from ..network.checkpoint import ANY_SPACE, Metadata
 
 RENDERED = "rendered"
 """What --recogniser may say instead of a file, and the space of a checkpoint trained on the renderer's own vectors."""
 
 
-def load_judge(path: Path) -> IDEncoder:
+def load_judge(path: Path) -> InsightFaceEncoder:
     """A recogniser's ONNX file or pack. Raises ValueError for anything else, also where there is no such file."""
     from ..encoders.pack import load_recogniser
 
@@ -25,7 +25,7 @@ def load_judge(path: Path) -> IDEncoder:
     return load_recogniser(path, "CPU")
 
 
-def conditioner(choice: str, metadata: Metadata, name: str) -> IDEncoder | None:
+def conditioner(choice: str, metadata: Metadata, name: str) -> InsightFaceEncoder | None:
     """The recogniser whose embeddings the network is given, or None for the renderer's own vectors.
 
     choice: a path, or RENDERED. Raises ValueError for another space or width than the checkpoint was trained on.
@@ -49,7 +49,7 @@ def check_width(width: int, metadata: Metadata, choice: str, name: str) -> None:
         raise ValueError(f"recogniser: {choice} makes vectors of {width} numbers, {name} takes {wanted}")
 
 
-def embeddings(encoder: IDEncoder, pictures: np.ndarray, points: Sequence[np.ndarray] | np.ndarray) -> Tensor:
+def embeddings(encoder: InsightFaceEncoder, pictures: np.ndarray, points: Sequence[np.ndarray] | np.ndarray) -> Tensor:
     """Embeddings [N, D] of unit length of the faces with five points [N, 5, 2] in uint8 pictures [N, H, W, 3]."""
     images = torch.from_numpy(pictures).float() / 255
     aligned = [encoder.align(image, torch.from_numpy(five)) for image, five in zip(images, points, strict=True)]

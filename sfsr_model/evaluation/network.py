@@ -61,16 +61,17 @@ class Network:
         self.metadata, self.name, self.device = checkpoint.metadata, checkpoint.name, torch.device(device)
         config = self.metadata.unet
         try:
-            self.unet: Any = UNet2DConditionModel(**unet_arguments(config))
-            self.unet.load_state_dict(unet_to_diffusers(_floats(checkpoint.unet), config))
-            self.autoencoder: Any = AutoencoderTiny(**autoencoder_arguments())
-            self.autoencoder.load_state_dict(autoencoder_to_diffusers(_floats(checkpoint.autoencoder)))
+            unet: Any = UNet2DConditionModel(**unet_arguments(config))
+            unet.load_state_dict(unet_to_diffusers(_floats(checkpoint.unet), config))
+            autoencoder: Any = AutoencoderTiny(**autoencoder_arguments())
+            autoencoder.load_state_dict(autoencoder_to_diffusers(_floats(checkpoint.autoencoder)))
             self.compound = CompoundEncoder(self.metadata.compound)
             self.compound.load_state_dict(_floats(checkpoint.compound))
             scale, shift = (float(checkpoint.autoencoder[name]) for name in ("vae_scale", "vae_shift"))
         except (KeyError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise CheckpointError(f"{checkpoint.name}: does not fit its own metadata ({reason}); export it again") from error
+        self.unet, self.autoencoder = unet, autoencoder
         for module in (self.unet, self.autoencoder, self.compound):
             module.to(self.device).eval().requires_grad_(False)
         self._scale, self._shift = scale, shift

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders.identity import IDEncoder
+from ..encoders.recogniser import InsightFaceEncoder
 from ..synthetic.model import FaceModel
 from ..synthetic.scene import MAX_YAW
 from .cases import Case, Example, render_case
@@ -25,7 +25,7 @@ KINDS = ("generated", "answer", "round_trip")
 def make_pictures(
     network: Network,
     model: FaceModel,
-    encoder: IDEncoder | None,
+    encoder: InsightFaceEncoder | None,
     cases: Sequence[Case],
     first: int,
     seed: int,
@@ -40,17 +40,17 @@ def make_pictures(
     noise.
     """
     examples = [render_case(model, seed, case, size, max_yaw) for case in cases]
-    arrays = {name: np.stack([getattr(example, name) for example in examples]) for name in Example.__dataclass_fields__}
+    arrays = stack(examples)
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
     wanted = Wanted(
-        identity=_identities(network, encoder, arrays),
+        identity=identities_of(network, encoder, arrays),
         expression=torch.from_numpy(arrays["coefficients"]),
         pose=torch.from_numpy(arrays["pose"]),
         target=target.float() / 255,
         mask=mask,
     )
     made = {
-        "generated": generate(network, wanted, _noise(seed, first, len(cases), size), sampling),
+        "generated": generate(network, wanted, case_noise(seed, first, len(cases), size), sampling),
         "round_trip": round_trip(network, torch.from_numpy(arrays["answer"]).float() / 255),
     }
     before = [
@@ -60,15 +60,21 @@ def make_pictures(
     return {**arrays, **pasted, "before_paste": np.stack(before, 1)}
 
 
-def _identities(network: Network, encoder: IDEncoder | None, arrays: Arrays) -> Tensor:
+def stack(examples: Sequence[Example]) -> Arrays:
+    """The fields of examples, each stacked."""
+    return {name: np.stack([getattr(example, name) for example in examples]) for name in Example.__dataclass_fields__}
+
+
+def identities_of(network: Network, encoder: InsightFaceEncoder | None, arrays: Arrays) -> Tensor:
+    """What the network is told of the references of stacked examples, [B, D]; encoder: None for the renderer's own vectors."""
     if encoder is not None:
         return embeddings(encoder, arrays["reference"], arrays["reference_points"])
     check_width(arrays["person"].shape[1], network.metadata, RENDERED, network.name)
     return torch.from_numpy(arrays["person"])
 
 
-def _noise(seed: int, first: int, count: int, size: int) -> Tensor:
-    """Each case has noise of its own, whatever the batches; cases are far apart in the generator's seeds."""
+def case_noise(seed: int, first: int, count: int, size: int) -> Tensor:
+    """Unit noise [count, 4, size / 8, size / 8]; each case has its own, whatever the batches."""
     shape = (4, size // 8, size // 8)
     return torch.stack(
         [

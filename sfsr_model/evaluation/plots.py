@@ -58,13 +58,16 @@ def plot_metrics(figures: Figures, path: Path) -> None:
 def plot_bins(binned: Mapping[str, Sequence[tuple[str, int, Figures]]], path: Path) -> None:
     """A row for each way of binning, a column for each of the metrics."""
     pyplot = plotting()
-    drawn, grid = pyplot.subplots(len(binned), len(_BINNED), figsize=(4 * len(_BINNED), 3.2 * len(binned)), squeeze=False)
+    drawn, grid = pyplot.subplots(
+        len(binned), len(_BINNED), figsize=(4 * len(_BINNED), 3.2 * len(binned)), squeeze=False, layout="constrained"
+    )
     for row, (name, parts) in zip(grid, binned.items(), strict=True):
         for axes, metric in zip(row, _BINNED, strict=True):
             for place, kind in enumerate(KINDS):
                 offsets = [number + 0.27 * (place - 1) for number in range(len(parts))]
                 _bars(axes, offsets, [one[metric][kind] for _, _, one in parts], kind)
             axes.set_xticks(range(len(parts)), [f"{label}\n(n={count})" for label, count, _ in parts], fontsize=8)
+            axes.set_xlim(-0.6, len(parts) - 0.4)
             axes.set_xlabel(_AXES[name])
             axes.set_title(_SHOWN[metric])
             if metric in SHARES:

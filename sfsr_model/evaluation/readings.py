@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders.identity import IDEncoder
+from ..encoders.recogniser import InsightFaceEncoder
 from ..expressions import ARKIT_NAMES
 from ..landmarker import BLIND, FaceLandmarker, load_landmarker
 from ..landmarker.regions import REGION, views
@@ -84,7 +84,7 @@ class ExpressionJudge:
         return coefficients, pose, presence
 
 
-def read_part(arrays: Arrays, judge: IDEncoder, expressions: ExpressionJudge | None) -> Measured:
+def read_part(arrays: Arrays, judge: InsightFaceEncoder, expressions: ExpressionJudge | None) -> Measured:
     """Read one part.
 
     Faces of all kinds are looked for where the answer's is: a picture without a face gives a bad reading instead of none.
@@ -120,10 +120,10 @@ def read_part(arrays: Arrays, judge: IDEncoder, expressions: ExpressionJudge | N
     )
 
 
-def _sources(judge: IDEncoder, arrays: Arrays) -> Tensor:
+def _sources(judge: InsightFaceEncoder, arrays: Arrays) -> Tensor:
     # A word has no picture; any five points serve for the black one that stands in its place.
-    worn = arrays["source_points"].any((1, 2))
-    points = np.where(worn[:, None, None], arrays["source_points"], arrays["answer_points"])
+    worn = np.any(arrays["source_points"] != 0, axis=(1, 2))
+    points = np.where(worn.reshape(-1, 1, 1), arrays["source_points"], arrays["answer_points"])
     return embeddings(judge, arrays["source"], points)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..encoders.identity import IDEncoder
+from ..encoders.recogniser import InsightFaceEncoder
 from ..network import Metadata, load_checkpoint
 from ..synthetic.model import FaceModel
 from .cases import Case, check_held_out, check_seed, plan_cases
@@ -19,7 +19,7 @@ from .pictures import make_pictures
 from .plots import plot_bins, plot_metrics, plotting
 from .readings import ExpressionJudge, Measured, join, read_part
 from .sheet import COLUMNS, draw_sheet
-from .store import Arrays, RunFolder, digest
+from .store import Arrays, RunFolder, digest, write_text
 from .summary import by_bin, summarise
 from .tables import as_json, as_markdown
 
@@ -53,8 +53,8 @@ class _Loaded:
 
     network: Network
     model: FaceModel
-    encoder: IDEncoder | None
-    judge: IDEncoder
+    encoder: InsightFaceEncoder | None
+    judge: InsightFaceEncoder
     expressions: ExpressionJudge | None
     size: int
     notes: tuple[str, ...]
@@ -76,8 +76,8 @@ def run(plan: Plan) -> str:
     figures, binned = summarise(cases, measured), by_bin(cases, measured)
     facts = _facts(plan, loaded)
     table = as_markdown(facts, loaded.notes, figures, binned)
-    folder.write_text("metrics.json", as_json(facts | {"notes": list(loaded.notes)}, figures, binned))
-    folder.write_text("tables.md", table)
+    write_text(plan.out / "metrics.json", as_json(facts | {"notes": list(loaded.notes)}, figures, binned))
+    write_text(plan.out / "tables.md", table)
     plot_metrics(figures, plan.out / "metrics.png")
     plot_bins(binned, plan.out / "bins.png")
     if rows:
@@ -100,7 +100,9 @@ def _load(plan: Plan) -> _Loaded:
     return _Loaded(Network(checkpoint, plan.device), model, encoder, judge, expressions, size, notes)
 
 
-def _notes(metadata: Metadata, encoder: IDEncoder | None, judge: IDEncoder, expressions: ExpressionJudge | None) -> list[str]:
+def _notes(
+    metadata: Metadata, encoder: InsightFaceEncoder | None, judge: InsightFaceEncoder, expressions: ExpressionJudge | None
+) -> list[str]:
     notes = []
     if judge.space in (metadata.identity_space, encoder.space if encoder else None):
         notes.append("identity is judged by the recogniser that the network is conditioned on, so its figures flatter")
@@ -115,7 +117,8 @@ def _measure(plan: Plan, loaded: _Loaded, cases: Sequence[Case], folder: RunFold
     """What the judges read, and the rows of the sheet."""
     from tqdm import tqdm
 
-    readings, rows = [], []
+    readings: list[Measured] = []
+    rows: list[Arrays] = []
     with tqdm(total=len(cases), unit="picture") as bar:
         for first in range(0, len(cases), plan.batch):
             chosen = cases[first : first + plan.batch]

@@ -42,6 +42,11 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
 class RunFolder:
     """The folder of one run. Raises RunError where it holds the run of other settings, or something else."""
 
@@ -54,8 +59,7 @@ class RunFolder:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"out: {folder} is no folder of an evaluation and not empty; choose a new or empty folder")
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        text = json.dumps(settings, indent=2)
-        write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_text(path, json.dumps(settings, indent=2))
 
     def _compare(self, path: Path, settings: dict[str, Any]) -> None:
         try:
@@ -79,10 +83,6 @@ class RunFolder:
         arrays = make()
         write_atomically(path, lambda partial: _save(partial, arrays))
         return arrays
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write a result."""
-        write_atomically(self.folder / name, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def _save(path: Path, arrays: Arrays) -> None:

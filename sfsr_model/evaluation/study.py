@@ -1,0 +1,104 @@
+"""Held-out triplets under noise: what the studies of balance and of estimators look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..network import load_checkpoint
+from ..schedule import ScaledLinearSchedule
+from ..synthetic.model import FaceModel
+from .cases import MAIN, Case, check_held_out, check_seed, render_case
+from .identities import conditioner
+from .network import Network, Surroundings, check_size
+from .pictures import case_noise, identities_of, stack
+
+_FRESH = 1 << 19
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is looked at. Fields as in `run.Plan`; timesteps 1 to 999. pose: whether the network is told the head's pose."""
+
+    checkpoint: Path
+    cache: Path
+    recogniser: str
+    seed: int
+    samples: int
+    batch: int
+    timesteps: tuple[int, ...]
+    size: int | None
+    device: str
+    pose: bool = False
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        for name in ("samples", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
+        last = ScaledLinearSchedule().timesteps - 1
+        wrong = [time for time in self.timesteps if not 1 <= time <= last]
+        if wrong or not self.timesteps:
+            raise ValueError(f"timesteps: expected some from 1 to {last}, found {', '.join(map(str, wrong)) or 'none'}")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Triplets in a network's latents: the answers x0 with unit noise and some more of it; conditions, surroundings, pictures.
+
+    answer, target [B, S, S, 3] in 0..1, mask [B, S, S].
+    """
+
+    x0: Tensor
+    noise: Tensor
+    fresh: Tensor
+    identity: Tensor
+    expression: Tensor
+    pose: Tensor | None
+    shown: Surroundings
+    answer: Tensor
+    target: Tensor
+    mask: Tensor
+
+
+class Samples:
+    """A study's network and its batches. Raises ValueError or OSError naming what is wrong, before anything is rendered."""
+
+    def __init__(self, study: Study) -> None:
+        checkpoint = load_checkpoint(study.checkpoint)
+        metadata = checkpoint.metadata
+        self.study, self.note = study, check_held_out(study.seed, metadata.training_data, checkpoint.name)
+        self.size = check_size(study.size or metadata.resolution, metadata.unet)
+        self._encoder = conditioner(study.recogniser, metadata, checkpoint.name)
+        self._model = FaceModel.load(study.cache)
+        self.network = Network(checkpoint, study.device)
+
+    def batches(self) -> Iterator[Batch]:
+        """All samples, a progress bar beside them."""
+        from tqdm import tqdm
+
+        study, device = self.study, self.network.device
+        with tqdm(total=study.samples, unit="triplet") as bar:
+            for first in range(0, study.samples, study.batch):
+                numbers = range(first, min(first + study.batch, study.samples))
+                arrays = stack([render_case(self._model, study.seed, Case(MAIN, n, n, n), self.size) for n in numbers])
+                answer, target = (torch.from_numpy(arrays[name]).float().to(device) / 255 for name in ("answer", "target"))
+                mask = torch.from_numpy(arrays["mask"]).to(device)
+                yield Batch(
+                    x0=self.network.encode(answer),
+                    noise=case_noise(study.seed, first, len(numbers), self.size).to(device),
+                    # Far beyond any number of samples.
+                    fresh=case_noise(study.seed, _FRESH + first, len(numbers), self.size).to(device),
+                    identity=identities_of(self.network, self._encoder, arrays),
+                    expression=torch.from_numpy(arrays["coefficients"]),
+                    pose=torch.from_numpy(arrays["pose"]) if study.pose else None,
+                    shown=self.network.surroundings(target, mask),
+                    answer=answer,
+                    target=target,
+                    mask=mask,
+                )
+                bar.update(len(numbers))
