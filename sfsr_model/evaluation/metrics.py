@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -40,21 +38,6 @@ def figure(values: Tensor, owners: Tensor | None = None) -> Figure:
     return Figure(float(values.mean()), low, high, len(values))
 
 
-def resampled_figure(statistic: Callable[[Tensor], float], count: int, seed: int = 0) -> Figure:
-    """A statistic of the samples whose numbers it is given, and its interval when `count` samples are drawn anew.
-
-    Draws for which it is NaN are left out; a statistic that is NaN for all samples gives an empty figure.
-    """
-    value = statistic(torch.arange(count)) if count else float("nan")
-    if math.isnan(value):
-        return Figure(None, None, None, 0)
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(count, (_BOOTSTRAPS, count), generator=generator)
-    values = torch.tensor([statistic(numbers) for numbers in drawn], dtype=torch.float64)
-    low, high = torch.nanquantile(values, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Figure(value, low, high, count)
-
-
 def cosines(ones: Tensor, others: Tensor) -> Tensor:
     """Cosines [N] of embeddings [N, D] and [N, D], in [-1, 1]."""
     return F.cosine_similarity(ones.double(), others.double(), dim=-1)
@@ -81,19 +64,32 @@ def active_errors(read: Tensor, wanted: Tensor, readable: Tensor) -> Tensor:
     return difference / active.sum(1)
 
 
-def mean_correlation(read: Tensor, wanted: Tensor, readable: Tensor) -> float:
-    """Pearson's correlation over the samples, mean of the readable coefficients [C] that vary in what is wanted [N, C].
+def correlation_figure(read: Tensor, wanted: Tensor, readable: Tensor, seed: int = 0) -> Figure:
+    """Pearson's correlation over the samples, the mean of the readable coefficients [C] that vary in what is wanted [N, C].
 
-    A coefficient that never changes in what is read counts as 0. NaN where nothing varies.
+    A coefficient that never changes in what is read counts as 0. The interval is that of samples drawn anew.
     """
-    if len(wanted) < 2:
-        return float("nan")
-    varies = readable & (wanted.double().std(0) >= _VARIES)
+    count = len(wanted)
+    varies = readable & (wanted.double().std(0) >= _VARIES) if count > 1 else torch.zeros_like(readable)
     if not varies.any():
-        return float("nan")
-    x, y = (values[:, varies].double() - values[:, varies].double().mean(0) for values in (read, wanted))
-    both = (x.square().sum(0) * y.square().sum(0)).sqrt()
-    return float(torch.where(both > 1e-9, (x * y).sum(0) / both.clamp_min(1e-9), 0.0).mean())
+        return Figure(None, None, None, 0)
+    x, y = read[:, varies].double(), wanted[:, varies].double()
+    drawn = torch.randint(count, (_BOOTSTRAPS, count), generator=torch.Generator().manual_seed(seed))
+    times = torch.zeros(_BOOTSTRAPS, count, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())
+    value = float(_correlations(x, y, torch.ones(1, count, dtype=torch.float64)))
+    low, high = torch.quantile(_correlations(x, y, times), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Figure(value, low, high, count)
+
+
+def _correlations(x: Tensor, y: Tensor, times: Tensor) -> Tensor:
+    """Mean over the columns of the correlations of x and y [N, C], for each row [N] of how often a sample counts."""
+    share = times / times.sum(1, keepdim=True)
+    # About the means of all samples, so that nothing is lost where these are large beside the spread.
+    x, y = x - x.mean(0), y - y.mean(0)
+    mean_x, mean_y = share @ x, share @ y
+    both = (share @ (x * y)) - mean_x * mean_y
+    spread = ((share @ x.square() - mean_x**2).clamp_min(0) * (share @ y.square() - mean_y**2).clamp_min(0)).sqrt()
+    return torch.where(spread > 1e-9, both / spread.clamp_min(1e-9), 0.0).mean(1)
 
 
 def pose_errors(read: Tensor, true: Tensor) -> Tensor:

@@ -52,13 +52,14 @@ class Guidance:
 class Network:
     """UNet, autoencoder and compound encoder of a checkpoint, frozen, float32.
 
-    Raises CheckpointError naming the checkpoint where its entries do not fit its metadata, or the autoencoder is not TAESD's.
+    Raises CheckpointError naming the checkpoint where its entries do not fit its metadata, or the autoencoder is not TAESD's,
+    and ValueError for a device that is not there.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str | torch.device = "cpu") -> None:
         from diffusers import AutoencoderTiny, UNet2DConditionModel
 
-        self.metadata, self.name, self.device = checkpoint.metadata, checkpoint.name, torch.device(device)
+        self.metadata, self.name, self.device = checkpoint.metadata, checkpoint.name, _device(device)
         config = self.metadata.unet
         try:
             unet: Any = UNet2DConditionModel(**unet_arguments(config))
@@ -159,6 +160,16 @@ def anchored(denoise: Denoiser, known: Tensor, hole: Tensor, noise: Tensor) -> C
         return torch.lerp(known, x0, open_)
 
     return model
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    # A PyTorch without CUDA asserts that it has it.
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device: '{name}' cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    return device
 
 
 def _floats(state: dict[str, Tensor]) -> dict[str, Tensor]:

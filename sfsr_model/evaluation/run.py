@@ -101,7 +101,10 @@ def _load(plan: Plan) -> _Loaded:
 
 
 def _notes(
-    metadata: Metadata, encoder: InsightFaceEncoder | None, judge: InsightFaceEncoder, expressions: ExpressionJudge | None
+    metadata: Metadata,
+    encoder: InsightFaceEncoder | None,
+    judge: InsightFaceEncoder,
+    expressions: ExpressionJudge | None,
 ) -> list[str]:
     notes = []
     if judge.space in (metadata.identity_space, encoder.space if encoder else None):

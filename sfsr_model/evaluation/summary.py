@@ -13,12 +13,11 @@ from .metrics import (
     Figure,
     active_errors,
     bins,
+    correlation_figure,
     cosines,
     figure,
-    mean_correlation,
     pose_errors,
     recognised,
-    resampled_figure,
     retrieved,
 )
 from .pictures import KINDS
@@ -131,8 +130,7 @@ def _recognised(reading: Reading, answer: Reading, labels: Tensor, owners: Tenso
 
 def _correlation(reading: Reading, wanted: Tensor, chosen: Tensor) -> Figure:
     seen = chosen[~reading.coefficients[chosen].isnan().any(1)]
-    read, asked = reading.coefficients[seen], wanted[seen]
-    return resampled_figure(lambda numbers: mean_correlation(read[numbers], asked[numbers], READABLE), len(seen))
+    return correlation_figure(reading.coefficients[seen], wanted[seen], READABLE)
 
 
 def _seen(reading: Reading) -> Tensor:

@@ -1,0 +1,134 @@
+"""The same checkpoint in ComfyUI and in plain PyTorch: how far the two are apart.
+
+python scripts/compare_networks.py --comfyui FOLDER [--checkpoint FILE] [--size PIXELS]
+
+In a Python that can run that ComfyUI and has diffusers. Compares, on the CPU and in float32, the network's estimates of x0 for
+epsilon and for v prediction at several noise levels, through ComfyUI's own inpainting path, and the autoencoder's two ways.
+Prints the largest differences, as a share of the largest value, as Markdown; 1 where one is above 1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACK = "sfsr_pack"
+TOLERANCE = 1e-4
+_SIGMAS = (0.05, 0.5, 2.0, 14.0)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table; 1 for a difference above TOLERANCE or bad input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comfyui", type=Path, required=True, help="folder of a ComfyUI")
+    parser.add_argument("--checkpoint", type=Path, help="(default: untrained weights of the demo's size)")
+    parser.add_argument("--size", type=int, default=128, help="pixels of the pictures (128)")
+    options = parser.parse_args(arguments)
+    try:
+        _open_host(options.comfyui)
+        network = _pack("sfsr_model.network")
+        checkpoint = (
+            network.untrained_checkpoint() if options.checkpoint is None else network.load_checkpoint(options.checkpoint)
+        )
+        found = compare(checkpoint, options.size)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    print("| what | largest difference, of the largest value |\n|---|---|")
+    for name, difference in found.items():
+        print(f"| {name} | {difference:.2e} |")
+    return int(max(found.values()) > TOLERANCE)
+
+
+def compare(checkpoint: Any, size: int) -> dict[str, float]:
+    """Largest relative differences by what was compared."""
+    import torch
+
+    host = _pack("nodes.host.network")
+    plain = _pack("sfsr_model.evaluation.network")
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand((2, size, size, 3), generator=generator)
+    mask = torch.zeros(2, size, size)
+    mask[:, size // 4 : size // 2 + 3, size // 3 :] = 1
+    found = {}
+    with torch.inference_mode():
+        for prediction in ("eps", "v"):
+            one = replace(checkpoint, metadata=replace(checkpoint.metadata, prediction=prediction))
+            network, patcher, vae = plain.Network(one), host.build_model(one), host.build_vae(one)
+            if prediction == "eps":
+                found |= _autoencoder(network, vae, picture)
+            found[f"x0 from {prediction}"] = _estimates(network, patcher, vae, picture, mask, generator)
+    return found
+
+
+def _autoencoder(network: Any, vae: Any, picture: Any) -> dict[str, float]:
+    factor = _pack("sfsr_model.evaluation.network").HOST_FACTOR
+    latents = network.encode(picture)
+    return {
+        "latents": _difference(vae.encode(picture) * factor, latents),
+        "decoded pictures": _difference(vae.decode(latents / factor), network.decode(latents)),
+    }
+
+
+def _estimates(network: Any, patcher: Any, vae: Any, picture: Any, mask: Any, generator: Any) -> float:
+    """The network's denoiser against the host's model with what the host's conditioning makes of picture and mask."""
+    import torch
+
+    faceless = _pack("sfsr_model.face.faceless").without_face
+    config = network.metadata.compound
+    identity = torch.randn((2, config.identity_dim), generator=generator)
+    expression = torch.rand((2, config.expression_dim), generator=generator)
+    pose = 0.3 * torch.randn((2, 3), generator=generator)
+    shown = network.surroundings(picture, mask)
+    noise = torch.randn(shown.known.shape, generator=generator)
+    plain = _pack("sfsr_model.evaluation.network").Guidance(1.0, 1.0)
+    denoise = network.denoiser(identity, expression, pose, shown, plain)
+    model = patcher.model
+    tokens = patcher.attachments["sfsr"].tokens(identity, expression, pose, torch.ones(2), torch.ones(2))
+    extra = model.extra_conds(
+        noise=noise, device=noise.device, cross_attn=tokens, concat_mask=mask[:, None],
+        concat_latent_image=vae.encode(faceless(picture, mask)),
+    )  # fmt: skip
+    conditions = {name: value.process_cond(batch_size=2, device=noise.device, area=None).cond for name, value in extra.items()}
+    differences = []
+    for sigma in _SIGMAS:
+        x = shown.known + sigma * noise
+        theirs = model.apply_model(x, torch.full((2,), sigma), **conditions)
+        differences.append(_difference(theirs, denoise(x, sigma)))
+    return max(differences)
+
+
+def _difference(theirs: Any, ours: Any) -> float:
+    return float((theirs - ours).abs().max() / theirs.abs().max())
+
+
+def _open_host(folder: Path) -> None:
+    """Put a ComfyUI on the path, on its CPU, and this pack beside it as a package of its own."""
+    if not (folder / "comfy" / "model_base.py").is_file():
+        raise ValueError(f"comfyui: {folder} is no ComfyUI (it has no comfy/model_base.py)")
+    sys.path.insert(0, str(folder))
+    cli_args = importlib.import_module("comfy.cli_args")
+    cli_args.args.cpu = True
+    # Not by the pack's own __init__.py, which registers nodes and needs a running server.
+    spec = importlib.util.spec_from_loader(PACK, None, is_package=True)
+    assert spec is not None
+    package = importlib.util.module_from_spec(spec)
+    package.__path__ = [str(REPOSITORY)]
+    sys.modules[PACK] = package
+    nodes = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"{PACK}.nodes", None, is_package=True))
+    nodes.__path__ = [str(REPOSITORY / "nodes")]
+    sys.modules[f"{PACK}.nodes"] = nodes
+
+
+def _pack(module: str) -> Any:
+    return importlib.import_module(f"{PACK}.{module}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
