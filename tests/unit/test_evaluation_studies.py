@@ -136,14 +136,14 @@ def test_errors_of_a_denoiser_that_knows_the_answer(folder, monkeypatch):
 
 def test_the_same_background_for_all(folder):
     """Put back, what lies outside the mask is the target's for every estimator, so only the face is left to be wrong."""
-    samples = Samples(study(folder))
+    samples = Samples(study(folder, samples=1))
     free, known = (measure_errors(samples, put_back) for put_back in (False, True))
     for name in ESTIMATORS:
         for time in (100, 800):
             torch.testing.assert_close(free[name]["pixels_face"][time], known[name]["pixels_face"][time], rtol=0.2, atol=1e-3)
             assert (known[name]["pixels"][time] < free[name]["pixels"][time]).all()
             if name != "background":
-                assert torch.equal(free[name]["latents_face"][time], known[name]["latents_face"][time])
+                torch.testing.assert_close(free[name]["latents_face"][time], known[name]["latents_face"][time])
 
 
 def test_the_command_estimators(folder, tmp_path, capsys):
