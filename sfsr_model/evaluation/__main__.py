@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="ONNX file or pack that the checkpoint was trained with, or 'rendered' for the "
                              "renderer's own vectors (default rendered)")  # fmt: skip
         command.add_argument("--seed", type=int, default=1_000_003, help="of the held-out samples, never trained on (1000003)")
-        command.add_argument("--pose", action="store_true", help="tell the network the head's pose too")
+        command.add_argument("--no-pose", dest="pose", action="store_false", help="do not tell the network the head's pose")
         command.add_argument("--size", type=int, help="pixels of a picture's side (default: the checkpoint's)")
         command.add_argument("--device", default="cpu", help="such as cpu or cuda (default cpu)")
     return parser

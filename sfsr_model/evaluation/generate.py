@@ -28,7 +28,7 @@ class Sampling:
     guidance: Guidance = field(default_factory=Guidance)
     start: str = "noise"
     anchoring: float = 1.0
-    pose: bool = False
+    pose: bool = True
 
     def __post_init__(self) -> None:
         if self.steps < 1:

@@ -13,7 +13,9 @@ from ..encoders.recogniser import InsightFaceEncoder
 from ..network.checkpoint import ANY_SPACE, Metadata
 
 RENDERED = "rendered"
-"""What --recogniser may say instead of a file, and the space of a checkpoint trained on the renderer's own vectors."""
+"""What --recogniser may say instead of a file, for the renderer's own vectors of its people."""
+RENDERED_SPACE = "rendered person"
+"""The space of a checkpoint that was trained on those."""
 
 
 def load_judge(path: Path) -> InsightFaceEncoder:
@@ -31,7 +33,7 @@ def conditioner(choice: str, metadata: Metadata, name: str) -> InsightFaceEncode
     choice: a path, or RENDERED. Raises ValueError for another space or width than the checkpoint was trained on.
     """
     encoder = None if choice == RENDERED else load_judge(Path(choice))
-    space = RENDERED if encoder is None else encoder.space
+    space = RENDERED_SPACE if encoder is None else encoder.space
     if metadata.identity_space not in (ANY_SPACE, space):
         raise ValueError(
             f"recogniser: {choice} makes embeddings of the space '{space}', {name} was trained on "

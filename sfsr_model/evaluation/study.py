@@ -33,7 +33,7 @@ class Study:
     timesteps: tuple[int, ...]
     size: int | None
     device: str
-    pose: bool = False
+    pose: bool = True
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

@@ -131,8 +131,8 @@ def refused(capsys, arguments: list[str]) -> str:
     capsys.readouterr()
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    return error
+    assert "Traceback" not in error
+    return error.splitlines()[-1]
 
 
 def test_a_folder_of_another_run_is_left_alone(inputs, finished, tmp_path, capsys):
@@ -160,11 +160,21 @@ def test_the_recogniser_that_conditions_must_be_the_trained_one(inputs, tmp_path
     assert "recogniser:" in error
     assert "was trained on" in error
     assert "as --judge" in error
-    assert "of the space 'rendered'" in refused(capsys, command(inputs, tmp_path / "out", recogniser="rendered"))
+    assert "of the space 'rendered person'" in refused(capsys, command(inputs, tmp_path / "out", recogniser="rendered"))
     write_checkpoint(inputs, "any", identity_space="any")
     changes = {"checkpoint": inputs / "any.safetensors", "recogniser": inputs / "judge.onnx"}
     assert "makes vectors of 128 numbers, any.safetensors takes 512" in refused(
         capsys, command(inputs, tmp_path / "out", **changes)
+    )
+
+
+def test_the_renderers_own_vectors(inputs, tmp_path, capsys):
+    """They need a judge beside them, and a checkpoint of their width."""
+    path = write_checkpoint(inputs, "own", identity_space="rendered person")
+    own = {"checkpoint": path, "recogniser": "rendered"}
+    assert "own vectors cannot judge pictures" in refused(capsys, command(inputs, tmp_path / "one", **own, judge=None))
+    assert "rendered makes vectors of 30 numbers, own.safetensors takes 512" in refused(
+        capsys, command(inputs, tmp_path / "two", **own)
     )
 
 
