@@ -13,7 +13,7 @@ from ..synthetic.model import FaceModel
 from ..synthetic.scene import MAX_YAW
 from .cases import Case, Example, render_case
 from .generate import Sampling, Wanted, generate, paste, round_trip
-from .identities import RENDERED, check_width, embeddings
+from .identities import embeddings
 from .metrics import outside_differences
 from .network import Network
 from .store import Arrays
@@ -43,7 +43,7 @@ def make_pictures(
     arrays = stack(examples)
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
     wanted = Wanted(
-        identity=identities_of(network, encoder, arrays),
+        identity=identities_of(encoder, arrays),
         expression=torch.from_numpy(arrays["coefficients"]),
         pose=torch.from_numpy(arrays["pose"]),
         target=target.float() / 255,
@@ -65,11 +65,10 @@ def stack(examples: Sequence[Example]) -> Arrays:
     return {name: np.stack([getattr(example, name) for example in examples]) for name in Example.__dataclass_fields__}
 
 
-def identities_of(network: Network, encoder: InsightFaceEncoder | None, arrays: Arrays) -> Tensor:
+def identities_of(encoder: InsightFaceEncoder | None, arrays: Arrays) -> Tensor:
     """What the network is told of the references of stacked examples, [B, D]; encoder: None for the renderer's own vectors."""
     if encoder is not None:
         return embeddings(encoder, arrays["reference"], arrays["reference_points"])
-    check_width(arrays["person"].shape[1], network.metadata, RENDERED, network.name)
     return torch.from_numpy(arrays["person"])
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..encoders.recogniser import InsightFaceEncoder
 from ..network import Metadata, load_checkpoint
+from ..synthetic.identity import IdentitySpace
 from ..synthetic.model import FaceModel
 from .cases import Case, check_held_out, check_seed, plan_cases
 from .generate import Sampling
-from .identities import conditioner, load_judge
+from .identities import check_width, conditioner, load_judge
 from .network import Network, check_size
 from .pictures import make_pictures
 from .plots import plot_bins, plot_metrics, plotting
@@ -97,6 +98,8 @@ def _load(plan: Plan) -> _Loaded:
     expressions = None if plan.expression_judge is None else ExpressionJudge(plan.expression_judge)
     notes = (held_out, *_notes(metadata, encoder, judge, expressions))
     model = FaceModel.load(plan.cache)
+    if encoder is None:
+        check_width(len(IdentitySpace.of(model).names), metadata, plan.recogniser, checkpoint.name)
     return _Loaded(Network(checkpoint, plan.device), model, encoder, judge, expressions, size, notes)
 
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..network import load_checkpoint
 from ..schedule import ScaledLinearSchedule
+from ..synthetic.identity import IdentitySpace
 from ..synthetic.model import FaceModel
 from .cases import MAIN, Case, check_held_out, check_seed, render_case
-from .identities import conditioner
+from .identities import check_width, conditioner
 from .network import Network, Surroundings, check_size
 from .pictures import case_noise, identities_of, stack
 
@@ -75,6 +76,8 @@ class Samples:
         self.size = check_size(study.size or metadata.resolution, metadata.unet)
         self._encoder = conditioner(study.recogniser, metadata, checkpoint.name)
         self._model = FaceModel.load(study.cache)
+        if self._encoder is None:
+            check_width(len(IdentitySpace.of(self._model).names), metadata, study.recogniser, checkpoint.name)
         self.network = Network(checkpoint, study.device)
 
     def batches(self) -> Iterator[Batch]:
@@ -93,7 +96,7 @@ class Samples:
                     noise=case_noise(study.seed, first, len(numbers), self.size).to(device),
                     # Far beyond any number of samples.
                     fresh=case_noise(study.seed, _FRESH + first, len(numbers), self.size).to(device),
-                    identity=identities_of(self.network, self._encoder, arrays),
+                    identity=identities_of(self._encoder, arrays),
                     expression=torch.from_numpy(arrays["coefficients"]),
                     pose=torch.from_numpy(arrays["pose"]) if study.pose else None,
                     shown=self.network.surroundings(target, mask),

@@ -176,6 +176,7 @@ def test_the_renderers_own_vectors(inputs, tmp_path, capsys):
     assert "rendered makes vectors of 30 numbers, own.safetensors takes 512" in refused(
         capsys, command(inputs, tmp_path / "two", **own)
     )
+    assert not any(tmp_path.iterdir())
 
 
 def test_inputs_that_are_missing_or_damaged(inputs, tmp_path, capsys):
