@@ -55,7 +55,8 @@ def compare(checkpoint: Any, size: int) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand((2, size, size, 3), generator=generator)
     mask = torch.zeros(2, size, size)
-    mask[:, size // 4 : size // 2 + 3, size // 3 :] = 1
+    # A ramp, so that resized values lie between 0 and 1 and their rounding counts.
+    mask[:, size // 4 : size // 2 + 3] = torch.linspace(-0.2, 1.2, size).clamp(0, 1)
     found = {}
     with torch.inference_mode():
         for prediction in ("eps", "v"):
