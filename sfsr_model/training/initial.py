@@ -1,4 +1,4 @@
-"""What the network's weights are before the first step: random, an SFSR checkpoint's, or Stable Diffusion 1.5's for inpainting."""
+"""The network's first weights: random, an SFSR checkpoint's, or those of Stable Diffusion 1.5 for inpainting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def new_unet(config: UNetConfig, seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         arguments: dict[str, Any] = unet_arguments(config)
-        return UNet2DConditionModel(**arguments)
+        unet: Any = UNet2DConditionModel(**arguments)
+        return unet
 
 
 def new_compound(config: CompoundConfig, seed: int) -> CompoundEncoder:
@@ -104,8 +105,8 @@ def _from_stable_diffusion(path: Path, settings: Settings, config: UNetConfig) -
         state = {name.removeprefix(_PREFIX): file.get_tensor(name) for name in names}
     if not state:
         raise SettingsError(
-            f"network.initial: {path} holds no entry {_PREFIX}...; expected an SFSR checkpoint, or a whole Stable Diffusion 1.5 "
-            "inpainting checkpoint in its original layout"
+            f"network.initial: {path} holds no entry {_PREFIX}...; expected an SFSR checkpoint, or a whole one of Stable "
+            "Diffusion 1.5 for inpainting in its original layout"
         )
     wanted = unet_shapes(config)
     first = state.get("input_blocks.0.0.weight")

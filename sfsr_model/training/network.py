@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ class NetworkTask:
         )
         unet, self.compound = start(settings, self.compound_config, self.space)
         if settings.network.gradient_checkpointing:
-            unet.enable_gradient_checkpointing()
+            cast("Any", unet).enable_gradient_checkpointing()
         self.unet = unet
         self.modules: dict[str, nn.Module] = {"unet": self.unet, "compound": self.compound}
         self.sigmas = ScaledLinearSchedule().sigmas.float()
@@ -87,10 +88,7 @@ class NetworkTask:
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch, and its parts for the log, before their weights."""
-        if "latent" in sample:
-            examples = stored_examples(sample).to(self._place())
-        else:
-            examples = self._encoded(sample)
+        examples = stored_examples(sample).to(self._place()) if "latent" in sample else self._encoded(sample)
         diffusion = self._diffusion(modules, examples, generator)
         total, parts = diffusion, {"diffusion": float(diffusion.detach())}
         if self._losses.on_pictures:
@@ -119,7 +117,7 @@ class NetworkTask:
     def export(self, settings: Settings, path: Path) -> None:
         """Write the newest state's averages as one SFSR checkpoint in half precision.
 
-        Raises StateError where there is no state yet, or one of other sizes, and SettingsError for weights beyond half precision.
+        Raises StateError where there is no state yet, or one of other sizes, SettingsError for weights beyond half precision.
         """
         state = latest_state(settings.state)
         if state is None:

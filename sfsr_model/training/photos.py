@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..encoders.detection import Detection, choose_face
 from ..encoders.faces import find_face
+from ..encoders.identity import IDEncoder
 from ..encoders.pack import load_recogniser
 from ..encoders.recogniser import InsightFaceEncoder
 from ..face import crop_face, face_frame
@@ -89,7 +90,7 @@ class Readers:
             if not found:
                 raise ValueError(refused or "none was found")
             return choose_face(found, _ORDER)
-        return find_face(picture, self.encoder, _ORDER, 0, 0)
+        return find_face(picture, cast("IDEncoder | None", self.encoder), _ORDER, 0, 0)
 
     def _expression(self, crop: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients [52] and pose [3] as they are in the crop: that is what the network sees."""

@@ -115,8 +115,8 @@ class Losses(_Section):
 
     weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
     `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
-    identity_drop, expression_drop: how often a stream is replaced by its null. cross: which part of that share takes identity and
-    expression of other photos, where the data are photos. latent: keeps the autoencoder's latents small.
+    identity_drop, expression_drop: how often a stream is replaced by its null. cross: which part of that share takes identity
+    and expression of other photos, where the data are photos. latent: keeps the autoencoder's latents small.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -149,8 +149,8 @@ class Encoders(_Section):
 
 
 class Settings(_Section):
-    """A whole run. state: folder of what resuming needs. autoencoder: weights that the sfsr task encodes with; left out, those of
-    `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
+    """A whole run. state: folder of what resuming needs. autoencoder: weights that the sfsr task encodes with; left out, those
+    of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
     task: Literal["autoencoder", "sfsr"]
