@@ -110,6 +110,8 @@ def export_autoencoder(state: dict[str, Tensor], spread: float, path: Path) -> N
     try:
         save_file(half, partial, {"format": "sfsr-autoencoder"})
         partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error}); free the disk, and export again") from error
     finally:
         partial.unlink(missing_ok=True)
 
