@@ -21,7 +21,7 @@ TINY_UNET = {"model_channels": 32, "channel_mult": [1, 2], "num_res_blocks": 1, 
 _GROUPS = (range(36, 42), range(42, 48), (30,), (48,), (54,))
 
 
-def crop_landmarks(size: int = SIZE) -> np.ndarray:
+def crop_landmarks(size: int) -> np.ndarray:
     """68 landmarks [68, 2] of a face that lies in its crop as the crop rule wants it."""
     points = np.full((68, 2), size / 2, np.float32)
     for group, place in zip(_GROUPS, template().numpy() * size - 0.5, strict=True):
@@ -29,20 +29,20 @@ def crop_landmarks(size: int = SIZE) -> np.ndarray:
     return points
 
 
-def write_triplets(folder: Path, count: int = 6, per_shard: int = 4, seed: int = 0) -> Path:
+def write_triplets(folder: Path, count: int = 6, per_shard: int = 4, seed: int = 0, size: int = SIZE) -> Path:
     """Shards of triplets whose answers are targets with another face; the pictures are smooth noise."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
-    landmarks = np.stack([crop_landmarks()] * 4)
-    mask = face_mask(torch.from_numpy(landmarks[0]), SIZE).numpy()
+    landmarks = np.stack([crop_landmarks(size)] * 4)
+    mask = face_mask(torch.from_numpy(landmarks[0]), size).numpy()
     records: list[dict[str, np.ndarray]] = []
     for _ in range(count):
-        images = rng.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+        images = rng.integers(0, 256, (4, size // 8, size // 8, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
         images[3] = np.where(mask[..., None] > 0, images[3], images[2])
         records.append(
             {
                 "image": images,
-                "labels": np.zeros((4, SIZE, SIZE), np.uint8),
+                "labels": np.zeros((4, size, size), np.uint8),
                 "mask": np.round(mask * 255).astype(np.uint8),
                 "identity": rng.normal(size=(4, PERSON)).astype(np.float32),
                 "coefficients": rng.uniform(0, 1, (4, 52)).astype(np.float32),
@@ -52,7 +52,7 @@ def write_triplets(folder: Path, count: int = 6, per_shard: int = 4, seed: int =
         )
     for number, first in enumerate(range(0, count, per_shard)):
         write_shard(shard_path(folder, number), records[first : first + per_shard])
-    manifest = {"format": 1, "kind": "triplets", "size": SIZE, "count": count, "shard_size": per_shard}
+    manifest = {"format": 1, "kind": "triplets", "size": size, "count": count, "shard_size": per_shard}
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 

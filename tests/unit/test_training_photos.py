@@ -139,7 +139,7 @@ def test_a_store_of_other_settings_and_a_folder_of_other_things_stay_untouched(s
 
 
 def test_a_store_that_lost_something_is_named(shared, tmp_path):
-    with pytest.raises(SettingsError, match="holds crops of 64 pixels, data.size is 128"):
+    with pytest.raises(SettingsError, match=r"holds crops of 64 pixels, data\.size is 128"):
         open_dataset(Data(path=shared / "store", kind="photos", size=128))
     with pytest.raises(PhotoError, match="holds no photos of format"):
         PhotoDataset(shared / "photos")
@@ -201,9 +201,7 @@ def test_photos_that_lack_something_or_are_of_another_recogniser_are_refused(sha
     with pytest.raises(SettingsError, match="carry no identities; prepare them again with --id-encoder, or give encoders"):
         NetworkTask(settings(shared, tmp_path, **prepared(identity_dim=0)))
     encoders = {"encoders": {"identity": str(shared / "pack")}}
-    with pytest.raises(
-        SettingsError, match=r"encoders\.identity: its embeddings are of the space onnx-.*, those in .* of other"
-    ):
+    with pytest.raises(SettingsError, match=r"encoders\.identity: its embeddings are of the space onnx-.*, those in"):
         NetworkTask(settings(shared, tmp_path, **prepared(identity_space="other"), **encoders))
 
 
@@ -214,5 +212,6 @@ def test_the_command_tells_what_it_did(shared, tmp_path):
     ]  # fmt: skip
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    # Without a detector of the pack's, the landmarker finds the faces; the tiny one takes any bright picture for a face.
     assert done.stdout.splitlines()[0] == "6 photos used, 1 skipped"
     assert done.stdout.splitlines()[1] == "  1 unreadable"
