@@ -1,5 +1,6 @@
 """Training the network on a few tiny triplets: what it is fed and learns from, how it stops and goes on, what it exports."""
 
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from sfsr_model.compound import CompoundEncoder
 from sfsr_model.face.faceless import without_face
 from sfsr_model.network import load_checkpoint, save_checkpoint, untrained_checkpoint
 from sfsr_model.network.diffusers_names import unet_to_diffusers
-from sfsr_model.network.layout import unet_shapes
+from sfsr_model.network.layout import SD15_INPAINTING, unet_shapes
 from sfsr_model.training.__main__ import main
 from sfsr_model.training.data import batch_of, collated
 from sfsr_model.training.latents import LatentDataset
@@ -88,6 +89,15 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     stored = load_file(settings.autoencoder)
     assert loaded.autoencoder.keys() == stored.keys()
     assert float(loaded.autoencoder["vae_scale"]) == float(stored["vae_scale"])
+
+
+@pytest.mark.parametrize("name", ["demo_autoencoder", "demo_network", "full_network"])
+def test_the_examples_can_be_read(name):
+    settings = load_settings(ROOT / f"sfsr_model/training/configs/{name}.yaml")
+    millions = sum(math.prod(shape) for shape in unet_shapes(settings.network.unet).values()) / 1e6
+    assert (settings.network.unet == SD15_INPAINTING) == (name == "full_network")
+    assert millions <= 17 or name == "full_network"
+    assert settings.losses.on_pictures == (settings.task == "sfsr")
 
 
 def test_the_channels_are_the_hosts(written):
