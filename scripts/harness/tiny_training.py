@@ -58,8 +58,8 @@ def write_triplets(folder: Path, count: int = 6, per_shard: int = 4, seed: int =
 
 
 def write_autoencoder(path: Path) -> Path:
-    """An autoencoder of random weights, as the export command writes one."""
-    save_file(untrained_checkpoint().autoencoder, path)
+    """An autoencoder of random weights whose latents have half the unit deviation, as the export command writes one."""
+    save_file(untrained_checkpoint().autoencoder | {"vae_scale": torch.tensor(0.5 * 0.18215)}, path)
     return path
 
 

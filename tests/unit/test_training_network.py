@@ -23,7 +23,7 @@ from sfsr_model.network import load_checkpoint, save_checkpoint, untrained_check
 from sfsr_model.network.diffusers_names import unet_to_diffusers
 from sfsr_model.network.layout import SD15_INPAINTING, unet_shapes
 from sfsr_model.training.__main__ import main
-from sfsr_model.training.data import batch_of, collated
+from sfsr_model.training.data import batch_of, collated, open_dataset
 from sfsr_model.training.latents import LatentDataset
 from sfsr_model.training.loop import TrainingError, train
 from sfsr_model.training.network import RENDERED_SPACE, NetworkTask
@@ -308,6 +308,8 @@ def test_a_damaged_shard_is_named_before_the_first_step(shared, tmp_path, capsys
     shard.write_bytes(whole[: len(whole) // 2])
     assert main(["run", str(path)]) == 2
     assert "shard-00001.npz: not a whole shard" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"shard-00001\.npz: not a whole shard"):
+        open_dataset(load_settings(path).data)
     middle = len(whole) // 3
     shard.write_bytes(whole[:middle] + bytes(byte ^ 255 for byte in whole[middle : middle + 64]) + whole[middle + 64 :])
     with pytest.raises(ValueError, match=r"shard-00001\.npz"):
