@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders.detection import Detection, choose_face
-from ..encoders.faces import find_face
+from ..encoders.choosing import choose
+from ..encoders.detection import Detection
 from ..encoders.identity import IDEncoder
 from ..encoders.pack import load_recogniser
 from ..encoders.recogniser import InsightFaceEncoder
@@ -84,13 +84,13 @@ class Readers:
         }
 
     def _face(self, picture: Tensor) -> Detection:
-        """The largest face: by the pack's detector, else by the expression's, else by the carried one."""
+        """The largest face the recogniser accepts: by the pack's detector, else the landmarker, else the carried one."""
+        given = None
         if self.expression is not None and (self.encoder is None or self.encoder.detector is None):
-            found, _, refused = self.expression.faces(picture)
-            if not found:
+            given, _, refused = self.expression.faces(picture)
+            if not given:
                 raise ValueError(refused or "none was found")
-            return choose_face(found, _ORDER)
-        return find_face(picture, cast("IDEncoder | None", self.encoder), _ORDER, 0, 0)
+        return choose(picture, cast("IDEncoder | None", self.encoder), _ORDER, 0, 0, given).faces[0]
 
     def _expression(self, crop: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients [52] and pose [3] as they are in the crop: that is what the network sees."""
