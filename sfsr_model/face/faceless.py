@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
 GREY = 0.5
 
@@ -11,3 +12,11 @@ def without_face(image: Tensor, mask: Tensor) -> Tensor:
     """The image [B, H, W, 3] in 0..1, mid-grey where the rounded mask [B or 1, H, W] is 1: removed before it is encoded."""
     outside = 1.0 - mask.round()[..., None]
     return (image - GREY) * outside + GREY
+
+
+def latent_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """The mask [B, H, W] at the latents' size [B, 1, height, width], 0 or 1: bilinear without a filter, then rounded.
+
+    That is what ComfyUI does with the mask of its inpainting models (`concat_cond` in comfy/model_base.py).
+    """
+    return F.interpolate(mask[:, None], size=(height, width), mode="bilinear").round()

@@ -116,7 +116,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
-    """Write a checkpoint atomically: a full disk or a killed process leaves the file that was there before."""
+    """Write a checkpoint atomically: a full disk (OSError) or a killed process leaves the file that was there before."""
     path = Path(path)
     tensors = {
         prefix + key: tensor.contiguous()
@@ -127,5 +127,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     try:
         save_file(tensors, partial, metadata=checkpoint.metadata.to_strings())
         partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error}); free the disk, and export again") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .autoencoder import AutoencoderTask
+    from .network import NetworkTask
+    from .settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,10 +39,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--set", action="append", default=[], metavar="ENTRY=VALUE", help="change an entry, such as optimiser.rate=1e-4"
         )
+    photos = commands.add_parser("photos", help="find, cut out, read and embed the faces of a folder of photos, for training")
+    photos.add_argument("--folder", type=Path, required=True, help="folder with the photos, its subfolders included")
+    photos.add_argument("--out", type=Path, required=True, help="new folder for the crops; an unfinished one is gone on with")
+    photos.add_argument("--size", type=int, required=True, help="side of the aligned crops in pixels, a multiple of 8")
+    photos.add_argument("--id-encoder", type=Path, help="recogniser ONNX or insightface pack that embeds identities")
+    photos.add_argument("--expression", type=Path, help="face_landmarker.task that reads expressions")
+    photos.set_defaults(run=_photos)
     return parser
 
 
-def _settings(options: argparse.Namespace):
+def _task(options: argparse.Namespace) -> tuple[Settings, AutoencoderTask | NetworkTask]:
     from .settings import SettingsError, load_settings
 
     changes = {}
@@ -46,26 +59,35 @@ def _settings(options: argparse.Namespace):
             raise SettingsError(f"--set {text}: expected ENTRY=VALUE")
         changes[entry] = value
     settings = load_settings(options.settings, changes)
-    if settings.task != "autoencoder":
-        raise SettingsError(f"{options.settings}: task: only autoencoder can be trained yet")
-    return settings
+    if settings.task == "autoencoder":
+        from .autoencoder import AutoencoderTask
+
+        return settings, AutoencoderTask(settings)
+    from .network import NetworkTask
+
+    return settings, NetworkTask(settings)
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings = _settings(options)
-    from .autoencoder import AutoencoderTask
     from .loop import train
 
-    train(settings, AutoencoderTask(settings))
+    train(*_task(options))
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    settings = _settings(options)
-    from .autoencoder import AutoencoderTask
-
-    AutoencoderTask(settings).export(settings, options.out)
+    settings, task = _task(options)
+    task.export(settings, options.out)
     print(options.out)
+    return 0
+
+
+def _photos(options: argparse.Namespace) -> int:
+    from .photos import prepare_photos
+
+    if options.size < 16 or options.size % 8:
+        raise ValueError(f"--size: found {options.size}, expected a multiple of 8 from 16 on")
+    print(prepare_photos(options.folder, options.out, options.size, options.id_encoder, options.expression).summary())
     return 0
 
 

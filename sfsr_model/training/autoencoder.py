@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from ..losses import pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
-from .data import Sample, open_dataset, pictures
+from .data import Sample, length, open_dataset, pictures
 from .settings import Settings, SettingsError
 from .state import StateError, averages_of, latest_state
 
@@ -23,9 +25,13 @@ class AutoencoderTask:
     """Pictures in, the same pictures out."""
 
     def __init__(self, settings: Settings) -> None:
-        self._losses = settings.losses
+        self._losses, self._data = settings.losses, settings.data
         self.autoencoder = new_autoencoder(settings.seed)
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
+
+    def dataset(self) -> Dataset[Sample]:
+        """What the loop draws its samples from."""
+        return open_dataset(self._data)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
@@ -60,7 +66,7 @@ class AutoencoderTask:
         averages = averages_of(path_of_state, "autoencoder")
         self.autoencoder.load_state_dict(averages)
         dataset = open_dataset(settings.data)
-        samples = [dataset[index] for index in range(min(pictures_measured // 4, len(dataset)))]
+        samples = [dataset[index] for index in range(min(pictures_measured // 4, length(dataset)))]
         images = torch.cat([pictures({"image": sample["image"][None]}) for sample in samples])
         spread = float(self.autoencoder(images * 2 - 1, encode=True).std())
         export_autoencoder(averages, spread, path)
@@ -104,6 +110,8 @@ def export_autoencoder(state: dict[str, Tensor], spread: float, path: Path) -> N
     try:
         save_file(half, partial, {"format": "sfsr-autoencoder"})
         partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error}); free the disk, and export again") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -115,12 +123,23 @@ def load_autoencoder(path: Path) -> tuple[TinyAutoencoder, float, dict[str, Tens
     """
     try:
         stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise SettingsError(f"autoencoder: {path} cannot be read as safetensors ({error})") from error
+    return *autoencoder_of(stored, path), stored
+
+
+def autoencoder_of(stored: dict[str, Tensor], path: Path) -> tuple[TinyAutoencoder, float]:
+    """The autoencoder of entries in the host's names, frozen, and the latents' deviation; path: for messages.
+
+    Raises SettingsError for entries of another kind.
+    """
+    try:
         model = TinyAutoencoder()
         model.load_state_dict({name: value.float() for name, value in autoencoder_to_diffusers(stored).items()})
         spread = float(stored["vae_scale"]) / HOST_FACTOR
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(
             f"autoencoder: {path} is no autoencoder of this program ({reason}); train and export one"
         ) from error
-    return model.requires_grad_(False).eval(), spread, stored
+    return model.requires_grad_(False).eval(), spread

@@ -1,11 +1,16 @@
-"""Rendered triplets as what the tasks train on."""
+"""Rendered triplets and prepared photos as what the tasks train on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from ..face import five_points
+from ..synthetic.shards import DatasetError, is_whole, shard_path
 from ..synthetic.torch_data import RenderedDataset, ShardDataset
 from .settings import Data, SettingsError
 
@@ -15,53 +20,95 @@ Sample = dict[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Triplets. Pictures [B, H, W, 3] in 0..1, landmarks [B, 68, 2] in their pixels.
+    """What is given and what is wanted. Pictures [B, H, W, 3] in 0..1, five points [B, 5, 2] in their pixels, float64.
 
-    reference: the person in another picture; person [B, D]: the renderer's own vector of them. expression [B, 52], pose [B, 3]:
-    of the answer. mask [B, H, W]: 1 where the face is made.
+    reference: the person in another picture, or for photos in the same one; person [B, D]: the vector that the data hold of
+    them. expression [B, 52], pose [B, 3]: of the answer. mask [B, H, W]: 1 where the face is made.
     """
 
     reference: Tensor
-    reference_landmarks: Tensor
+    reference_points: Tensor
     person: Tensor
     expression: Tensor
     pose: Tensor
     target: Tensor
     answer: Tensor
-    answer_landmarks: Tensor
+    answer_points: Tensor
     mask: Tensor
 
 
-def open_dataset(data: Data) -> RenderedDataset | ShardDataset:
-    """The samples of the settings; raises SettingsError for a set of another size or kind."""
+def open_dataset(data: Data) -> Dataset[Sample]:
+    """The samples of the settings; raises SettingsError or DatasetError for a set of another size or kind, or a damaged one."""
     if data.kind == "rendered":
         return RenderedDataset(data.path, "triplets", data.count, data.size, data.seed)
     if data.kind == "shards":
         shards = ShardDataset(data.path)
+        _check_whole(shards)
         kind, size = shards.manifest["kind"], shards.manifest["size"]
         if (kind, size) != ("triplets", data.size):
             raise SettingsError(f"data.path: {data.path} holds {kind} of {size} pixels; expected triplets of {data.size}")
         return shards
-    raise SettingsError("data.kind: photos cannot be trained on yet; choose rendered or shards")
+    from .photo_data import PhotoDataset
+
+    photos = PhotoDataset(data.path)
+    if photos.size != data.size:
+        raise SettingsError(
+            f"data.path: {data.path} holds crops of {photos.size} pixels, data.size is {data.size}; make the two equal"
+        )
+    return photos
+
+
+def _check_whole(shards: ShardDataset) -> None:
+    """Raise DatasetError naming the first shard that was cut short: at the start, not after hours."""
+    count, full = shards.manifest["count"], shards.manifest["shard_size"]
+    for number, first in enumerate(range(0, count, full)):
+        path = shard_path(shards.folder, number)
+        if not is_whole(path, min(full, count - first)):
+            raise DatasetError(f"{path}: not a whole shard; delete it and run the dataset command again")
+
+
+def length(dataset: Dataset[Any]) -> int:
+    """Number of samples of a dataset of this module."""
+    return len(dataset)  # type: ignore[arg-type]
 
 
 def pictures(sample: Sample) -> Tensor:
-    """All pictures of collated triplets, [4 B, 3, H, W] in 0..1."""
-    return sample["image"].flatten(0, 1).float() / 255
+    """All pictures of collated triplets [4 B, 3, H, W], or of collated photos [B, 3, H, W], in 0..1."""
+    images = sample["image"]
+    return (images.flatten(0, 1) if images.ndim == 5 else images).float() / 255
 
 
-def triplets(sample: Sample) -> Batch:
-    """Collated records of triplets as a batch."""
+def batch_of(sample: Sample) -> Batch:
+    """Collated records of triplets or of photos as a batch."""
+    return _triplets(sample) if sample["image"].ndim == 5 else _photos(sample)
+
+
+def _triplets(sample: Sample) -> Batch:
     images = sample["image"].movedim(2, -1).float() / 255
     landmarks = sample["landmarks"]
     return Batch(
         reference=images[:, _REFERENCE],
-        reference_landmarks=landmarks[:, _REFERENCE],
+        reference_points=five_points(landmarks[:, _REFERENCE]),
         person=sample["identity"][:, _REFERENCE],
         expression=sample["coefficients"][:, _ANSWER],
         pose=sample["pose"][:, _ANSWER],
         target=images[:, _TARGET],
         answer=images[:, _ANSWER],
-        answer_landmarks=landmarks[:, _ANSWER],
+        answer_points=five_points(landmarks[:, _ANSWER]),
         mask=sample["mask"].float() / 255,
     )
+
+
+def _photos(sample: Sample) -> Batch:
+    images = sample["image"].movedim(1, -1).float() / 255
+    points = five_points(sample["landmarks"])
+    return Batch(
+        images, points, sample["identity"], sample["coefficients"], sample["pose"], images, images, points,
+        sample["mask"].float() / 255,
+    )  # fmt: skip
+
+
+def collated(dataset: Dataset[Sample], first: int, last: int) -> Sample:
+    """Samples first .. last - 1 as one."""
+    rows = [dataset[index] for index in range(first, last)]
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}

@@ -10,16 +10,16 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from .data import Sample, open_dataset
+from .data import Sample, length
 from .order import StepBatches, step_generator
 from .settings import Settings
 from .state import Trained, latest_state, load_state, save_state
 
 _FLOOR = 0.1
 # Settings that may change between a run and its continuation.
-_FREE = ("state", "save_every", "sample_every", "log_every")
+_FREE = ("state", "about", "licence", "save_every", "sample_every", "log_every")
 
 
 class TrainingError(RuntimeError):
@@ -30,6 +30,8 @@ class Task(Protocol):
     """What is trained: modules by name, and the loss of a batch."""
 
     modules: dict[str, nn.Module]
+
+    def dataset(self) -> Dataset[Sample]: ...
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
@@ -62,9 +64,11 @@ def train(
     wrapped: dict[str, nn.Module] = {name: accelerator.prepare_model(module) for name, module in modules.items()}
     prepared = accelerator.prepare_optimizer(optimiser)
 
-    dataset = open_dataset(settings.data)
+    # One process writes what all of them read.
+    with accelerator.main_process_first():
+        dataset = task.dataset()
     place, places = accelerator.process_index, accelerator.num_processes
-    batches = StepBatches(settings.seed, first, settings.steps, settings.batch, len(dataset), place, places)
+    batches = StepBatches(settings.seed, first, settings.steps, settings.batch, length(dataset), place, places)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=settings.data.workers)
     main = accelerator.is_main_process
     log = _Log(settings.state if main else None)

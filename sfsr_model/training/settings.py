@@ -72,18 +72,34 @@ class Optimiser(_Section):
 
 
 class Network(_Section):
-    """The UNet's sizes (see `UNetConfig`), the compound encoder's, and a checkpoint to start from where there is one."""
+    """The UNet's sizes (see `UNetConfig`), the compound encoder's, and a checkpoint to start from where there is one.
+
+    initial: an SFSR checkpoint, or one of Stable Diffusion 1.5 for inpainting, as safetensors.
+    """
 
     model_channels: Count = UNetConfig.model_channels
     channel_mult: tuple[Count, ...] = UNetConfig.channel_mult
     num_res_blocks: Count = UNetConfig.num_res_blocks
     attention: tuple[bool, ...] = UNetConfig.attention
     context_dim: Count = UNetConfig.context_dim
+    num_heads: Annotated[int, Field(ge=-1)] = UNetConfig.num_heads
     tokens_per_stream: Count = 4
     balanced: bool = True
     prediction: Literal["eps", "v"] = "eps"
     gradient_checkpointing: bool = False
     initial: Path | None = None
+
+    @property
+    def unet(self) -> UNetConfig:
+        """The same sizes as the checkpoint's metadata give them."""
+        return UNetConfig(
+            model_channels=self.model_channels,
+            channel_mult=self.channel_mult,
+            num_res_blocks=self.num_res_blocks,
+            attention=self.attention,
+            context_dim=self.context_dim,
+            num_heads=self.num_heads,
+        )
 
     @model_validator(mode="after")
     def _levels_agree(self) -> Network:
@@ -99,7 +115,8 @@ class Losses(_Section):
 
     weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
     `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
-    identity_drop, expression_drop: how often a stream is replaced by its null. latent: keeps the autoencoder's latents small.
+    identity_drop, expression_drop: how often a stream is replaced by its null. cross: which part of that share takes identity
+    and expression of other photos, where the data are photos. latent: keeps the autoencoder's latents small.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -114,6 +131,7 @@ class Losses(_Section):
     highest_sigma: Positive = 3.0
     identity_drop: Share = 0.1
     expression_drop: Share = 0.1
+    cross: Share = 0.5
     latent: Amount = 1e-3
 
     @property
@@ -131,7 +149,9 @@ class Encoders(_Section):
 
 
 class Settings(_Section):
-    """A whole run. state: folder of what resuming needs; autoencoder: weights that the sfsr task encodes with."""
+    """A whole run. state: folder of what resuming needs. autoencoder: weights that the sfsr task encodes with; left out, those
+    of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
+    """
 
     task: Literal["autoencoder", "sfsr"]
     data: Data
@@ -144,6 +164,8 @@ class Settings(_Section):
     sample_every: Count = 1_000
     log_every: Count = 25
     autoencoder: Path | None = None
+    about: str = ""
+    licence: str = "Apache-2.0"
     optimiser: Optimiser = Optimiser()
     network: Network = Network()
     losses: Losses = Losses()
@@ -151,7 +173,7 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _has_what_its_task_needs(self) -> Settings:
-        if self.task == "sfsr" and self.autoencoder is None:
+        if self.task == "sfsr" and self.autoencoder is None and self.network.initial is None:
             raise ValueError("autoencoder: the task sfsr needs one; train it first with the task autoencoder")
         if self.losses.expression and self.encoders.expression is None:
             raise ValueError("encoders.expression: the expression loss needs a face_landmarker.task")

@@ -1,0 +1,90 @@
+"""The frozen autoencoder of the network's task: pictures to latents exactly as ComfyUI's network sees them, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from .autoencoder import HOST_FACTOR, autoencoder_of
+from .settings import SettingsError
+
+_PREFIX = "first_stage_model."
+# Pictures that are encoded at once: a full-size autoencoder needs much memory for each.
+_CHUNK = 16
+
+
+class Codec(nn.Module):
+    """An autoencoder with frozen weights. stored: its entries under the host's names, for the checkpoint.
+
+    deviation: what the host divides an encoder's output by before the network sees it.
+    """
+
+    def __init__(self, model: nn.Module, deviation: float, stored: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(False).eval()
+        self.deviation, self.stored = deviation, stored
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents [B, 4, H / 8, W / 8] of about unit deviation of pictures [B, H, W, 3] in 0..1."""
+        values = images.movedim(-1, 1) * 2 - 1
+        return torch.cat([self.model(part, encode=True) for part in values.split(_CHUNK)]) / self.deviation
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W], about 0..1 and not clamped, with gradients."""
+        return (self.model(latents * self.deviation, encode=False) + 1) / 2
+
+
+class _Full(nn.Module):
+    """Stable Diffusion's own autoencoder with the one call of `TinyAutoencoder`; a latent is its distribution's mode."""
+
+    def __init__(self, stored: dict[str, Tensor]) -> None:
+        super().__init__()
+        from diffusers import AutoencoderKL
+        from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+        widths: list[int] = []
+        while (first := stored.get(f"encoder.down.{len(widths)}.block.0.conv1.weight")) is not None:
+            widths.append(first.shape[0])
+        blocks = len(widths)
+        model: Any = AutoencoderKL(
+            block_out_channels=tuple(widths),
+            down_block_types=("DownEncoderBlock2D",) * blocks,
+            up_block_types=("UpDecoderBlock2D",) * blocks,
+            layers_per_block=2,
+            latent_channels=4,
+        )
+        named = convert_ldm_vae_checkpoint({_PREFIX + name: value.float() for name, value in stored.items()}, model.config)
+        model.load_state_dict(named)
+        self.inner = model
+
+    def forward(self, values: Tensor, encode: bool) -> Tensor:
+        return self.inner.encode(values).latent_dist.mode() if encode else self.inner.decode(values).sample
+
+
+def load_codec(path: Path) -> Codec:
+    """The autoencoder of an exported one, of an SFSR checkpoint, or of a Stable Diffusion 1.x checkpoint or autoencoder.
+
+    Raises SettingsError naming the file for anything else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            prefix = _PREFIX if any(name.startswith(_PREFIX) for name in names) else ""
+            stored = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
+    except (OSError, SafetensorError) as error:
+        raise SettingsError(f"autoencoder: {path} cannot be read as safetensors ({error})") from error
+    if "encoder.conv_in.weight" not in stored:
+        model, deviation = autoencoder_of(stored, path)
+        return Codec(model, deviation, stored)
+    try:
+        return Codec(_Full(stored), 1 / HOST_FACTOR, stored)
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(
+            f"autoencoder: {path} holds an autoencoder that is not Stable Diffusion 1.x's ({reason}); give a whole checkpoint"
+        ) from error

@@ -1,0 +1,100 @@
+"""Latents and identities of a fixed dataset, computed once and kept in files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .data import Sample, batch_of, collated, length
+from .examples import LATENT_FIELDS, Examples
+
+BLOCK = 128
+"""Samples in one file."""
+
+
+class LatentDataset(Dataset[Sample]):
+    """The samples of a dataset with what `cache_latents` kept of them. pictures: with those that losses on pictures need."""
+
+    def __init__(self, raw: Dataset[Sample], blocks: list[dict[str, Tensor]], pictures: bool) -> None:
+        self._raw, self._pictures = raw, pictures
+        self._kept = {name: torch.cat([block[name] for block in blocks]) for name in LATENT_FIELDS}
+
+    def __len__(self) -> int:
+        return len(self._kept["latent"])
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = {name: values[index] for name, values in self._kept.items()}
+        if self._pictures:
+            one = {name: value[None] for name, value in self._raw[index].items()}
+            images = one["image"]
+            picture = images[0, -1] if images.ndim == 5 else images[0]
+            sample |= {"picture": picture, "mask": one["mask"][0], "points": batch_of(one).answer_points[0]}
+        return sample
+
+
+def cache_latents(
+    raw: Dataset[Sample], encode: Callable[[Sample], Examples], folder: Path, about: dict[str, str], pictures: bool,
+    quiet: bool = False,
+) -> LatentDataset:  # fmt: skip
+    """Encode what is not in the folder yet, in files of BLOCK samples, and return the dataset with its latents.
+
+    encode: of collated samples. about: all that the latents depend on beside the samples' numbers; files that say another are
+    written anew. A file appears under its name only when it is whole, so a stopped run goes on where it was. Latents are kept
+    in half precision. Raises OSError where the disk is full.
+    """
+    from tqdm import tqdm
+
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, length(raw), BLOCK)
+    blocks = []
+    for number, first in enumerate(tqdm(starts, desc="latents", unit="file", disable=quiet)):
+        path = folder / f"latents-{number:05d}.safetensors"
+        last = min(first + BLOCK, length(raw))
+        mark = fingerprint({**about, "first": str(first), "last": str(last)})
+        if not _is_whole(path, mark):
+            _write(path, mark, encode(collated(raw, first, last)))
+        blocks.append(load_file(path))
+    return LatentDataset(raw, blocks, pictures)
+
+
+def fingerprint(about: dict[str, str]) -> str:
+    """A short text that stands for all entries."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """A short text that stands for all weights."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _is_whole(path: Path, mark: str) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("about") == mark
+    except (OSError, SafetensorError):
+        return False
+
+
+def _write(path: Path, mark: str, examples: Examples) -> None:
+    tensors = {name: getattr(examples, name).cpu().contiguous() for name in LATENT_FIELDS}
+    tensors |= {name: tensors[name].half() for name in ("latent", "faceless", "hole")}
+    partial = path.with_suffix(".partial")
+    try:
+        save_file(tensors, partial, {"about": mark})
+        partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error
+    finally:
+        partial.unlink(missing_ok=True)

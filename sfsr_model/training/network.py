@@ -1,0 +1,284 @@
+"""The network's task: the UNet and the compound encoder on triplets or photos, in latents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ..compound import CompoundConfig
+from ..encoders.differentiable import TorchRecogniser
+from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
+from ..estimators.midpoint import Level, beside
+from ..landmarker import FaceLandmarker, load_landmarker
+from ..losses import diffusion_loss, snr_weight, time_gate
+from ..network import Checkpoint, Metadata, save_checkpoint
+from ..network.diffusers_names import unet_from_diffusers
+from ..network.layout import SD15_INPAINTING
+from ..schedule import ScaledLinearSchedule
+from .codec import load_codec
+from .data import Batch, Sample, batch_of, collated, length, open_dataset
+from .examples import Examples, examples_of, network_input, stored_examples
+from .initial import start
+from .latents import cache_latents, state_digest
+from .photo_data import PhotoDataset
+from .picture_losses import Judged, PictureLosses
+from .settings import Settings, SettingsError
+from .state import StateError, averages_of, latest_state
+
+RENDERED_SPACE = "rendered person"
+"""The space of the renderer's own vectors of its people."""
+_SHOWN, _SHOWN_STEPS = 8, 8
+_LATENTS = "latents"
+
+
+class NetworkTask:
+    """Noisy latents in, their noise (or v) out, given a person, an expression and a scene without its face."""
+
+    def __init__(self, settings: Settings, quiet: bool = False) -> None:
+        """Raises SettingsError for anything the settings name that does not fit the rest. quiet: no progress bar."""
+        self._settings, self._losses, self._quiet = settings, settings.losses, quiet
+        path = settings.autoencoder or settings.network.initial
+        assert path is not None
+        self.codec = load_codec(path)
+        self.raw = open_dataset(settings.data)
+        self._recogniser = _recogniser(settings)
+        self.space, dim = self._identities()
+        self.compound_config = CompoundConfig(
+            identity_dim=dim,
+            context_dim=settings.network.context_dim,
+            tokens_per_stream=settings.network.tokens_per_stream,
+            balanced=settings.network.balanced,
+        )
+        unet, self.compound = start(settings, self.compound_config, self.space)
+        if settings.network.gradient_checkpointing:
+            cast("Any", unet).enable_gradient_checkpointing()
+        self.unet = unet
+        self.modules: dict[str, nn.Module] = {"unet": self.unet, "compound": self.compound}
+        self.sigmas = ScaledLinearSchedule().sigmas.float()
+        # The first noise level has none below it to take a second look at.
+        self._judged_steps = time_gate(self.sigmas[1:], self._losses.highest_sigma).nonzero()[:, 0] + 1
+        if self._losses.on_pictures and not len(self._judged_steps):
+            raise SettingsError(
+                f"losses.highest_sigma: {self._losses.highest_sigma} lies below every noise level, the lowest is "
+                f"{float(self.sigmas[1]):.3f}; raise it"
+            )
+        self._estimator = estimator(self._losses.estimator)
+        self._picture_losses = PictureLosses(self._losses, self._recogniser, _landmarker(settings))
+
+    def dataset(self) -> Dataset[Sample]:
+        """The samples; of a fixed set with their latents, which are computed now where the state folder lacks them."""
+        if self._settings.data.kind == "rendered":
+            return self.raw
+        about = {
+            "data": str(self._settings.data.path.resolve()),
+            "count": str(length(self.raw)),
+            "autoencoder": state_digest(self.codec.stored),
+            "identities": self.space,
+        }
+        folder = self._settings.state / _LATENTS
+        return cache_latents(self.raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
+
+    def loss(
+        self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch, and its parts for the log, before their weights."""
+        examples = stored_examples(sample).to(self._place()) if "latent" in sample else self._encoded(sample)
+        diffusion = self._diffusion(modules, examples, generator)
+        total, parts = diffusion, {"diffusion": float(diffusion.detach())}
+        if self._losses.on_pictures:
+            for name, (weight, value) in self._on_pictures(modules, examples, generator).items():
+                total = total + weight * value
+                parts[name] = float(value.detach())
+        return total, parts
+
+    @torch.no_grad()
+    def show(self, sample: Sample) -> Tensor:
+        """The first people of the data: reference, target, what the network makes of them, answer; [4, N, 3, H, W] in 0..1."""
+        batch, examples = self._shown
+        examples = examples.to(self._place())
+        level = self.sigmas[torch.linspace(len(self.sigmas) - 1, 0, _SHOWN_STEPS).round().long()]
+        noise = torch.randn(examples.latent.shape, generator=torch.Generator().manual_seed(self._settings.seed))
+        ones = torch.ones(len(noise), device=self._place())
+        tokens = self.compound(examples.identity, examples.expression, examples.pose, ones, ones)
+        denoise = self._denoiser(self.modules, examples, tokens)
+        x = noise.to(self._place()) * float(level[0])
+        x0 = sample_improved_midpoint(denoise, x, torch.cat((level, torch.zeros(1))))
+        made = self.codec.decode(x0).clamp(0, 1).cpu()
+        pictures = [picture.movedim(-1, 1) for picture in (batch.reference, batch.target, batch.answer)]
+        return torch.stack((pictures[0], pictures[1], made, pictures[2]))
+
+    @torch.no_grad()
+    def export(self, settings: Settings, path: Path) -> None:
+        """Write the newest state's averages as one SFSR checkpoint in half precision.
+
+        Raises StateError where there is no state yet, or one of other sizes, SettingsError for weights beyond half precision.
+        """
+        state = latest_state(settings.state)
+        if state is None:
+            raise StateError(f"{settings.state}: holds no state; train first")
+        for name, module in self.modules.items():
+            try:
+                module.load_state_dict(averages_of(state, name))
+            except RuntimeError as error:
+                raise StateError(f"{state}: left by a network of other sizes; restore the settings it was made with") from error
+        config = settings.network.unet
+        metadata = Metadata(
+            unet=config,
+            compound=self.compound_config,
+            base="sd15" if config == SD15_INPAINTING else "demo",
+            resolution=settings.data.size,
+            prediction=settings.network.prediction,
+            identity_space=self.space,
+            trained=True,
+            training_data=settings.about or f"{settings.data.kind}: {settings.data.path.name}, {length(self.raw)} samples",
+            licence=settings.licence,
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(
+            Checkpoint(
+                path.name,
+                _half(unet_from_diffusers(self.unet.state_dict(), config)),
+                _half(self.codec.stored),
+                _half(self.compound.state_dict()),
+                metadata,
+            ),
+            path,
+        )
+
+    def _diffusion(self, modules: dict[str, nn.Module], examples: Examples, generator: torch.Generator) -> Tensor:
+        count, losses, place = len(examples.latent), self._losses, self._place()
+        steps = torch.randint(len(self.sigmas), (count,), generator=generator)
+        noise = torch.randn(examples.latent.shape, generator=generator).to(place)
+        kept = torch.rand(2, count, generator=generator) >= torch.tensor([[losses.identity_drop], [losses.expression_drop]])
+        identity_weight, expression_weight = kept.to(place, torch.float32)
+        sigma = self.sigmas[steps].to(place)
+        tokens = modules["compound"](examples.identity, examples.expression, examples.pose, identity_weight, expression_weight)
+        level = beside(sigma, noise)
+        noisy = (examples.latent + level * noise) / (1 + level**2) ** 0.5
+        output = self._predict(modules, noisy, steps.to(place), examples, tokens)
+        prediction = self._settings.network.prediction
+        wanted = target(examples.latent, noise, sigma, prediction)
+        weight = snr_weight(sigma, prediction, losses.weighting)
+        return diffusion_loss(output, wanted, weight, examples.hole, losses.outside)
+
+    def _on_pictures(
+        self, modules: dict[str, nn.Module], examples: Examples, generator: torch.Generator
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Weights and losses on the decoded x0* of the batch's first examples; neither stream is dropped in them."""
+        count, place = len(examples.latent), self._place()
+        few = max(1, round(self._losses.share * count))
+        steps = self._judged_steps[torch.randint(len(self._judged_steps), (few,), generator=generator)]
+        noise, fresh = torch.randn(2, few, *examples.latent.shape[1:], generator=generator).to(place)
+        crossed = torch.rand(few, generator=generator) < (self._losses.cross if self._crosses else 0.0)
+        identity, expression, own = _crossed(examples, crossed.to(place))
+        part = examples.part(0, few)
+        ones = torch.ones(few, device=place)
+        tokens = modules["compound"](identity, expression, part.pose, ones, ones)
+        sigma = self.sigmas[steps].to(place)
+        noisy = Noisy(
+            part.latent + beside(sigma, noise) * noise,
+            sigma,
+            self.sigmas[steps // 2].to(place),
+            background=part.latent,
+            hole=part.hole,
+            noise=fresh,
+        )
+        found = self._estimator(self._denoiser(modules, part, tokens), noisy, self._losses.gradient).x0
+        assert part.picture is not None
+        assert part.mask is not None
+        assert part.points is not None
+        with torch.autocast(place.type, enabled=False):
+            picture = self.codec.decode(found.float())
+            return self._picture_losses(Judged(picture, part.points, identity, expression, part.mask, part.picture, own))
+
+    def _denoiser(self, modules: dict[str, nn.Module], examples: Examples, tokens: Tensor) -> Callable[..., Tensor]:
+        log_sigmas = self.sigmas.log().to(self._place())
+
+        def predict(noisy: Tensor, sigma: Level) -> Tensor:
+            # The nearest step of the schedule, as ComfyUI's model sampling takes it.
+            level = torch.as_tensor(sigma, device=noisy.device).float().expand(len(noisy))
+            steps = (level.log()[:, None] - log_sigmas).abs().argmin(1)
+            return self._predict(modules, noisy, steps, examples, tokens)
+
+        return denoiser(predict, self._settings.network.prediction)
+
+    def _predict(
+        self, modules: dict[str, nn.Module], noisy: Tensor, steps: Tensor, examples: Examples, tokens: Tensor
+    ) -> Tensor:
+        channels = network_input(noisy, examples.hole, examples.faceless)
+        return modules["unet"](channels, steps, tokens, return_dict=False)[0].float()
+
+    def _encoded(self, sample: Sample) -> Examples:
+        return examples_of(batch_of(sample), self.codec, self._recogniser, self._place())
+
+    @cached_property
+    def _shown(self) -> tuple[Batch, Examples]:
+        sample = collated(self.raw, 0, min(_SHOWN, length(self.raw)))
+        return batch_of(sample), self._encoded(sample)
+
+    @property
+    def _crosses(self) -> bool:
+        return self._settings.data.kind == "photos"
+
+    def _place(self) -> torch.device:
+        """The trained networks' device; the frozen ones follow them."""
+        place = next(self.unet.parameters()).device
+        if next(self.codec.parameters()).device != place:
+            self.codec.to(place)
+            self._picture_losses.to(place)
+            if self._recogniser is not None:
+                self._recogniser.to(place)
+        return place
+
+    def _identities(self) -> tuple[str, int]:
+        """Space and length of the identity vectors."""
+        if isinstance(self.raw, PhotoDataset):
+            return self.raw.identities(self._recogniser)
+        if self._recogniser is not None:
+            return self._recogniser.space, self._recogniser.dim
+        return RENDERED_SPACE, self.raw[0]["identity"].shape[-1]
+
+
+def _recogniser(settings: Settings) -> TorchRecogniser | None:
+    path = settings.encoders.identity
+    if path is None:
+        return None
+    if not path.exists():
+        raise SettingsError(f"encoders.identity: {path} does not exist; give a recogniser's ONNX file or an insightface pack")
+    from ..encoders.pack import load_recogniser
+
+    return load_recogniser(path, "CPU").differentiable()
+
+
+def _landmarker(settings: Settings) -> FaceLandmarker | None:
+    path = settings.encoders.expression
+    return load_landmarker(path) if settings.losses.expression and path is not None else None
+
+
+def _crossed(examples: Examples, crossed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Identity and expression of the first examples, in the crossed ones of the next two of the batch; 1 where they are own.
+
+    A batch of one or two photos has no others to take from, which `own` then says too.
+    """
+    few, place = len(crossed), crossed.device
+    rows = torch.arange(len(examples.latent), device=place)
+    identity_from = torch.where(crossed, rows.roll(-1)[:few], rows[:few])
+    expression_from = torch.where(crossed, rows.roll(-2)[:few], rows[:few])
+    own = (identity_from == rows[:few]) & (expression_from == rows[:few])
+    return examples.identity[identity_from], examples.expression[expression_from], own.float()
+
+
+def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in half precision, scalars as they are; raises SettingsError for one that half precision cannot hold."""
+    half = {}
+    for name, value in state.items():
+        half[name] = value.detach().cpu() if value.ndim == 0 else value.detach().half().cpu()
+        if not torch.isfinite(half[name]).all():
+            raise SettingsError(f"export: '{name}' holds values beyond half precision; train on with a lower optimiser.rate")
+    return half
