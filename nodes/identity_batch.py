@@ -51,9 +51,7 @@ class SFSRIdentityBatch(io.ComfyNode):
 
     @classmethod
     def execute(cls, identities: io.Autogrow.Type, repeats: int) -> io.NodeOutput:
-        connected = [
-            require(value, PEOPLE, name, "Identity") for name, value in identities.items() if value is not None
-        ]
+        connected = [require(value, PEOPLE, name, "Identity") for name, value in identities.items() if value is not None]
         return io.NodeOutput(join(connected).repeat(repeats))
 
 

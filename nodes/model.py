@@ -111,7 +111,9 @@ class SFSRConditioning(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model from Load SFSR Model; it is cloned, not changed."),
                 io.Vae.Input("vae", tooltip="The VAE from the same node."),
-                IdentitySocket.Input("identity", tooltip="Whose face it shall be, from Identity; from Identity Batch another one a frame."),
+                IdentitySocket.Input(
+                    "identity", tooltip="Whose face it shall be, from Identity; from Identity Batch another one a frame."
+                ),
                 ExpressionSocket.Input("expression", tooltip="Which expression it shall wear, from Expression Embed."),
                 io.Image.Input("image", tooltip="The target's upright face from Face Crop; sides divisible by 8."),
                 io.Mask.Input("mask", tooltip="The part to replace, from Face Crop. The rest is what the model sees."),

@@ -87,9 +87,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Pulls each estimate towards the person by the recogniser's gradient; 0 is off. Each step of its part of "
-                    "the run then costs a decoding, the recogniser and a pass back through both: about a model evaluation "
-                    "or two of the demo model.",
+                    tooltip="Pulls each estimate towards the person by the recogniser's gradient; 0 is off. Each step of its "
+                    "part of the run then costs a decoding, the recogniser, and a pass back through both.",
                 ),
                 io.Float.Input(
                     "expression_guidance",
@@ -98,8 +97,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Pulls each estimate towards the expression by the expression encoder's gradient; 0 is off. Costs as "
-                    "much as identity guidance; the two share the decoding.",
+                    tooltip="Pulls each estimate towards the expression by the expression encoder's gradient; 0 is off. "
+                    "Costs like identity guidance; the two share the decoding.",
                 ),
                 io.Float.Input(
                     "guidance_start",

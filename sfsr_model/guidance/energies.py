@@ -43,7 +43,7 @@ class _Energy(nn.Module):
         self.register_buffer("points", points.detach().clone())
 
     def placed(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Points [B, 5, 2] in picture pixels and wanted [B, D] for crops [B, S, S, 3]. Raises ValueError where they do not fit."""
+        """Points [B, 5, 2] in picture pixels and wanted [B, D] for crops [B, S, S, 3]; raises ValueError if they do not fit."""
         count, height, width = pictures.shape[:3]
         if height != width:
             raise ValueError(

@@ -123,7 +123,7 @@ def face_regions(found: Tensor) -> Tensor:
 
 
 def regions_around(points: Tensor) -> Tensor:
-    """Regions [N, 5], float64, of faces with canonical five points [N, 5, 2] in picture pixels: without a look at the picture."""
+    """Regions [N, 5], float64, of faces with canonical five points [N, 5, 2] in picture pixels; nothing is looked at."""
     transform = similarity(template(), points.detach().cpu())
     centre = apply_affine(transform, torch.tensor([_CROP_CENTRE], dtype=torch.float64))[:, 0]
     side = _CROP_SIDE * torch.linalg.det(transform[..., :2]).sqrt()
