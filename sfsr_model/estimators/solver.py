@@ -41,11 +41,13 @@ def sample_improved_midpoint(
     changes x0* once a step, after the estimate and before the move.
 
     x [B, C, H, W] at noise level sigmas[0]; sigmas falling, [steps + 1]. A list of one noise level returns x as it is.
-    Raises ValueError for an empty or rising list and for a prediction that is not finite.
+    Raises ValueError for an empty or rising list, and for a latent or a prediction that is not finite.
     """
     levels = [float(sigma) for sigma in sigmas]
     if not levels:
         raise ValueError("sigmas: expected at least one noise level, found an empty list; check the scheduler's steps")
+    if not torch.isfinite(x).all():
+        raise ValueError("latent: it holds values that are not finite (NaN or infinity); check the node that made it")
     schedule = ScaledLinearSchedule()
     arguments = dict(extra_args or {})
     # One past the seed: the start noise was drawn with the seed itself, and fresh noise must not repeat it.

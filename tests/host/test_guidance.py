@@ -151,6 +151,7 @@ def test_a_latent_that_is_not_square_is_named(small, small_refused):
     assert "guidance: found pictures of 96 x 64 pixels, expected the square crops of Face Crop" in message
 
 
+@pytest.mark.full
 def test_a_vae_of_the_full_layout_guides(server, small, latents):
     """Stable Diffusion's own autoencoder, random weights, in the decoder's place: attention and all."""
     from diffusers import AutoencoderKL

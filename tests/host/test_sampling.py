@@ -13,7 +13,10 @@ REFERENCE = Path(__file__).parent / "data" / "latents.json"
 def test_every_stock_sampler(client, small, latents):
     names = client.object_info("KSampler")["KSampler"]["input"]["required"]["sampler_name"][0]
     conditioned = small.conditioned()
-    found = latents(small, *(small.sampled(conditioned, sampler_name=name) for name in names))
+    # dpm_adaptive takes as many steps as the model is rough, and this one is noise: it gets a short way to go.
+    short = {"dpm_adaptive": {"denoise": 0.05}}
+    samples = [small.sampled(conditioned, sampler_name=name, **short.get(name, {})) for name in names]
+    found = latents(small, *samples)
     assert len(found) >= 40
     assert [name for name, one in zip(names, found, strict=True) if not one.isfinite().all()] == []
     assert {tuple(one.shape) for one in found} == {(1, 4, 8, 8)}
@@ -123,7 +126,9 @@ def test_other_patches_stay_in_either_order(small, latents):
 def test_a_person_for_each_frame(small, latents):
     """Two people in one batch: each frame is the one that the person alone gives, from the same noise."""
     other = small.person("portrait_32")
-    people = small.node("SFSRIdentityBatch", **{"identities.identity_1": small.identity, "identities.identity_2": other}, repeats=1)
+    people = small.node(
+        "SFSRIdentityBatch", **{"identities.identity_1": small.identity, "identities.identity_2": other}, repeats=1
+    )
     batch = small.conditioned(identity=people)
     samples = [small.sampled(batch), *(small.sampled(small.conditioned(identity=one)) for one in (small.identity, other))]
     together, first, second = latents(small, *samples)
@@ -133,7 +138,9 @@ def test_a_person_for_each_frame(small, latents):
     # The host draws a batch's noise at once, so the second frame has noise of its own: another picture of the same person.
     assert not torch.allclose(together[1:], first, atol=1e-2, rtol=1e-2)
     # Nobody but the order decides who comes first.
-    turned = small.node("SFSRIdentityBatch", **{"identities.identity_1": other, "identities.identity_2": small.identity}, repeats=1)
+    turned = small.node(
+        "SFSRIdentityBatch", **{"identities.identity_1": other, "identities.identity_2": small.identity}, repeats=1
+    )
     (swapped,) = latents(small, small.sampled(small.conditioned(identity=turned)))
     assert torch.allclose(swapped[:1], second, atol=1e-3, rtol=1e-3)
 
