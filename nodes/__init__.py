@@ -16,6 +16,7 @@ FAMILIES = (
     "samples",
     "identity",
     "identity_file",
+    "identity_batch",
     "expression",
     "expression_photo",
     "expression_mix",
@@ -24,6 +25,7 @@ FAMILIES = (
     "face",
     "model",
     "sampling",
+    "study",
     "report",
 )
 

@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..sfsr_model.batch import common_length
-from ..sfsr_model.encoders.identity import Identity
+from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
@@ -111,7 +111,9 @@ class SFSRConditioning(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model from Load SFSR Model; it is cloned, not changed."),
                 io.Vae.Input("vae", tooltip="The VAE from the same node."),
-                IdentitySocket.Input("identity", tooltip="Whose face it shall be, from Identity."),
+                IdentitySocket.Input(
+                    "identity", tooltip="Whose face it shall be, from Identity; from Identity Batch another one a frame."
+                ),
                 ExpressionSocket.Input("expression", tooltip="Which expression it shall wear, from Expression Embed."),
                 io.Image.Input("image", tooltip="The target's upright face from Face Crop; sides divisible by 8."),
                 io.Mask.Input("mask", tooltip="The part to replace, from Face Crop. The rest is what the model sees."),
@@ -145,17 +147,17 @@ class SFSRConditioning(io.ComfyNode):
         identity_guidance: float,
         expression_guidance: float,
     ) -> io.NodeOutput:
-        person = require(identity, Identity, "identity", "Identity")
+        people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
         image = require_images(image, "image")
         mask = _checked_mask(mask, image)
-        batch = common_length(image=len(image), expression=len(look), mask=len(mask))
+        batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
         look = look.expand(batch)
         result = condition(
             model,
             vae,
-            identity=person.mean().expand(batch, -1),
-            identity_space=person.space,
+            identity=people.means().expand(batch, -1),
+            identity_space=people.space,
             expression=look.coefficients,
             pose=look.pose,
             image=image,

@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.batch import require_repeatable
 from ..sfsr_model.encoders.faces import find_faces
-from ..sfsr_model.encoders.identity import Identity
+from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.evaluation.report import UNREAD, Report, expression_errors, identity_cosines
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
@@ -72,7 +72,7 @@ class SFSRReport(io.ComfyNode):
     @classmethod
     def execute(cls, images, identity, expression, id_encoder, face=None, model=None, expression_encoder=None) -> io.NodeOutput:
         images = require_images(images, "images")
-        person = require(identity, Identity, "identity", "Identity")
+        people = per_frame(require(identity, PEOPLE, "identity", "Identity")).expand(len(images)).people
         look = require(expression, Expression, "expression", "Expression Embed")
         require_repeatable("expression", len(look), "images", len(images))
         look = look.expand(len(images))
@@ -81,7 +81,11 @@ class SFSRReport(io.ComfyNode):
         if reader is not None:
             reader = require(reader, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
         points = _points(images, face, encoder)
-        cosines = identity_cosines(images, points, person, encoder)
+        cosines = tuple(
+            cosine
+            for number, person in enumerate(people)
+            for cosine in identity_cosines(images[number : number + 1], points[number : number + 1], person, encoder)
+        )
         errors = () if reader is None else expression_errors(images, points, look, reader)
         trained = encoder.trained and (model is None or attachment(model).metadata.trained)
         notes = [_expression_note(reader)]

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from comfy_api.latest import io
 
+from ..sfsr_model.encoders.identity import same_space
+from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
+from ..sfsr_model.expressions import Expression
+from ..sfsr_model.face import FaceFrame
+from ..sfsr_model.guidance import ExpressionEnergy, IdentityEnergy, crop_points
+from ..sfsr_model.landmarker import ExpressionEncoder
 from ..sfsr_model.schedule import MIDPOINT_LOCATIONS
-from .host.sampler import improved_midpoint_sampler
-from .sockets import CATEGORY, ExpressionSocket, IDEncoderSocket, IdentitySocket
+from .face import require_frames
+from .host.sampler import SolverOptions, guided_midpoint_sampler, improved_midpoint_sampler
+from .identity import ENCODERS
+from .sockets import (
+    CATEGORY,
+    ExpressionEncoderSocket,
+    ExpressionSocket,
+    FaceFrameSocket,
+    IDEncoderSocket,
+    IdentitySocket,
+    require,
+)
 
 
 class ImprovedMidpointSampler(io.ComfyNode):
@@ -68,8 +87,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Pulls each estimate towards the identity by the recogniser's gradient; 0 is off. Costs a decoding "
-                    "and a backward pass a step.",
+                    tooltip="Pulls each estimate towards the person by the recogniser's gradient; 0 is off. Each step of its "
+                    "part of the run then costs a decoding, the recogniser, and a pass back through both.",
                 ),
                 io.Float.Input(
                     "expression_guidance",
@@ -78,7 +97,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Pulls each estimate towards the expression by the expression encoder's gradient; 0 is off.",
+                    tooltip="Pulls each estimate towards the expression by the expression encoder's gradient; 0 is off. "
+                    "Costs like identity guidance; the two share the decoding.",
                 ),
                 io.Float.Input(
                     "guidance_start",
@@ -104,6 +124,15 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     "expression", optional=True, tooltip="The expression that expression guidance pulls towards."
                 ),
                 io.Vae.Input("vae", optional=True, tooltip="The autoencoder through which both guidances look."),
+                ExpressionEncoderSocket.Input(
+                    "expression_encoder", optional=True, tooltip="What reads the expression for expression guidance."
+                ),
+                FaceFrameSocket.Input(
+                    "face",
+                    optional=True,
+                    tooltip="Where the face is in the crop, from Face Crop, for both guidances; without it the place that the "
+                    "crop aims at.",
+                ),
             ],
             outputs=[
                 io.Sampler.Output("sampler", display_name="sampler", tooltip="For SamplerCustom and SamplerCustomAdvanced.")
@@ -126,14 +155,60 @@ class ImprovedMidpointSampler(io.ComfyNode):
         identity=None,
         expression=None,
         vae=None,
+        expression_encoder=None,
+        face=None,
     ) -> io.NodeOutput:
-        for name, amount in (("identity_guidance", identity_guidance), ("expression_guidance", expression_guidance)):
-            if amount > 0.0:
-                raise NotImplementedError(
-                    f"{name}: found {amount}, but guidance needs differentiable encoders, which this version of the pack does "
-                    "not have yet; set it to 0"
+        options = SolverOptions(order, midpoint_location, midpoint_fraction, background_anchoring, eta)
+        frames = None if face is None else require_frames(face)
+        terms = []
+        with torch.inference_mode(False):
+            if identity_guidance > 0.0:
+                _connected("identity_guidance", identity_guidance, vae=vae, identity=identity, id_encoder=id_encoder)
+                terms.append((identity_guidance, _identity_energy(identity, id_encoder, frames)))
+            if expression_guidance > 0.0:
+                _connected(
+                    "expression_guidance",
+                    expression_guidance,
+                    vae=vae,
+                    expression=expression,
+                    expression_encoder=expression_encoder,
                 )
-        return io.NodeOutput(improved_midpoint_sampler(order, midpoint_location, midpoint_fraction, background_anchoring, eta))
+                terms.append((expression_guidance, _expression_energy(expression, expression_encoder, frames)))
+        if not terms:
+            return io.NodeOutput(improved_midpoint_sampler(options))
+        return io.NodeOutput(guided_midpoint_sampler(options, vae, terms, guidance_start, guidance_end))
+
+
+_MAKERS = {
+    "vae": "Load SFSR Model",
+    "identity": "Identity",
+    "id_encoder": "Load ID Encoder",
+    "expression": "Expression Embed",
+    "expression_encoder": "Load Expression Encoder",
+}
+
+
+def _connected(guidance: str, scale: float, **inputs: Any) -> None:
+    """Raises ValueError naming what the guidance lacks."""
+    for name, value in inputs.items():
+        if value is None:
+            raise ValueError(
+                f"{guidance}: found {scale:g}, but {name} is not connected; connect the output of {_MAKERS[name]}, or set "
+                f"{guidance} to 0"
+            )
+
+
+def _identity_energy(identity: Any, id_encoder: Any, frames: tuple[FaceFrame, ...] | None) -> IdentityEnergy:
+    people = per_frame(require(identity, PEOPLE, "identity", _MAKERS["identity"]))
+    encoder = require(id_encoder, ENCODERS, "id_encoder", _MAKERS["id_encoder"])
+    same_space(people.people[0], "identity", encoder.space, f"the connected encoder {encoder.name}")
+    return IdentityEnergy(encoder.differentiable(), people.means(), crop_points(frames))
+
+
+def _expression_energy(expression: Any, expression_encoder: Any, frames: tuple[FaceFrame, ...] | None) -> ExpressionEnergy:
+    look = require(expression, Expression, "expression", _MAKERS["expression"])
+    encoder = require(expression_encoder, ExpressionEncoder, "expression_encoder", _MAKERS["expression_encoder"])
+    return ExpressionEnergy(encoder.landmarker, look, crop_points(frames))
 
 
 NODES = [ImprovedMidpointSampler]

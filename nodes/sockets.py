@@ -99,3 +99,16 @@ def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, 
     if not bool(masks.isfinite().all()):
         raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
     return masks.clamp(0.0, 1.0)
+
+
+def require_latent(latent: Any, name: str) -> dict[str, Any]:
+    """A LATENT of pictures, samples [B, C, h, w]. Raises TypeError or ValueError for another kind, or values not finite."""
+    samples = latent.get("samples") if isinstance(latent, dict) else None
+    if getattr(samples, "ndim", 0) != 4:
+        found = type(latent).__name__ if samples is None else f"samples of shape {tuple(samples.shape)}"
+        raise TypeError(
+            f"{name}: found {found}, expected latents of pictures [B, C, h, w]; connect the latent of SFSR Conditioning"
+        )
+    if not bool(samples.isfinite().all()):
+        raise ValueError(f"{name}: it holds values that are not finite (NaN or infinity); check the node before this one")
+    return latent

@@ -26,16 +26,18 @@ def set_stream_guidance(model: Any, identity_scale: float, expression_scale: flo
         return
 
     def calculate(executor, inner_model, conds, x_in, timestep, model_options):
-        positive, negative = conds[0], conds[1] if len(conds) > 1 else None
-        if positive is None or negative is None:
+        # A plain guider asks for the positive and the negative prediction. One that asks for more has a formula of its own (the
+        # dual guider's is the one above), in an order of its own; one that asks for a single one wants no guidance.
+        if len(conds) != 2 or None in conds:
             return executor(inner_model, conds, x_in, timestep, model_options)
+        positive = conds[0]
         if identity_scale == expression_scale:
-            full, null, *rest = executor(inner_model, conds, x_in, timestep, model_options)
-            return [null + identity_scale * (full - null), null, *rest]
+            full, null = executor(inner_model, conds, x_in, timestep, model_options)
+            return [null + identity_scale * (full - null), null]
         with_identity = [_identity_only(cond) for cond in positive]
-        full, null, *rest, identity = executor(inner_model, [*conds, with_identity], x_in, timestep, model_options)
+        full, null, identity = executor(inner_model, [*conds, with_identity], x_in, timestep, model_options)
         guided = null + identity_scale * (identity - null) + expression_scale * (full - identity)
-        return [guided, null, *rest]
+        return [guided, null]
 
     model.add_wrapper_with_key(wrappers, WRAPPER_KEY, calculate)
     # At cfg 1 the host would leave out the negative prediction, which the formula needs.

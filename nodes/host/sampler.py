@@ -1,25 +1,75 @@
-"""The solver in ComfyUI's SAMPLER type."""
+"""The solver in ComfyUI's SAMPLER type, with or without guidance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import comfy.model_management
+import comfy.model_patcher
 import comfy.samplers
+import comfy.sd
+import torch
+from torch import Tensor, nn
 
 from ...sfsr_model.estimators import sample_improved_midpoint
+from ...sfsr_model.guidance import Guide
+
+# A backward pass keeps what the decoder's forward pass made on its way; the host's own figure is for forward alone.
+_BACKWARD_MEMORY = 3
 
 
-def improved_midpoint_sampler(
-    order: int, midpoint_location: str, midpoint_fraction: float, background_anchoring: float, eta: float
-) -> Any:
+@dataclass(frozen=True)
+class SolverOptions:
+    """As `sample_improved_midpoint` takes them."""
+
+    order: int
+    midpoint_location: str
+    midpoint_fraction: float
+    background_anchoring: float
+    eta: float
+
+
+def improved_midpoint_sampler(options: SolverOptions) -> Any:
     """A SAMPLER that runs `sample_improved_midpoint` with these options."""
-    return comfy.samplers.KSAMPLER(
-        sample_improved_midpoint,
-        extra_options={
-            "order": order,
-            "midpoint_location": midpoint_location,
-            "midpoint_fraction": midpoint_fraction,
-            "background_anchoring": background_anchoring,
-            "eta": eta,
-        },
-    )
+    return comfy.samplers.KSAMPLER(sample_improved_midpoint, extra_options=vars(options))
+
+
+def guided_midpoint_sampler(
+    options: SolverOptions, vae: Any, terms: Sequence[tuple[float, nn.Module]], start: float, end: float
+) -> Any:
+    """The same with x0* guided by energies of decoded pictures, each with its scale, from `start` to `end` of the run.
+
+    The node's VAE stays as it is. Graphs run in inference mode, where weights cannot take part in autograd, so a second VAE of
+    the same weights is made outside it. Both it and the energies' networks are loaded by the host beside the model.
+    """
+    with torch.inference_mode(False):
+        decoder = comfy.sd.VAE(
+            sd={key: value.detach().clone() for key, value in vae.get_sd().items()}, device=vae.device, dtype=torch.float32
+        )
+        decoder.first_stage_model.requires_grad_(False)
+        energies = nn.ModuleList(energy for _, energy in terms).eval()
+        networks = comfy.model_patcher.ModelPatcher(
+            energies,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+
+    def sample(model: Any, x: Tensor, sigmas: Tensor, **arguments: Any) -> Tensor:
+        guider = model.inner_model
+        memory = _BACKWARD_MEMORY * decoder.memory_used_decode(x.shape, torch.float32)
+        with torch.inference_mode(False):
+            # The model is named too, so that the host keeps it where it is.
+            comfy.model_management.load_models_gpu([guider.model_patcher, decoder.patcher, networks], memory_required=memory)
+
+        def decode(latents: Tensor) -> Tensor:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            latents = guider.inner_model.process_latent_out(latents)
+            pixels = decoder.first_stage_model.decode(latents.to(decoder.device, torch.float32))
+            return decoder.process_output(pixels).movedim(1, -1).to(networks.load_device)
+
+        guide = Guide(decode, [(scale, energy) for scale, energy in terms], start, end)
+        return sample_improved_midpoint(model, x, sigmas, refine=guide, **arguments)
+
+    return comfy.samplers.KSAMPLER(sample, extra_options=vars(options))

@@ -61,8 +61,18 @@ COMFYUI_PACKAGES = (
 )
 # Linux wheels usually bring CUDA's libraries.
 _TORCH_SIZE = (5 if sys.platform == "linux" else 1) * GIB
-TEST_TOOLS = ("pytest", "hypothesis", "jsonschema", "ruff", "mypy", "accelerate", "diffusers", "scikit-image", "numba",
-              "matplotlib")  # fmt: skip
+TEST_TOOLS = (
+    "pytest",
+    "hypothesis",
+    "jsonschema",
+    "ruff",
+    "mypy",
+    "accelerate",
+    "diffusers",
+    "scikit-image",
+    "numba",
+    "matplotlib",
+)
 
 
 @dataclass(frozen=True)

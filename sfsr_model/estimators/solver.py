@@ -12,6 +12,9 @@ from torch import Tensor
 from ..schedule import ScaledLinearSchedule, midpoint_sigma
 from .midpoint import Level, one_step, two_step
 
+# x0*, its noise level and the denoise mask (or None) to a better x0*.
+Refine = Callable[[Tensor, float, "Tensor | None"], Tensor]
+
 
 @torch.no_grad()
 def sample_improved_midpoint(
@@ -27,20 +30,24 @@ def sample_improved_midpoint(
     midpoint_fraction: float = 0.5,
     background_anchoring: float = 1.0,
     eta: float = 0.0,
+    refine: Refine | None = None,
 ) -> Tensor:
     """Solve the probability-flow ODE from sigmas[0] to sigmas[-1] by estimating x0* once a step.
 
     Each step replaces x by x0* + sigma_next / sigma (x - x0*), the exact solution of the ODE while x0* stands still.
     With `order` 2 x0* is the improved midpoint estimate (two evaluations a step), with 1 the plain one (DDIM).
     `background_anchoring` in [0, 1] says how firmly the known background, where the caller gives a denoise mask,
-    is put back before each evaluation, the midpoint's included. `eta` in [0, 1] adds the ancestral sampler's noise.
+    is put back before each evaluation, the midpoint's included. `eta` in [0, 1] adds the ancestral sampler's noise. `refine`
+    changes x0* once a step, after the estimate and before the move.
 
     x [B, C, H, W] at noise level sigmas[0]; sigmas falling, [steps + 1]. A list of one noise level returns x as it is.
-    Raises ValueError for an empty or rising list and for a prediction that is not finite.
+    Raises ValueError for an empty or rising list, and for a latent or a prediction that is not finite.
     """
     levels = [float(sigma) for sigma in sigmas]
     if not levels:
         raise ValueError("sigmas: expected at least one noise level, found an empty list; check the scheduler's steps")
+    if not torch.isfinite(x).all():
+        raise ValueError("latent: it holds values that are not finite (NaN or infinity); check the node that made it")
     schedule = ScaledLinearSchedule()
     arguments = dict(extra_args or {})
     # One past the seed: the start noise was drawn with the seed itself, and fresh noise must not repeat it.
@@ -66,9 +73,10 @@ def sample_improved_midpoint(
         else:
             middle = midpoint_sigma(sigma, down, midpoint_location, midpoint_fraction, schedule)
             estimate = two_step(denoise, x, sigma, middle, down)
+        x0 = estimate.x0 if refine is None else refine(estimate.x0, sigma, mask)
         if callback is not None:
-            callback({"x": x, "i": step, "sigma": sigmas[step], "sigma_hat": sigmas[step], "denoised": estimate.x0})
-        x = estimate.x0 + (down / sigma) * (x - estimate.x0)
+            callback({"x": x, "i": step, "sigma": sigmas[step], "sigma_hat": sigmas[step], "denoised": x0})
+        x = x0 + (down / sigma) * (x - x0)
         if up > 0.0:
             noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
             x = x + up * noise

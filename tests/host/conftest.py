@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from harness.client import PromptFailed
+from harness.graph import Node
+from harness.small_graph import SmallGraph
 from PIL import Image
+from safetensors.torch import load_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORTRAIT = json.loads((REPOSITORY / "workflows" / "api" / "portrait.json").read_text(encoding="utf-8"))
@@ -47,6 +52,39 @@ def run_portrait(client, portrait, tmp_path) -> Callable[..., np.ndarray]:
         path = client.download(saved, tmp_path / saved.filename)
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
+
+    return run
+
+
+@pytest.fixture
+def small() -> SmallGraph:
+    return SmallGraph()
+
+
+@pytest.fixture
+def latents(client, server) -> Callable[..., list[torch.Tensor]]:
+    """Runs a small graph and returns the latents of these sampling nodes, exactly as they are."""
+
+    def run(graph: SmallGraph, *samples: Node) -> list[torch.Tensor]:
+        kept = [graph.keep(one) for one in samples]
+        outputs = client.run(graph.prompt(), timeout=600).outputs
+        files = [outputs[one.id]["latents"][0] for one in kept]
+        folder = server.base_dir / "output"
+        return [load_file(folder / file["subfolder"] / file["filename"])["latent_tensor"] for file in files]
+
+    return run
+
+
+@pytest.fixture
+def small_refused(server, client) -> Callable[..., str]:
+    """Runs a small graph that must fail at one node with an error of this pack; returns the message."""
+
+    def run(graph: SmallGraph, *samples: Node) -> str:
+        for one in samples:
+            graph.keep(one)
+        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
+            client.run(graph.prompt(), timeout=600)
+        return str(caught.value)
 
     return run
 

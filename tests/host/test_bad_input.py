@@ -110,12 +110,6 @@ def test_a_photo_without_an_encoder(refused):
     assert "nothing reads it; connect Load Expression Encoder" in str(error)
 
 
-@pytest.mark.parametrize("name", ["identity_guidance", "expression_guidance"])
-def test_guidance_is_named_as_missing(refused, name):
-    error = refused(Sampler={name: 1.0})
-    assert f"{name}: found 1.0, but guidance needs differentiable encoders" in str(error)
-
-
 def test_sides_not_divisible_by_8(refused):
     error = refused({"grey": grey(250)}, Conditioning={"image": ["grey", 0]})
     assert "250 x 250 pixels; both sides must be divisible by 8" in str(error)
