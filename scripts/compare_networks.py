@@ -69,7 +69,7 @@ def compare(checkpoint: Any, size: int) -> dict[str, float]:
 
 
 def _autoencoder(network: Any, vae: Any, picture: Any) -> dict[str, float]:
-    factor = _pack("sfsr_model.evaluation.network").HOST_FACTOR
+    factor = _pack("sfsr_model.network.layout").HOST_FACTOR
     latents = network.encode(picture)
     return {
         "latents": _difference(vae.encode(picture) * factor, latents),

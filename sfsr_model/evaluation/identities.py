@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from ..encoders.recogniser import InsightFaceEncoder
-from ..network.checkpoint import ANY_SPACE, Metadata
+from ..network.checkpoint import ANY_SPACE, RENDERED_SPACE, Metadata
 
 RENDERED = "rendered"
 """What --recogniser may say instead of a file, for the renderer's own vectors of its people."""
-RENDERED_SPACE = "rendered person"
-"""The space of a checkpoint that was trained on those."""
 
 
 def load_judge(path: Path) -> InsightFaceEncoder:

@@ -16,10 +16,8 @@ from ..estimators.midpoint import Denoiser, Level
 from ..face.faceless import without_face
 from ..network import Checkpoint, CheckpointError, UNetConfig
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_to_diffusers, unet_arguments, unet_to_diffusers
+from ..network.layout import HOST_FACTOR
 from ..schedule import ScaledLinearSchedule
-
-# What the host multiplies an autoencoder's latents by before an SD 1.x network sees them.
-HOST_FACTOR = 0.18215
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,8 @@ FORMAT = "sfsr"
 FORMAT_VERSION = 1
 PREFIXES = {"unet": "model.diffusion_model.", "autoencoder": "first_stage_model.", "compound": "sfsr."}
 ANY_SPACE = "any"
+RENDERED_SPACE = "rendered person"
+"""The space of the renderer's own vectors of its people."""
 
 
 class CheckpointError(ValueError):

@@ -7,6 +7,8 @@ from typing import Any
 
 Shape = tuple[int, ...]
 LATENT_CHANNELS = 4
+HOST_FACTOR = 0.18215
+"""What the host multiplies an autoencoder's latents by before an SD 1.x network sees them; `vae_scale` takes it back."""
 TAESD_WIDTH = 64
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..compound import CompoundConfig, CompoundEncoder
 from .checkpoint import Checkpoint, Metadata
-from .layout import Shape, UNetConfig, taesd_shapes, unet_shapes
+from .layout import HOST_FACTOR, Shape, UNetConfig, taesd_shapes, unet_shapes
 
 UNTRAINED = "untrained (random weights)"
 
@@ -22,7 +22,7 @@ def untrained_checkpoint(seed: int = 0, unet: UNetConfig | None = None, base: st
     with torch.device("meta"):
         compound_shapes = {key: tuple(value.shape) for key, value in CompoundEncoder(compound).state_dict().items()}
     autoencoder = random_state(taesd_shapes(), seed)
-    autoencoder["vae_scale"] = torch.tensor(0.18215)
+    autoencoder["vae_scale"] = torch.tensor(HOST_FACTOR)
     autoencoder["vae_shift"] = torch.tensor(0.0)
     # Quiet residual branches and a quiet last layer around mid grey: the noise then stays within what a picture can show.
     for key in autoencoder:

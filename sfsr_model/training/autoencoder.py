@@ -13,12 +13,10 @@ from torch.utils.data import Dataset
 
 from ..losses import pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
+from ..network.layout import HOST_FACTOR
 from .data import Sample, length, open_dataset, pictures
 from .settings import Settings, SettingsError
 from .state import StateError, averages_of, latest_state
-
-# ComfyUI multiplies an autoencoder's latents by this before an SD 1.x network sees them; `vae_scale` takes it back.
-HOST_FACTOR = 0.18215
 
 
 class AutoencoderTask:

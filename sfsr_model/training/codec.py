@@ -9,7 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from .autoencoder import HOST_FACTOR, autoencoder_of
+from ..network.layout import HOST_FACTOR
+from .autoencoder import autoencoder_of
 from .settings import SettingsError
 
 _PREFIX = "first_stage_model."

@@ -18,6 +18,7 @@ from ..estimators.midpoint import Level, beside
 from ..landmarker import FaceLandmarker, load_landmarker
 from ..losses import diffusion_loss, snr_weight, time_gate
 from ..network import Checkpoint, Metadata, save_checkpoint
+from ..network.checkpoint import RENDERED_SPACE
 from ..network.diffusers_names import unet_from_diffusers
 from ..network.layout import SD15_INPAINTING
 from ..schedule import ScaledLinearSchedule
@@ -31,8 +32,6 @@ from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
 from .state import StateError, averages_of, latest_state
 
-RENDERED_SPACE = "rendered person"
-"""The space of the renderer's own vectors of its people."""
 _SHOWN, _SHOWN_STEPS = 8, 8
 _LATENTS = "latents"
 

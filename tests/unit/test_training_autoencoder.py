@@ -12,8 +12,8 @@ import torch
 from harness.tiny_makehuman import tiny_folder
 from safetensors.torch import load_file, save_file
 
-from sfsr_model.network.layout import taesd_shapes
-from sfsr_model.training.autoencoder import HOST_FACTOR, AutoencoderTask, load_autoencoder, round_trip
+from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
+from sfsr_model.training.autoencoder import AutoencoderTask, load_autoencoder, round_trip
 from sfsr_model.training.loop import TrainingError, rate_factor, train
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.state import averages_of, latest_state

@@ -20,13 +20,14 @@ from safetensors.torch import load_file, save_file
 from sfsr_model.compound import CompoundEncoder
 from sfsr_model.face.faceless import without_face
 from sfsr_model.network import load_checkpoint, save_checkpoint, untrained_checkpoint
+from sfsr_model.network.checkpoint import RENDERED_SPACE
 from sfsr_model.network.diffusers_names import unet_to_diffusers
 from sfsr_model.network.layout import SD15_INPAINTING, unet_shapes
 from sfsr_model.training.__main__ import main
 from sfsr_model.training.data import batch_of, collated, open_dataset
 from sfsr_model.training.latents import LatentDataset
 from sfsr_model.training.loop import TrainingError, train
-from sfsr_model.training.network import RENDERED_SPACE, NetworkTask
+from sfsr_model.training.network import NetworkTask
 from sfsr_model.training.order import step_generator
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.state import averages_of, latest_state
