@@ -52,7 +52,7 @@ def write_triplets(folder: Path, count: int = 6, per_shard: int = 4, seed: int =
         )
     for number, first in enumerate(range(0, count, per_shard)):
         write_shard(shard_path(folder, number), records[first : first + per_shard])
-    manifest = {"format": 1, "kind": "triplets", "size": size, "count": count, "shard_size": per_shard}
+    manifest = {"format": 1, "kind": "triplets", "size": size, "seed": 5, "count": count, "shard_size": per_shard}
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 

@@ -81,17 +81,22 @@ class CompoundEncoder(nn.Module):
         pose: Tensor | None,
         identity_weight: Tensor,
         expression_weight: Tensor,
+        pose_weight: Tensor | None = None,
     ) -> Tensor:
         """Tokens [B, 2 * tokens_per_stream + 1, context_dim].
 
         identity [B, identity_dim], L2-normalised here; expression [B, expression_dim] in [0, 1]; pose [B, 3] in
         radians or None (the pose token is then its null: the pose is read from the surroundings);
-        weights [B], usually in [0, 1]: 0 is the learned null, 1 the input. The pose follows the expression's weight.
+        weights [B], usually in [0, 1]: 0 is the learned null, 1 the input. pose_weight: without one the pose follows the
+        expression's.
         """
         # A unit vector has entries of about 1/sqrt(dim); bring them to unit deviation as the expression's are.
         unit = nn.functional.normalize(identity, dim=-1) * identity.shape[-1] ** 0.5
         scaled = (expression - EXPRESSION_MEAN) / EXPRESSION_DEVIATION
-        pose_weight = torch.zeros_like(expression_weight) if pose is None else expression_weight
+        if pose is None:
+            pose_weight = torch.zeros_like(expression_weight)
+        elif pose_weight is None:
+            pose_weight = expression_weight
         angles = expression.new_zeros([expression.shape[0], self.config.pose_dim]) if pose is None else pose
         return torch.cat(
             [

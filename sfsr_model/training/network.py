@@ -22,6 +22,7 @@ from ..network.checkpoint import RENDERED_SPACE
 from ..network.diffusers_names import unet_from_diffusers
 from ..network.layout import SD15_INPAINTING
 from ..schedule import ScaledLinearSchedule
+from ..synthetic.torch_data import ShardDataset
 from .codec import load_codec
 from .data import Batch, Sample, batch_of, collated, length, open_dataset
 from .examples import Examples, examples_of, network_input, stored_examples
@@ -135,7 +136,7 @@ class NetworkTask:
             prediction=settings.network.prediction,
             identity_space=self.space,
             trained=True,
-            training_data=settings.about or f"{settings.data.kind}: {settings.data.path.name}, {length(self.raw)} samples",
+            training_data=self._about_data(),
             licence=settings.licence,
         )
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,14 +151,29 @@ class NetworkTask:
             path,
         )
 
+    def _about_data(self) -> str:
+        """What the data are. Evaluation reads the seed, so as not to draw the same people."""
+        data = self._settings.data
+        seed: int | None = data.seed if data.kind == "rendered" else None
+        if isinstance(self.raw, ShardDataset):
+            seed = self.raw.manifest["seed"]
+        drawn = "" if seed is None else f", seed {seed}"
+        text = f"{data.kind}: {data.path.name}, {length(self.raw)} samples{drawn}"
+        return f"{self._settings.about}; {text}" if self._settings.about else text
+
     def _diffusion(self, modules: dict[str, nn.Module], examples: Examples, generator: torch.Generator) -> Tensor:
         count, losses, place = len(examples.latent), self._losses, self._place()
         steps = torch.randint(len(self.sigmas), (count,), generator=generator)
         noise = torch.randn(examples.latent.shape, generator=generator).to(place)
-        kept = torch.rand(2, count, generator=generator) >= torch.tensor([[losses.identity_drop], [losses.expression_drop]])
-        identity_weight, expression_weight = kept.to(place, torch.float32)
+        drops = torch.tensor([[losses.identity_drop], [losses.expression_drop], [losses.pose_drop]])
+        kept = torch.rand(3, count, generator=generator) >= drops
+        identity_weight, expression_weight, pose_kept = kept.to(place, torch.float32)
         sigma = self.sigmas[steps].to(place)
-        tokens = modules["compound"](examples.identity, examples.expression, examples.pose, identity_weight, expression_weight)
+        # An expression without a pose is what a word gives; a pose without its expression is nothing that anybody asks for.
+        pose_weight = expression_weight * pose_kept
+        tokens = modules["compound"](
+            examples.identity, examples.expression, examples.pose, identity_weight, expression_weight, pose_weight
+        )
         level = beside(sigma, noise)
         noisy = (examples.latent + level * noise) / (1 + level**2) ** 0.5
         output = self._predict(modules, noisy, steps.to(place), examples, tokens)

@@ -115,8 +115,9 @@ class Losses(_Section):
 
     weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
     `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
-    identity_drop, expression_drop: how often a stream is replaced by its null. cross: which part of that share takes identity
-    and expression of other photos, where the data are photos. latent: keeps the autoencoder's latents small.
+    identity_drop, expression_drop: how often a stream is replaced by its null; pose_drop: how often the pose alone is.
+    cross: which part of that share takes identity and expression of other photos, where the data are photos. latent: keeps the
+    autoencoder's latents small.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -131,6 +132,7 @@ class Losses(_Section):
     highest_sigma: Positive = 3.0
     identity_drop: Share = 0.1
     expression_drop: Share = 0.1
+    pose_drop: Share = 0.3
     cross: Share = 0.5
     latent: Amount = 1e-3
 

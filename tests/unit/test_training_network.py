@@ -1,5 +1,6 @@
 """Training the network on a few tiny triplets: what it is fed and learns from, how it stops and goes on, what it exports."""
 
+import itertools
 import math
 import os
 import signal
@@ -18,6 +19,7 @@ from harness.tiny_training import PERSON, SIZE, write_autoencoder, write_setting
 from safetensors.torch import load_file, save_file
 
 from sfsr_model.compound import CompoundEncoder
+from sfsr_model.evaluation.cases import check_held_out
 from sfsr_model.face.faceless import without_face
 from sfsr_model.network import load_checkpoint, save_checkpoint, untrained_checkpoint
 from sfsr_model.network.checkpoint import RENDERED_SPACE
@@ -80,7 +82,10 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     about = loaded.metadata
     assert about.trained
     assert (about.identity_space, about.compound.identity_dim, about.resolution) == (RENDERED_SPACE, PERSON, SIZE)
-    assert (about.training_data, about.licence, about.prediction, about.base) == ("noise", "CC0-1.0", "eps", "demo")
+    assert about.training_data.startswith("noise; shards: ")
+    with pytest.raises(ValueError, match="not held out"):
+        check_held_out(task.raw.manifest["seed"], about.training_data, "model")
+    assert (about.licence, about.prediction, about.base) == ("CC0-1.0", "eps", "demo")
     assert {name: tuple(value.shape) for name, value in loaded.unet.items()} == unet_shapes(settings.network.unet)
     assert all(value.dtype == torch.float16 for value in (*loaded.unet.values(), *loaded.compound.values()))
     named = unet_to_diffusers(loaded.unet, settings.network.unet)
@@ -136,7 +141,7 @@ def test_the_channels_are_the_hosts(written):
 
 @pytest.mark.parametrize(("dropped", "kept"), [("identity", "expression"), ("expression", "identity")])
 def test_a_dropped_stream_is_its_null_and_the_other_is_not(written, dropped, kept):
-    task = started(written(losses={f"{dropped}_drop": 1.0, f"{kept}_drop": 0.0}))
+    task = started(written(losses={f"{dropped}_drop": 1.0, f"{kept}_drop": 0.0, "pose_drop": 0.0}))
     sample = first_batch(task)
     seen = []
     task.unet.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[2]))
@@ -149,15 +154,28 @@ def test_a_dropped_stream_is_its_null_and_the_other_is_not(written, dropped, kep
     assert not torch.equal(seen[0], task.compound(*inputs, on, on))
 
 
+def test_the_pose_alone_is_dropped_as_words_leave_it_out(written):
+    task = started(written(losses={"identity_drop": 0.0, "expression_drop": 0.0, "pose_drop": 1.0}))
+    sample = first_batch(task)
+    seen = []
+    task.unet.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[2]))
+    task.loss(task.modules, sample, step_generator(0, 0))
+    batch = batch_of(sample)
+    on = torch.ones(2)
+    assert torch.equal(seen[0], task.compound(batch.person, batch.expression, None, on, on))
+    assert not torch.equal(seen[0], task.compound(batch.person, batch.expression, batch.pose, on, on))
+
+
 def test_streams_are_dropped_independently(written):
-    task = started(written(losses={"identity_drop": 0.5, "expression_drop": 0.5}))
+    task = started(written(losses={"identity_drop": 0.5, "expression_drop": 0.5, "pose_drop": 0.5}))
     seen = []
     task.compound.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[3:]))
     sample = collated(task.dataset(), 0, 6)
     for step in range(6):
         task.loss(task.modules, sample, step_generator(0, step))
-    pairs = {pair for weights in seen for pair in zip(*(weight.tolist() for weight in weights), strict=True)}
-    assert pairs == {(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)}
+    drawn = {one for weights in seen for one in zip(*(weight.tolist() for weight in weights), strict=True)}
+    assert {(identity, expression) for identity, expression, _ in drawn} == set(itertools.product((0.0, 1.0), repeat=2))
+    assert {(expression, pose) for _, expression, pose in drawn} == {(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)}
 
 
 @pytest.mark.parametrize("loss", ["identity", "expression", "perceptual", "background"])
