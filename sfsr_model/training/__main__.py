@@ -63,6 +63,14 @@ def _task(options: argparse.Namespace) -> tuple[Settings, AutoencoderTask | Netw
         from .autoencoder import AutoencoderTask
 
         return settings, AutoencoderTask(settings)
+    if settings.task == "recogniser":
+        from .recogniser import RecogniserTask
+
+        return settings, RecogniserTask(settings)
+    if settings.task == "expression":
+        from .expression_encoder import ExpressionTask
+
+        return settings, ExpressionTask(settings)
     from .network import NetworkTask
 
     return settings, NetworkTask(settings)

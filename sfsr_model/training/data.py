@@ -15,6 +15,7 @@ from ..synthetic.torch_data import RenderedDataset, ShardDataset
 from .settings import Data, SettingsError
 
 _REFERENCE, _TARGET, _ANSWER = 0, 2, 3
+_SHARDS_KEPT = 128
 Sample = dict[str, Tensor]
 
 
@@ -42,7 +43,8 @@ def open_dataset(data: Data) -> Dataset[Sample]:
     if data.kind == "rendered":
         return RenderedDataset(data.path, "triplets", data.count, data.size, data.seed)
     if data.kind == "shards":
-        shards = ShardDataset(data.path)
+        # Samples are drawn from all shards at once; a shard stays compressed in memory, about 0.1 MB a triplet of 128 pixels.
+        shards = ShardDataset(data.path, keep=_SHARDS_KEPT)
         _check_whole(shards)
         kind, size = shards.manifest["kind"], shards.manifest["size"]
         if (kind, size) != ("triplets", data.size):

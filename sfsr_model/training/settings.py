@@ -155,7 +155,7 @@ class Settings(_Section):
     of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
-    task: Literal["autoencoder", "sfsr"]
+    task: Literal["autoencoder", "sfsr", "recogniser", "expression"]
     data: Data
     state: Path
     steps: Count = 10_000

@@ -1,0 +1,69 @@
+"""The expression encoder's task: 52 ARKit coefficients and the head's pose of a face, whoever wears it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ..expressions import ARKIT_NAMES
+from ..face.crop import template
+from .aligned import faces_of
+from .data import Sample, open_dataset
+from .face_network import FaceNetwork, export_onnx, load_averages
+from .settings import Settings
+
+SIDE = 128
+COEFFICIENTS, ANGLES = len(ARKIT_NAMES), 3
+# Most coefficients of most faces are nearly 0; those that are not count as much more.
+_ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
+
+
+class ExpressionTask:
+    """Rendered triplets in, what every face of them does out. Takes crops of the project's own crop rule."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._data = settings.data
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self.network = FaceNetwork(SIDE, COEFFICIENTS + ANGLES)
+        self.modules: dict[str, nn.Module] = {"network": self.network}
+
+    def dataset(self) -> Dataset[Sample]:
+        """What the loop draws its samples from."""
+        return open_dataset(self._data)
+
+    def loss(
+        self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one batch, and its parts for the log: mean absolute errors, the angles' in radians."""
+        place = next(self.network.parameters()).device
+        faces = faces_of(sample, crop_points(), SIDE, generator).to(place)
+        read = modules["network"](faces * 2 - 1).float()
+        wanted, pose = sample["coefficients"].flatten(0, 1).to(place), sample["pose"].flatten(0, 1).to(place)
+        error = (read[:, :COEFFICIENTS] - wanted).abs()
+        active = wanted > _ACTIVE
+        parts = {
+            "coefficients": (error * torch.where(active, _ACTIVE_FACTOR, 1.0)).mean(),
+            "pose": (read[:, COEFFICIENTS:] - pose).abs().mean(),
+        }
+        total = torch.stack(list(parts.values())).sum()
+        figures = {name: float(value.detach()) for name, value in parts.items()}
+        return total, figures | {"active": float(error.detach()[active].mean()), "all": float(error.detach().mean())}
+
+    @torch.no_grad()
+    def show(self, sample: Sample) -> Tensor:
+        """The faces as the network takes them, [1, N, 3, H, W] in 0..1."""
+        return faces_of(sample, crop_points(), SIDE, torch.Generator().manual_seed(0))[None, :16]
+
+    def export(self, settings: Settings, path: Path) -> None:
+        """Write the newest state's averages as an ONNX file; raises StateError without a state."""
+        load_averages(settings, "network", self.network)
+        export_onnx(self.network, path, "expression")
+
+
+def crop_points() -> Tensor:
+    """Where the crop rule puts the five points, [5, 2] in pixels of the crop, float64."""
+    return template() * SIDE - 0.5
