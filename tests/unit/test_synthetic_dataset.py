@@ -141,7 +141,12 @@ def test_no_worker_outlives_a_stopped_command(cache, tmp_path, stop):
     arguments = f"--out {folder} --count 4000 --size 32 --shard-size 2 --workers 2 --kind pictures"
     command = [sys.executable, "-m", "sfsr_model.synthetic", "dataset", "--cache", str(cache), *arguments.split()]
     process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_heed_ctrl_c
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509
     )
     try:
         while not list(folder.glob("*.npz")):
