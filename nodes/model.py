@@ -176,7 +176,8 @@ def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
             f"image: {width} x {height} pixels; both sides must be divisible by {LATENT_FACTOR}, as Face Crop's are"
         )
     fits = f"the image's {len(image)} x {height} x {width}"
-    count = len(mask) if mask.ndim == 3 else 1  # batches that do not meet are named together with the expression's
+    # Batches that do not meet are named together with the expression's.
+    count = len(mask) if getattr(mask, "ndim", 0) == 3 else 1
     mask = require_masks(mask, (height, width), count, fits, "use Face Crop's mask")
     if bool((mask.round() == 1).all()):
         raise ValueError("mask: it covers the whole image, which leaves no background to condition on; use Face Crop's mask")

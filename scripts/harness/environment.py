@@ -63,6 +63,7 @@ COMFYUI_PACKAGES = (
 _TORCH_SIZE = (5 if sys.platform == "linux" else 1) * GIB
 TEST_TOOLS = (
     "pytest",
+    "pytest-xdist",
     "hypothesis",
     "jsonschema",
     "ruff",

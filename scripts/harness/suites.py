@@ -1,8 +1,9 @@
-"""Run the test suites, each in one pytest process, on the hosts they need."""
+"""Run the test suites one after the other, on the hosts they need; the files of a suite on several cores."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -21,16 +22,19 @@ from harness.standing import REQUIREMENTS
 from harness.steps import run_steps
 
 _NO_TESTS = 5
+# Each takes up to 2 GiB, and a host of its own where the suite asks for one.
+_MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A folder of tests and the host they run on."""
+    """A folder of tests and the host they run on; spread: whether its files may run side by side."""
 
     name: str
     folder: str
     release: Release = NEWEST
     variables: dict[str, str] = field(default_factory=dict)
+    spread: bool = True
 
 
 def main(arguments: list[str]) -> int:
@@ -61,7 +65,7 @@ def main(arguments: list[str]) -> int:
         Suite(f"host {OLDEST.version}", "tests/host", OLDEST),
     ]
     if not options.no_browser:
-        suites.append(Suite("browser", "tests/browser", variables=browser_environment(cache)))
+        suites.append(Suite("browser", "tests/browser", variables=browser_environment(cache), spread=False))
     return run_all(suites, environment.python, cache, pytest_arguments, full=options.full)
 
 
@@ -99,5 +103,10 @@ def _run(suite: Suite, python: Path, cache: Path, extra: list[str], *, full: boo
     environment.pop("COMFYUI_PATH", None)
     if full:
         environment["SFSR_FULL"] = "1"
-    command = [str(python), "-m", "pytest", suite.folder, *extra]
+    command = [str(python), "-m", "pytest", suite.folder]
+    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    if suite.spread and workers > 1:
+        command += ["--numprocesses", str(workers), "--dist", "loadfile"]
+        environment.setdefault("OMP_NUM_THREADS", "1")
+    command += extra
     return subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode

@@ -1,5 +1,6 @@
 """scripts/test.py: what counts as passed, and what it says when a browser cannot be had."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,15 @@ def test_all_passing_is_success_with_one_closing_line(suite, tmp_path, capfd):
     assert lines[-1].startswith("PASSED: one passed (")
     assert "two passed" in lines[-1]
     assert sum("1 passed" in line for line in lines) == 2
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
+@pytest.mark.parametrize("spread", [True, False])
+def test_the_files_of_a_suite_run_side_by_side_unless_it_says_no(suite, tmp_path, capfd, spread):
+    assert run([suite("one", PASSES, spread=spread)], tmp_path) == 0
+    output = capfd.readouterr().out
+    assert ("workers [1 item]" in output) == spread
+    assert "1 passed" in output
 
 
 def test_one_failure_fails_the_whole_and_the_rest_still_runs(suite, tmp_path, capfd):

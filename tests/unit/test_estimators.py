@@ -2,57 +2,10 @@
 
 import pytest
 import torch
+from harness.gaussian import SIGMAS, best, closed_form, problem
 
 from sfsr_model.estimators import ESTIMATORS, Noisy, denoiser, estimator, target
 from sfsr_model.estimators.prediction import PREDICTIONS
-
-MEAN, DEVIATION = 0.7, 0.5
-SIGMAS, MIDDLES = torch.tensor([6.0, 2.0, 0.9], dtype=torch.float64), torch.tensor([1.5, 0.8, 0.3], dtype=torch.float64)
-
-
-def gain(level):
-    return DEVIATION**2 / (DEVIATION**2 + level**2)
-
-
-def best(x, sigma):
-    """E[x0 | x] for x0 ~ N(MEAN, DEVIATION^2)."""
-    share = gain(sigma.reshape(-1, 1, 1, 1) if isinstance(sigma, torch.Tensor) else sigma)
-    return MEAN + share * (x - MEAN)
-
-
-def problem(seed=0, **changes):
-    generator = torch.Generator().manual_seed(seed)
-    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
-    truth = MEAN + DEVIATION * draw(3, 4, 8, 8)
-    fields = {
-        "x": truth + SIGMAS.reshape(-1, 1, 1, 1) * draw(3, 4, 8, 8),
-        "sigma": SIGMAS,
-        "sigma_mid": MIDDLES,
-        "background": truth,
-        "hole": (torch.arange(8) >= 4).double().reshape(1, 1, 1, 8),
-        "truth": truth,
-        "noise": draw(3, 4, 8, 8),
-    }
-    return Noisy(**{**fields, **changes})
-
-
-def closed_form(name, noisy):
-    """x0* written out with the denoiser's gains k at sigma and q at sigma_mid, and rho = sigma_mid / sigma."""
-    sigma, middle = SIGMAS.reshape(-1, 1, 1, 1), MIDDLES.reshape(-1, 1, 1, 1)
-    k, q, rho = gain(sigma), gain(middle), middle / sigma
-    away, off = noisy.x - MEAN, noisy.truth - MEAN
-    return (
-        MEAN
-        + {
-            "one_step": k * away,
-            "ddim": q * (k + rho * (1 - k)) * away,
-            "fresh_noise": q * (k * away + middle * noisy.noise),
-            "explicit": away * (1 - (1 - q) * (k + rho * (1 - k)) / rho),
-            "mean": (k + q * (k + rho * (1 - k))) / 2 * away,
-            "background": torch.where(noisy.hole > 0, q * (k + rho * (1 - k)) * away, off),
-            "truth": q * (off + rho * (noisy.x - noisy.truth)),
-        }[name]
-    )
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -140,7 +140,14 @@ def test_no_worker_outlives_a_stopped_command(cache, tmp_path, stop):
     folder = tmp_path / "d"
     arguments = f"--out {folder} --count 4000 --size 32 --shard-size 2 --workers 2 --kind pictures"
     command = [sys.executable, "-m", "sfsr_model.synthetic", "dataset", "--cache", str(cache), *arguments.split()]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heed_ctrl_c,  # noqa: PLW1509
+    )
     try:
         while not list(folder.glob("*.npz")):
             assert process.poll() is None, process.stderr.read()
@@ -154,6 +161,11 @@ def test_no_worker_outlives_a_stopped_command(cache, tmp_path, stop):
     if stop == "SIGINT":
         assert (process.returncode, error.splitlines()[-1]) == (130, "stopped")
         assert not list(folder.glob("*.partial"))
+
+
+def _heed_ctrl_c():
+    """A shell's background job, and what it starts, is born deaf to Ctrl-C; the command under test is not one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _die(folder, plan, shard):
