@@ -18,9 +18,9 @@ WIDTHS, BLOCKS = (48, 96, 160), (2, 3, 2)
 class FaceNetwork(nn.Module):
     """Pictures [N, 3, side, side] in -1..1 to vectors [N, outputs].
 
-    Residual blocks (He et al. 2016) at a fourth, an eighth and a sixteenth of the side. The last map is summed with one learned
-    weight for each place and channel, as MobileFaceNet's global depthwise convolution does (Chen et al. 2018): unlike a mean, it
-    knows where in an aligned face something lies. A side of 112 or 128 pixels; under 1.6 million parameters.
+    Residual blocks (He et al. 2016) at a fourth, an eighth and a sixteenth of the side, 112 or 128 pixels. The last map is
+    summed with one learned weight for each place and channel, as MobileFaceNet's global depthwise convolution does (Chen et
+    al. 2018): unlike a mean, it knows where in an aligned face something lies. Under 1.6 million parameters.
     """
 
     def __init__(self, side: int, outputs: int, widths: Sequence[int] = WIDTHS, blocks: Sequence[int] = BLOCKS) -> None:

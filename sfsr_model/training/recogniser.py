@@ -37,8 +37,8 @@ class RecogniserTask:
     """Rendered triplets in, unit vectors of who it is out.
 
     The reference and the answer show one person in two heads of hair, skins and lights; the target shows the answer's own head
-    with another face, so that nothing but the face tells the two apart. A second output, dropped on export, reads the renderer's
-    vector of the person and so says from the first step what makes one.
+    with another face, so that nothing but the face tells the two apart. A second output, dropped on export, reads the
+    renderer's vector of the person and so says from the first step what makes one.
     """
 
     def __init__(self, settings: Settings) -> None:

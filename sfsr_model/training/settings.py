@@ -175,6 +175,8 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _has_what_its_task_needs(self) -> Settings:
+        if self.task in ("recogniser", "expression") and self.data.kind == "photos":
+            raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
         if self.task == "sfsr" and self.autoencoder is None and self.network.initial is None:
             raise ValueError("autoencoder: the task sfsr needs one; train it first with the task autoencoder")
         if self.losses.expression and self.encoders.expression is None:

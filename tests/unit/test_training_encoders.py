@@ -1,0 +1,113 @@
+"""Training the demo encoders on a few triplets: their losses, what they learn, and the files that others read."""
+
+import math
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from harness.tiny_training import write_settings, write_triplets
+
+from sfsr_model.encoders.alignment import arcface_template
+from sfsr_model.encoders.onnx_torch import OnnxModule
+from sfsr_model.encoders.pack import load_recogniser
+from sfsr_model.training.__main__ import main
+from sfsr_model.training.aligned import faces_of
+from sfsr_model.training.data import collated
+from sfsr_model.training.expression_encoder import ExpressionTask
+from sfsr_model.training.loop import train
+from sfsr_model.training.recogniser import RecogniserTask, margin_loss, read_faces
+from sfsr_model.training.settings import load_settings
+
+TASKS = {"recogniser": RecogniserTask, "expression": ExpressionTask}
+
+
+@pytest.fixture(scope="module")
+def triplets(tmp_path_factory):
+    return write_triplets(tmp_path_factory.mktemp("data") / "triplets")
+
+
+@pytest.fixture
+def started(triplets, tmp_path):
+    """Settings file, settings and task of a name; changes replace settings."""
+
+    def make(name, **changes):
+        path = write_settings(tmp_path, triplets, tmp_path / "none", **{"task": name, "batch": 6, **changes})
+        settings = load_settings(path)
+        return path, settings, TASKS[name](settings)
+
+    return make
+
+
+def test_the_margin_is_of_the_right_angle_alone():
+    """Own key at 60 degrees, the other at 90: logits of cos(60 degrees + 0.2) and 0, times 24."""
+    query = torch.tensor([[1.0, 0.0, 0.0]])
+    keys = torch.tensor([[0.5, math.sqrt(0.75), 0.0], [0.0, 0.0, 1.0]])
+    right = 24 * math.cos(math.pi / 3 + 0.2)
+    assert float(margin_loss(query, keys)) == pytest.approx(math.log(1 + math.exp(-right)), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_it_learns(started, name, tmp_path):
+    _, settings, task = started(name, steps=14, batch=3, save_every=100, sample_every=14)
+    losses = []
+    train(settings, task, lambda step, values: losses.append(values["loss"]))
+    assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
+    assert (tmp_path / "state/sample-00000014.png").is_file()
+
+
+def test_faces_vary_by_the_generator_alone(started):
+    _, _, task = started("recogniser")
+    sample = collated(task.dataset(), 0, 2)
+    plain, again = (faces_of(sample, arcface_template(112), 112) for _ in range(2))
+    varied = [faces_of(sample, arcface_template(112), 112, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert plain.shape == (8, 3, 112, 112)
+    assert torch.equal(plain, again)
+    assert torch.equal(varied[0], varied[1])
+    assert not torch.equal(varied[0], varied[2])
+    assert 0 <= float(varied[0].min()) <= float(varied[0].max()) <= 1
+
+
+def test_insightface_and_this_pack_read_the_recogniser(started, tmp_path):
+    path, _, task = started("recogniser", steps=2)
+    assert main(["run", str(path)]) == 0
+    out = tmp_path / "weights" / "recogniser.onnx"
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    faces = (faces_of(collated(task.dataset(), 0, 2), arcface_template(112), 112) * 255).round() / 255
+    task.export(load_settings(path), tmp_path / "again.onnx")
+    encoder = load_recogniser(out, "CPU")
+    assert encoder.dim == 512
+    # insightface takes BGR bytes.
+    pixels = [(face.movedim(0, -1).flip(-1) * 255).round().byte().numpy() for face in faces]
+    read = torch.nn.functional.normalize(encoder.embed_aligned(pixels), dim=-1)
+    torch.testing.assert_close(read, read_faces(task.network, faces), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        torch.nn.functional.normalize(encoder.differentiable()(faces), dim=-1), read, atol=1e-4, rtol=1e-3
+    )
+
+
+def test_the_expression_encoder_is_an_onnx_file_of_any_batch(started, tmp_path):
+    path, _, task = started("expression", steps=2)
+    assert main(["run", str(path)]) == 0
+    out = tmp_path / "expression.onnx"
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    faces = torch.rand(3, 3, 128, 128) * 2 - 1
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    (read,) = session.run(None, {"input.1": faces.numpy()})
+    assert read.shape == (3, 55)
+    np.testing.assert_allclose(OnnxModule(out)(faces).numpy(), read, atol=1e-4)
+    assert task.network.side == 128
+
+
+def test_photos_show_nobody_twice(started, tmp_path, capsys):
+    path, _, _ = started("recogniser")
+    assert main(["run", str(path), "--set", "data.kind=photos"]) == 2
+    assert "task: recogniser learns from rendered triplets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_to_export_is_named(started, name, tmp_path, capsys):
+    path, _, _ = started(name)
+    assert main(["export", str(path), "--out", str(tmp_path / "x.onnx")]) == 2
+    assert "holds no state; train first" in capsys.readouterr().err
+    assert not (tmp_path / "x.onnx").exists()
