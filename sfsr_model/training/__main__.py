@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .autoencoder import AutoencoderTask
-    from .network import NetworkTask
+    from .loop import Task
     from .settings import Settings
 
 
@@ -49,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _task(options: argparse.Namespace) -> tuple[Settings, AutoencoderTask | NetworkTask]:
+def _task(options: argparse.Namespace) -> tuple[Settings, Task]:
     from .settings import SettingsError, load_settings
 
     changes = {}

@@ -27,7 +27,7 @@ class TrainingError(RuntimeError):
 
 
 class Task(Protocol):
-    """What is trained: modules by name, and the loss of a batch."""
+    """What is trained: modules by name, the loss of a batch, a sheet to look at, and the file that others read."""
 
     modules: dict[str, nn.Module]
 
@@ -38,6 +38,8 @@ class Task(Protocol):
     ) -> tuple[Tensor, dict[str, float]]: ...
 
     def show(self, sample: Sample) -> Tensor: ...
+
+    def export(self, settings: Settings, path: Path) -> None: ...
 
 
 def train(
