@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from .data import Sample, length
 from .order import StepBatches, step_generator
 from .settings import Settings
-from .state import Trained, latest_state, load_state, save_state
+from .state import Trained, latest_state, load_state, require_writable, save_state
 
 _FLOOR = 0.1
 # Settings that may change between a run and its continuation.
@@ -49,12 +49,14 @@ def train(
 
     report: called with the step and its figures every `log_every` steps, in the main process. The figures also go to
     TensorBoard files in the state folder, where it is installed. Raises TrainingError where a loss is not finite, with the
-    last good state left as it is, and StateError for a state of other settings.
+    last good state left as it is, and StateError for a state of other settings or a state folder that cannot be written.
     """
     from accelerate import Accelerator
     from tqdm import tqdm
 
     accelerator = Accelerator(mixed_precision=settings.precision)
+    if accelerator.is_main_process:
+        require_writable(settings.state)
     modules = {name: module.train() for name, module in task.modules.items()}
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, settings.optimiser.rate, weight_decay=settings.optimiser.weight_decay)

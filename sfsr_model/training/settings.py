@@ -23,6 +23,8 @@ Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+_GROUPS = 32  # of channels, that the UNet's layers normalise together
 
 
 class SettingsError(ValueError):
@@ -57,7 +59,7 @@ class Data(_Section):
     kind: Literal["rendered", "shards", "photos"] = "rendered"
     count: Count = 100_000
     size: Annotated[int, Field(gt=0, multiple_of=8)] = 128
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     workers: Annotated[int, Field(ge=0)] = 0
 
 
@@ -77,8 +79,8 @@ class Network(_Section):
     initial: an SFSR checkpoint, or one of Stable Diffusion 1.5 for inpainting, as safetensors.
     """
 
-    model_channels: Count = UNetConfig.model_channels
-    channel_mult: tuple[Count, ...] = UNetConfig.channel_mult
+    model_channels: Annotated[int, Field(gt=0, multiple_of=_GROUPS)] = UNetConfig.model_channels
+    channel_mult: Annotated[tuple[Count, ...], Field(min_length=1)] = UNetConfig.channel_mult
     num_res_blocks: Count = UNetConfig.num_res_blocks
     attention: tuple[bool, ...] = UNetConfig.attention
     context_dim: Count = UNetConfig.context_dim
@@ -102,10 +104,15 @@ class Network(_Section):
         )
 
     @model_validator(mode="after")
-    def _levels_agree(self) -> Network:
+    def _levels_and_heads_agree(self) -> Network:
         if len(self.attention) != len(self.channel_mult):
             raise ValueError(
                 f"attention has {len(self.attention)} entries, channel_mult {len(self.channel_mult)}; give one for each level"
+            )
+        if self.num_heads != -1 and (self.num_heads == 0 or self.model_channels % self.num_heads):
+            raise ValueError(
+                f"num_heads: found {self.num_heads}; expected a divisor of model_channels ({self.model_channels}), or -1 for "
+                f"heads of {UNetConfig.head_channels} channels"
             )
         return self
 
@@ -160,7 +167,7 @@ class Settings(_Section):
     state: Path
     steps: Count = 10_000
     batch: Count = 32
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     precision: Literal["no", "fp16", "bf16"] = "no"
     save_every: Count = 500
     sample_every: Count = 1_000
@@ -179,6 +186,11 @@ class Settings(_Section):
             raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
         if self.task == "sfsr" and self.autoencoder is None and self.network.initial is None:
             raise ValueError("autoencoder: the task sfsr needs one; train it first with the task autoencoder")
+        multiple = 8 * 2 ** (len(self.network.channel_mult) - 1)
+        if self.task == "sfsr" and self.data.size % multiple:
+            raise ValueError(
+                f"data.size: found {self.data.size}; expected a multiple of {multiple}, for network's levels to halve"
+            )
         if self.losses.expression and self.encoders.expression is None:
             raise ValueError("encoders.expression: the expression loss needs a face_landmarker.task")
         if self.losses.identity and self.encoders.identity is None:
@@ -195,9 +207,11 @@ def load_settings(path: Path, changes: dict[str, str] | None = None) -> Settings
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise SettingsError(f"{path}: holds no entries, found {values!r}; expected lines such as 'task: sfsr'")
         for entry, text in (changes or {}).items():
             _put(values, entry, yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot be read as YAML entries ({' '.join(str(error).split())})") from error
     try:
         return Settings.model_validate(values, context={"folder": path.parent})
@@ -209,6 +223,8 @@ def _put(values: dict[str, Any], entry: str, value: Any) -> None:
     *sections, last = entry.split(".")
     for section in sections:
         values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"--set {entry}: {section} holds {values!r}, which has no entries of its own")
     values[last] = value
 
 

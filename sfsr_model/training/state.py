@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,16 @@ class Trained:
     modules: dict[str, nn.Module]
     optimiser: torch.optim.Optimizer
     averages: dict[str, dict[str, Tensor]]
+
+
+def require_writable(folder: Path) -> None:
+    """Make a state folder; raises StateError where nothing can be written there: at the start, not at the first save."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StateError(f"state: {folder} cannot be written ({error.strerror}); choose another folder") from error
 
 
 def save_state(folder: Path, step: int, trained: Trained, fingerprint: str) -> Path:

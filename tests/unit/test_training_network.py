@@ -319,6 +319,14 @@ def test_a_full_disk_is_named_and_what_was_there_stays(written, tmp_path, capsys
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_a_state_folder_that_cannot_be_written_is_named_before_the_first_step(written, tmp_path, capsys):
+    (tmp_path / "taken").write_bytes(b"")
+    assert main(["run", str(written(state="taken/state"))]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "state: " in told
+    assert "cannot be written" in told
+
+
 def test_a_damaged_shard_is_named_before_the_first_step(shared, tmp_path, capsys):
     folder = write_triplets(tmp_path / "triplets")
     path = write_settings(tmp_path, folder, shared / "autoencoder.safetensors")

@@ -10,6 +10,7 @@ from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.state import StateError, Trained, latest_state, load_state, save_state
 
 GOOD = "task: autoencoder\ndata: {path: faces.npz}\nstate: state\n"
+SFSR = "task: sfsr\nautoencoder: a.safetensors\ndata: {path: faces.npz}\nstate: state\n"
 
 
 def test_every_pass_sees_each_sample_once_in_another_order():
@@ -44,7 +45,8 @@ def test_random_numbers_depend_on_seed_step_and_process_alone():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- a", "Input should be a valid dictionary"),
+        ("- a", r"holds no entries, found \['a'\]"),
+        ("", "holds no entries, found None"),
         (GOOD + "stepz: 3", "stepz: Extra inputs are not permitted"),
         (GOOD + "steps: 0", "steps: Input should be greater than 0, found 0"),
         (GOOD + "optimiser: {rate: fast}", "optimiser.rate: Input should be a valid number.*found 'fast'"),
@@ -52,6 +54,12 @@ def test_random_numbers_depend_on_seed_step_and_process_alone():
         (GOOD + "losses: {estimator: truth}", "losses.estimator: truth looks at the truth"),
         (GOOD + "losses: {estimator: heun}", "losses.estimator: estimator: expected one of one_step"),
         (GOOD + "network: {attention: [true]}", "network: attention has 1 entries, channel_mult 3"),
+        (GOOD + "network: {channel_mult: [], attention: []}", "network.channel_mult: Tuple should have at least 1 item"),
+        (GOOD + "network: {model_channels: 48}", "network.model_channels: Input should be a multiple of 32, found 48"),
+        (GOOD + "network: {num_heads: 0}", "network: num_heads: found 0; expected a divisor of model_channels"),
+        (GOOD + "network: {num_heads: 7}", "network: num_heads: found 7; expected a divisor of model_channels"),
+        (GOOD + f"seed: {2**63}", "seed: Input should be less than"),
+        (SFSR.replace("faces.npz", "faces.npz, size: 72"), "data.size: found 72; expected a multiple of 32"),
         (GOOD.replace("autoencoder", "sfsr"), "autoencoder: the task sfsr needs one"),
         ("task: autoencoder\nstate: s", "data: Field required"),
         ("task: [", "cannot be read as YAML"),
@@ -70,6 +78,12 @@ def test_settings_take_changes_and_paths_from_the_files_folder(tmp_path):
     settings = load_settings(tmp_path / "run.yaml", {"optimiser.rate": "1e-4", "data.size": "64"})
     assert (settings.optimiser.rate, settings.data.size) == (1e-4, 64)
     assert settings.data.path == tmp_path / "faces.npz"
+
+
+def test_a_change_below_a_number_names_the_option(tmp_path):
+    (tmp_path / "run.yaml").write_text(GOOD + "steps: 3")
+    with pytest.raises(SettingsError, match=r"--set steps\.most\.of: steps holds 3"):
+        load_settings(tmp_path / "run.yaml", {"steps.most.of": "1"})
 
 
 def trained(seed=0):
