@@ -15,7 +15,7 @@ from ..compound import CompoundConfig
 from ..schedule import ScaledLinearSchedule
 from .network import Network
 from .plots import plotting, save
-from .store import write_text
+from .store import out_folder, write_text
 from .study import Samples, Study
 
 STREAMS = ("identity", "expression", "pose")
@@ -116,9 +116,10 @@ def balance(study: Study, out: Path | None) -> str:
     if out is not None:
         plotting()
     samples = Samples(study)
+    if out is not None:
+        out_folder(out)
     result = measure(samples)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         run = {"checkpoint": samples.network.name, "balanced": samples.network.metadata.compound.balanced, "seed": study.seed,
                "samples": study.samples, "note": samples.note}  # fmt: skip
         text = json.dumps({"run": run, **asdict(result)}, indent=2) + "\n"

@@ -17,7 +17,7 @@ from ..schedule import ScaledLinearSchedule, midpoint_sigma
 from .metrics import Figure, figure
 from .network import Guidance
 from .plots import plotting, save
-from .store import write_text
+from .store import out_folder, write_text
 from .study import Batch, Samples, Study
 
 MEASURES = ("latents", "latents_face", "pixels", "pixels_face")
@@ -116,7 +116,7 @@ def estimator_errors(study: Study, put_back: bool, out: Path) -> str:
     """Measure, write estimators.json, estimators.md and estimators.png, and return the table."""
     plotting()
     samples = Samples(study)
-    out.mkdir(parents=True, exist_ok=True)
+    out_folder(out)
     found = summary(measure(samples, put_back))
     run = {"checkpoint": samples.network.name, "seed": study.seed, "samples": study.samples, "size": samples.size,
            "background": "known, put back after every estimate" if put_back else "as estimated",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -39,6 +40,9 @@ class Sampling:
             raise ValueError(f"start: expected {' or '.join(STARTS)}, found '{self.start}'")
         if not 0 <= self.anchoring <= 1:
             raise ValueError(f"anchoring: expected 0 to 1, found {self.anchoring:g}")
+        for name, scale in vars(self.guidance).items():
+            if not math.isfinite(scale):
+                raise ValueError(f"{name}-guidance: expected a finite number, found {scale:g}")
 
 
 @dataclass(frozen=True, eq=False)

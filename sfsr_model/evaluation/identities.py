@@ -16,12 +16,15 @@ RENDERED = "rendered"
 """What --recogniser may say instead of a file, for the renderer's own vectors of its people."""
 
 
-def load_judge(path: Path) -> InsightFaceEncoder:
-    """A recogniser's ONNX file or pack. Raises ValueError for anything else, also where there is no such file."""
+def load_judge(path: Path, option: str = "judge") -> InsightFaceEncoder:
+    """A recogniser's ONNX file or pack; option: that named it.
+
+    Raises ValueError for anything else, also where there is no such file.
+    """
     from ..encoders.pack import load_recogniser
 
     if not path.exists():
-        raise ValueError(f"recogniser: {path} does not exist; give a recogniser's ONNX file or an insightface pack folder")
+        raise ValueError(f"{option}: {path} does not exist; give a recogniser's ONNX file or an insightface pack folder")
     return load_recogniser(path, "CPU")
 
 
@@ -30,7 +33,7 @@ def conditioner(choice: str, metadata: Metadata, name: str) -> InsightFaceEncode
 
     choice: a path, or RENDERED. Raises ValueError for another space or width than the checkpoint was trained on.
     """
-    encoder = None if choice == RENDERED else load_judge(Path(choice))
+    encoder = None if choice == RENDERED else load_judge(Path(choice), "recogniser")
     space = RENDERED_SPACE if encoder is None else encoder.space
     if metadata.identity_space not in (ANY_SPACE, space):
         raise ValueError(

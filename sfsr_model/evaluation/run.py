@@ -90,7 +90,7 @@ def _load(plan: Plan) -> _Loaded:
     checkpoint = load_checkpoint(plan.checkpoint)
     metadata = checkpoint.metadata
     held_out = check_held_out(plan.seed, metadata.training_data, checkpoint.name)
-    size = check_size(plan.size or metadata.resolution, metadata.unet)
+    size = check_size(metadata.resolution if plan.size is None else plan.size, metadata.unet)
     encoder = conditioner(plan.recogniser, metadata, checkpoint.name)
     judge = encoder if plan.judge is None else load_judge(plan.judge)
     if judge is None:

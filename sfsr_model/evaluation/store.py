@@ -47,6 +47,14 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
+def out_folder(folder: Path) -> None:
+    """Make the folder of a study; raises RunError where that cannot be done: before the work, not after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"out: {folder} cannot be made a folder ({error.strerror}); choose another one") from error
+
+
 class RunFolder:
     """The folder of one run. Raises RunError where it holds the run of other settings, or something else."""
 
@@ -58,7 +66,7 @@ class RunFolder:
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"out: {folder} is no folder of an evaluation and not empty; choose a new or empty folder")
-        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        out_folder(folder / "pictures")
         write_text(path, json.dumps(settings, indent=2))
 
     def _compare(self, path: Path, settings: dict[str, Any]) -> None:

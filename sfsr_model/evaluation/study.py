@@ -73,7 +73,7 @@ class Samples:
         checkpoint = load_checkpoint(study.checkpoint)
         metadata = checkpoint.metadata
         self.study, self.note = study, check_held_out(study.seed, metadata.training_data, checkpoint.name)
-        self.size = check_size(study.size or metadata.resolution, metadata.unet)
+        self.size = check_size(metadata.resolution if study.size is None else study.size, metadata.unet)
         self._encoder = conditioner(study.recogniser, metadata, checkpoint.name)
         self._model = FaceModel.load(study.cache)
         if self._encoder is None:

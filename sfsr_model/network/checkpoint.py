@@ -94,7 +94,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint. Raises CheckpointError naming the file for anything that is not a whole one."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path.name}: no such file; it was there when the list was made, refresh the page")
+        raise CheckpointError(f"{path.name}: no such file; in ComfyUI refresh the page, as its list is older")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = Metadata.from_strings(file.metadata(), path.name)

@@ -165,6 +165,8 @@ def _photos(folder: Path) -> list[Path]:
 
 
 def _check_store(out: Path, manifest: dict[str, Any]) -> None:
+    if out.exists() and not out.is_dir():
+        raise PhotoError(f"{out}: is a file; choose a new folder for --out")
     old = read_json(out / MANIFEST)
     if old is None:
         if out.is_dir() and any(out.iterdir()):
@@ -211,7 +213,8 @@ def _write_text(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        # Names of files may hold bytes that are no text.
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
         partial.replace(path)
     except OSError as error:
         raise PhotoError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error

@@ -161,6 +161,7 @@ def test_a_device_that_is_not_there(checkpoint):
         ({"order": 3}, "order: expected 1 or 2, found 3"),
         ({"start": "middle"}, "start: expected noise or background, found 'middle'"),
         ({"anchoring": 2.0}, "anchoring: expected 0 to 1, found 2"),
+        ({"guidance": Guidance(float("nan"))}, "identity-guidance: expected a finite number, found nan"),
     ],
 )
 def test_sampling_that_makes_no_sense(changes, message):

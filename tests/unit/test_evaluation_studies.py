@@ -108,6 +108,14 @@ def test_the_command_balance(folder, tmp_path, capsys):
         plot.verify()
 
 
+@pytest.mark.parametrize("name", ["balance", "estimators"])
+def test_a_study_into_a_file_is_refused_before_the_work(folder, tmp_path, capsys, name):
+    (tmp_path / "taken").write_bytes(b"")
+    assert main(arguments(folder, name, "--out", str(tmp_path / "taken"))) == 2
+    (told,) = capsys.readouterr().err.splitlines()  # no progress bar before it
+    assert "taken cannot be made a folder" in told
+
+
 def test_squared_errors_inside_a_mask():
     estimate, truth, mask = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 2, 2)
     estimate[0, :, 0, 0], mask[0, 0, 0] = 3.0, 1.0

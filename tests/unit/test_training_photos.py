@@ -1,6 +1,7 @@
 """Photos as training data: found, cut out, read and embedded once; stopped and gone on with; trained on."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +136,17 @@ def test_a_store_of_other_settings_and_a_folder_of_other_things_stay_untouched(s
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(PhotoError, match="is not empty and holds no store of photos"):
         prepare_photos(shared / "photos", tmp_path, SIZE)
+    with pytest.raises(PhotoError, match=r"letter\.txt: is a file; choose a new folder"):
+        prepare_photos(shared / "photos", tmp_path / "letter.txt", SIZE)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_a_photo_whose_name_is_no_text_can_be_left_out(shared, tmp_path):
+    photo(tmp_path / "photos/0.png", 0)
+    Path(os.fsdecode(os.fsencode(tmp_path / "photos") + b"/\xff.png")).write_bytes(b"no picture")
+    prepare_photos(tmp_path / "photos", tmp_path / "store", SIZE, shared / "pack")
+    assert "\\udcff.png\tunreadable" in (tmp_path / "store" / "skipped.txt").read_text(encoding="utf-8")
 
 
 def test_a_store_that_lost_something_is_named(shared, tmp_path):
