@@ -65,20 +65,31 @@ def save_state(folder: Path, step: int, trained: Trained, fingerprint: str) -> P
         raise OSError(f"{path}: cannot be written ({error}); free the disk, the last state is still there") from error
     finally:
         partial.unlink(missing_ok=True)
-    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+    # Damaged files of later steps, which nobody could resume from, must not push out what was just written.
+    earlier = [old for old in sorted(folder.glob("step-*.safetensors")) if old < path]
+    for old in earlier[: 1 - KEPT]:
         old.unlink()
     return path
 
 
 def latest_state(folder: Path) -> Path | None:
-    """The newest whole state of a folder; one that cannot be read is passed over."""
-    for path in sorted(folder.glob("step-*.safetensors"), reverse=True):
+    """The newest whole state of a folder, None where it holds none; one that cannot be read is passed over.
+
+    Raises StateError where states are there and none can be read: to begin anew would write over them.
+    """
+    paths = sorted(folder.glob("step-*.safetensors"), reverse=True)
+    for path in paths:
         try:
             with safe_open(path, framework="pt") as file:
                 if (file.metadata() or {}).get("format") == FORMAT:
                     return path
         except (SafetensorError, OSError):
             continue
+    if paths:
+        raise StateError(
+            f"{folder}: holds {len(paths)} states and none can be read, the newest is {paths[0].name}; delete them to train "
+            "from the start, or choose another state folder"
+        )
     return None
 
 

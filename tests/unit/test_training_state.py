@@ -125,6 +125,16 @@ def test_a_torn_state_is_passed_over_and_old_ones_go(tmp_path):
         load_state(paths[2], trained(), "{}")
 
 
+def test_damaged_states_alone_are_named_and_never_push_out_a_whole_one(tmp_path):
+    for step in (8, 9):
+        (tmp_path / f"step-{step:08d}.safetensors").write_bytes(b"torn")
+    with pytest.raises(StateError, match=r"holds 2 states and none can be read, the newest is step-00000009"):
+        latest_state(tmp_path)
+    paths = [save_state(tmp_path, step, trained(), "{}") for step in (1, 2, 3)]
+    assert latest_state(tmp_path) == paths[2]
+    assert [path.is_file() for path in paths] == [False, True, True]
+
+
 def test_a_state_of_other_settings_is_refused(tmp_path):
     one = trained()
     advance(one, 1)
