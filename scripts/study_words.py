@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from sfsr_model.evaluation.neighbours import leave_out_confusion  # noqa: E402
+from sfsr_model.evaluation.plots import plotting  # noqa: E402
 from sfsr_model.expressions import Expression, all_words, word_expression  # noqa: E402
 from sfsr_model.landmarker import load_expression_encoder  # noqa: E402
 from sfsr_model.synthetic.identity import IdentitySpace  # noqa: E402
@@ -135,14 +136,7 @@ def _readings(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 
 
 def _plot(shares: Tensor, out: Path) -> None:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError("the plot needs matplotlib; install it with `pip install matplotlib`") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(14, 13))
+    figure, axes = plotting().subplots(figsize=(14, 13))
     image = axes.imshow(shares.numpy(), cmap="magma", vmin=0, vmax=1)
     names = [word.word for word in WORDS]
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=4.5)

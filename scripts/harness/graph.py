@@ -19,6 +19,11 @@ class Node:
         return [self.id, slot]
 
 
+def node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    """A node in API format, titled by its class, for prompts that are written out."""
+    return {"class_type": class_type, "inputs": inputs, "_meta": {"title": class_type}}
+
+
 class GraphBuilder:
     """Collects nodes; inputs are values, links (`node.out(0)`), or a Node, which stands for its first output."""
 

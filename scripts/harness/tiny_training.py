@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from sfsr_model.face import face_mask
 from sfsr_model.face.crop import template
 from sfsr_model.network import untrained_checkpoint
+from sfsr_model.network.layout import HOST_FACTOR
 from sfsr_model.synthetic.shards import MANIFEST, shard_path, write_shard
 
 SIZE, PERSON = 64, 24
@@ -59,7 +60,7 @@ def write_triplets(folder: Path, count: int = 6, per_shard: int = 4, seed: int =
 
 def write_autoencoder(path: Path) -> Path:
     """An autoencoder of random weights whose latents have half the unit deviation, as the export command writes one."""
-    save_file(untrained_checkpoint().autoencoder | {"vae_scale": torch.tensor(0.5 * 0.18215)}, path)
+    save_file(untrained_checkpoint().autoencoder | {"vae_scale": torch.tensor(0.5 * HOST_FACTOR)}, path)
     return path
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..compound import CompoundEncoder
 from ..estimators import denoiser
 from ..estimators.midpoint import Denoiser, Level
-from ..face.faceless import without_face
+from ..face.faceless import soft_latent_mask, without_face
 from ..network import Checkpoint, CheckpointError, UNetConfig
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_to_diffusers, unet_arguments, unet_to_diffusers
 from ..network.layout import HOST_FACTOR
@@ -74,7 +73,7 @@ class Network:
         for module in (self.unet, self.autoencoder, self.compound):
             module.to(self.device).eval().requires_grad_(False)
         self._scale, self._shift = scale, shift
-        self._log_sigmas = ScaledLinearSchedule().sigmas.log().float().to(self.device)
+        self._schedule = ScaledLinearSchedule()
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -91,9 +90,8 @@ class Network:
         """Targets [B, H, W, 3] in 0..1 and masks [B, H, W] as the network sees them."""
         targets, masks = targets.to(self.device), masks.to(self.device)
         known = self.encode(targets)
-        # As the host resizes a mask for its inpainting channels: bilinear, and rounded where a hard one is asked for.
-        mask = F.interpolate(masks[:, None].float(), size=known.shape[-2:], mode="bilinear")
-        return Surroundings(known, self.encode(without_face(targets, masks)), mask)
+        height, width = known.shape[-2:]
+        return Surroundings(known, self.encode(without_face(targets, masks)), soft_latent_mask(masks.float(), height, width))
 
     @torch.no_grad()
     def tokens(self, identity: Tensor, expression: Tensor, pose: Tensor | None, *weights: float) -> Tensor:
@@ -105,8 +103,7 @@ class Network:
     def predict(self, x_t: Tensor, sigma: Level, tokens: Tensor, surroundings: Surroundings) -> Tensor:
         """The UNet's raw output for x_t at noise levels (a number or [B])."""
         levels = torch.as_tensor(sigma, dtype=torch.float32, device=self.device).expand(len(x_t))
-        # The host takes the nearest of the 1000 timesteps.
-        times = (levels.log()[:, None] - self._log_sigmas).abs().argmin(1)
+        times = self._schedule.nearest_timesteps(levels)
         inputs = torch.cat((x_t, surroundings.hole, surroundings.faceless), 1)
         return self.unet(inputs, times, encoder_hidden_states=tokens).sample
 
@@ -138,7 +135,7 @@ class Network:
 
 def check_size(size: int, config: UNetConfig) -> int:
     """The size itself; raises ValueError for a side in pixels that a UNet of these levels cannot halve often enough."""
-    multiple = 8 * 2 ** (len(config.channel_mult) - 1)
+    multiple = config.picture_multiple
     if size < 1 or size % multiple:
         raise ValueError(f"size: expected a multiple of {multiple} pixels for this network, found {size}")
     return size

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import whole_file
 from .metrics import Figure
 from .pictures import KINDS
-from .store import write_atomically
 from .summary import Figures
 from .tables import KIND_TITLES, SHARES
 
@@ -77,8 +77,9 @@ def plot_bins(binned: Mapping[str, Sequence[tuple[str, int, Figures]]], path: Pa
 
 
 def save(drawn: Any, path: Path) -> None:
-    """Write a figure atomically and close it."""
-    write_atomically(path, lambda partial: drawn.savefig(partial, dpi=110, bbox_inches="tight"))
+    """Write a figure as PNG, whole or not at all, and close it."""
+    with whole_file(path) as partial:
+        drawn.savefig(partial, format="png", dpi=110, bbox_inches="tight")
     plotting().close(drawn)
 
 

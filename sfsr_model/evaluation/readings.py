@@ -12,15 +12,15 @@ from torch import Tensor
 
 from ..encoders.recogniser import InsightFaceEncoder
 from ..expressions import ARKIT_NAMES
-from ..landmarker import BLIND, FaceLandmarker, load_landmarker
+from ..landmarker import FaceLandmarker, load_landmarker
 from ..landmarker.regions import REGION, views
 from .identities import embeddings
 from .metrics import inside_differences, outside_differences
 from .pictures import KINDS
+from .report import UNREAD
 from .store import Arrays
 
-# tongueOut is not among the network's outputs at all.
-READABLE = torch.tensor([name not in (*BLIND, "tongueOut") for name in ARKIT_NAMES])
+READABLE = torch.tensor([name not in UNREAD for name in ARKIT_NAMES])
 
 
 @dataclass(frozen=True, eq=False)

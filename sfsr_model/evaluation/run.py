@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ..encoders.recogniser import InsightFaceEncoder
-from ..network import Metadata, load_checkpoint
-from ..synthetic.identity import IdentitySpace
-from ..synthetic.model import FaceModel
-from .cases import Case, check_held_out, check_seed, plan_cases
+from .cases import Case, check_seed, plan_cases
 from .generate import Sampling
-from .identities import check_width, conditioner, load_judge
-from .network import Network, check_size
+from .identities import load_judge
 from .pictures import make_pictures
 from .plots import plot_bins, plot_metrics, plotting
 from .readings import ExpressionJudge, Measured, join, read_part
 from .sheet import COLUMNS, draw_sheet
 from .store import Arrays, RunFolder, digest, write_text
+from .subject import Subject, load_subject
 from .summary import by_bin, summarise
 from .tables import as_json, as_markdown
 
@@ -52,12 +49,9 @@ class Plan:
 class _Loaded:
     """What a plan names, loaded and checked."""
 
-    network: Network
-    model: FaceModel
-    encoder: InsightFaceEncoder | None
+    subject: Subject
     judge: InsightFaceEncoder
     expressions: ExpressionJudge | None
-    size: int
     notes: tuple[str, ...]
 
 
@@ -72,10 +66,11 @@ def run(plan: Plan) -> str:
         raise ValueError(f"batch: expected at least 1, found {plan.batch}")
     cases = plan_cases(plan.people, plan.primary_people)
     loaded = _load(plan)
-    folder = RunFolder(plan.out, _fingerprint(plan, loaded))
+    fingerprint = _fingerprint(plan, loaded.subject)
+    folder = RunFolder(plan.out, fingerprint)
     measured, rows = _measure(plan, loaded, cases, folder)
     figures, binned = summarise(cases, measured), by_bin(cases, measured)
-    facts = _facts(plan, loaded)
+    facts = _facts(plan, loaded, fingerprint)
     table = as_markdown(facts, loaded.notes, figures, binned)
     write_text(plan.out / "metrics.json", as_json(facts | {"notes": list(loaded.notes)}, figures, binned))
     write_text(plan.out / "tables.md", table)
@@ -87,29 +82,16 @@ def run(plan: Plan) -> str:
 
 
 def _load(plan: Plan) -> _Loaded:
-    checkpoint = load_checkpoint(plan.checkpoint)
-    metadata = checkpoint.metadata
-    held_out = check_held_out(plan.seed, metadata.training_data, checkpoint.name)
-    size = check_size(metadata.resolution if plan.size is None else plan.size, metadata.unet)
-    encoder = conditioner(plan.recogniser, metadata, checkpoint.name)
-    judge = encoder if plan.judge is None else load_judge(plan.judge)
+    subject = load_subject(plan.checkpoint, plan.cache, plan.recogniser, plan.seed, plan.size, plan.device)
+    judge = subject.encoder if plan.judge is None else load_judge(plan.judge)
     if judge is None:
         raise ValueError("judge: the renderer's own vectors cannot judge pictures; give a recogniser's ONNX file as --judge")
     expressions = None if plan.expression_judge is None else ExpressionJudge(plan.expression_judge)
-    notes = (held_out, *_notes(metadata, encoder, judge, expressions))
-    model = FaceModel.load(plan.cache)
-    if encoder is None:
-        check_width(len(IdentitySpace.of(model).names), metadata, plan.recogniser, checkpoint.name)
-    return _Loaded(Network(checkpoint, plan.device), model, encoder, judge, expressions, size, notes)
+    return _Loaded(subject, judge, expressions, (subject.held_out, *_notes(subject, judge, expressions)))
 
 
-def _notes(
-    metadata: Metadata,
-    encoder: InsightFaceEncoder | None,
-    judge: InsightFaceEncoder,
-    expressions: ExpressionJudge | None,
-) -> list[str]:
-    notes = []
+def _notes(subject: Subject, judge: InsightFaceEncoder, expressions: ExpressionJudge | None) -> list[str]:
+    notes, metadata, encoder = [], subject.network.metadata, subject.encoder
     if judge.space in (metadata.identity_space, encoder.space if encoder else None):
         notes.append("identity is judged by the recogniser that the network is conditioned on, so its figures flatter")
     if expressions is None:
@@ -137,39 +119,38 @@ def _measure(plan: Plan, loaded: _Loaded, cases: Sequence[Case], folder: RunFold
 
 
 def _make(plan: Plan, loaded: _Loaded, cases: Sequence[Case], first: int) -> Arrays:
-    return make_pictures(
-        loaded.network, loaded.model, loaded.encoder, cases, first, plan.seed, loaded.size, plan.sampling, plan.max_yaw
-    )
+    one = loaded.subject
+    return make_pictures(one.network, one.model, one.encoder, cases, first, plan.seed, one.size, plan.sampling, plan.max_yaw)
 
 
-def _fingerprint(plan: Plan, loaded: _Loaded) -> dict[str, Any]:
+def _fingerprint(plan: Plan, subject: Subject) -> dict[str, Any]:
     """What the pictures depend on; the judges are free to change."""
     return {
         "checkpoint": digest(plan.checkpoint),
         "faces": digest(plan.cache),
-        "identities": plan.recogniser if loaded.encoder is None else loaded.encoder.space,
+        "identities": plan.recogniser if subject.encoder is None else subject.encoder.space,
         "people": plan.people,
         "primary_people": plan.primary_people,
         "seed": plan.seed,
         "max_yaw": plan.max_yaw,
-        "size": loaded.size,
+        "size": subject.size,
         "batch": plan.batch,
         "sampling": asdict(plan.sampling),
     }
 
 
-def _facts(plan: Plan, loaded: _Loaded) -> dict[str, Any]:
-    encoder, judge = loaded.encoder, loaded.judge
+def _facts(plan: Plan, loaded: _Loaded, fingerprint: dict[str, Any]) -> dict[str, Any]:
+    network, encoder, judge = loaded.subject.network, loaded.subject.encoder, loaded.judge
     return {
-        "checkpoint": f"{loaded.network.name} ({digest(plan.checkpoint)})",
-        "training data": loaded.network.metadata.training_data,
-        "faces": digest(plan.cache),
+        "checkpoint": f"{network.name} ({fingerprint['checkpoint']})",
+        "training data": network.metadata.training_data,
+        "faces": fingerprint["faces"],
         "conditioned on": plan.recogniser if encoder is None else f"{encoder.name} ({encoder.space})",
         "judge of identity": f"{judge.name} ({judge.space})",
         "judge of expression": None if loaded.expressions is None else loaded.expressions.name,
         "people": plan.people,
         "people with primaries": plan.primary_people,
         "seed": plan.seed,
-        "size": loaded.size,
-        "sampling": asdict(plan.sampling),
+        "size": fingerprint["size"],
+        "sampling": fingerprint["sampling"],
     }

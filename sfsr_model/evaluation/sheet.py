@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .store import Arrays, write_atomically
+from ..files import whole_file
+from .store import Arrays
 
 COLUMNS = ("reference", "source", "target", "generated", "answer", "round_trip")
 _CAPTION = 14
@@ -23,4 +24,5 @@ def draw_sheet(rows: Sequence[Arrays], path: Path) -> None:
     drawing = ImageDraw.Draw(sheet)
     for place, name in enumerate(COLUMNS):
         drawing.text((place * pixels.shape[1] // len(COLUMNS) + 3, 1), name.replace("_", " "), fill=(255, 255, 255))
-    write_atomically(path, lambda partial: sheet.save(partial, quality=88))
+    with whole_file(path) as partial:
+        sheet.save(partial, "JPEG", quality=88)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import whole_file
+
 Arrays = dict[str, np.ndarray]
 _SETTINGS = "run.json"
 
@@ -32,19 +34,10 @@ def digest(path: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Have `write` make the file under another name first, so that a killed run leaves a whole file or none."""
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def out_folder(folder: Path) -> None:
@@ -89,15 +82,11 @@ class RunFolder:
             return stored
         path.parent.mkdir(exist_ok=True)
         arrays = make()
-        write_atomically(path, lambda partial: _save(partial, arrays))
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
         return arrays
-
-
-def _save(path: Path, arrays: Arrays) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> Arrays | None:

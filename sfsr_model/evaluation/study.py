@@ -9,14 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..network import load_checkpoint
 from ..schedule import ScaledLinearSchedule
-from ..synthetic.identity import IdentitySpace
-from ..synthetic.model import FaceModel
-from .cases import MAIN, Case, check_held_out, check_seed, render_case
-from .identities import check_width, conditioner
-from .network import Network, Surroundings, check_size
+from .cases import MAIN, Case, check_seed, render_case
+from .network import Surroundings
 from .pictures import case_noise, identities_of, stack
+from .subject import load_subject
 
 _FRESH = 1 << 19
 
@@ -70,15 +67,10 @@ class Samples:
     """A study's network and its batches. Raises ValueError or OSError naming what is wrong, before anything is rendered."""
 
     def __init__(self, study: Study) -> None:
-        checkpoint = load_checkpoint(study.checkpoint)
-        metadata = checkpoint.metadata
-        self.study, self.note = study, check_held_out(study.seed, metadata.training_data, checkpoint.name)
-        self.size = check_size(metadata.resolution if study.size is None else study.size, metadata.unet)
-        self._encoder = conditioner(study.recogniser, metadata, checkpoint.name)
-        self._model = FaceModel.load(study.cache)
-        if self._encoder is None:
-            check_width(len(IdentitySpace.of(self._model).names), metadata, study.recogniser, checkpoint.name)
-        self.network = Network(checkpoint, study.device)
+        subject = load_subject(study.checkpoint, study.cache, study.recogniser, study.seed, study.size, study.device)
+        self.study, self.note = study, subject.held_out
+        self.network, self.size = subject.network, subject.size
+        self._model, self._encoder = subject.model, subject.encoder
 
     def batches(self) -> Iterator[Batch]:
         """All samples, a progress bar beside them."""

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..files import whole_file
 from .arkit import ARKIT_INDEX, ARKIT_NAMES
 from .value import Expression
 from .vocabulary import lookup
@@ -107,12 +108,8 @@ class ExpressionLibrary:
             "encoder": self.encoder,
         }
         metadata = {"format": "sfsr-expression-library", "library": json.dumps(about)}
-        partial = path.with_name(f"{path.name}.partial")
-        try:
+        with whole_file(path) as partial:
             save_file({"coefficients": self.coefficients.float().contiguous()}, partial, metadata=metadata)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def load_library(path: str | os.PathLike[str]) -> ExpressionLibrary:

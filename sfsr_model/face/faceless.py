@@ -14,9 +14,14 @@ def without_face(image: Tensor, mask: Tensor) -> Tensor:
     return (image - GREY) * outside + GREY
 
 
+def soft_latent_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """The mask [B, H, W] at the latents' size [B, 1, height, width], bilinear without a filter, as ComfyUI resizes masks."""
+    return F.interpolate(mask[:, None], size=(height, width), mode="bilinear")
+
+
 def latent_mask(mask: Tensor, height: int, width: int) -> Tensor:
-    """The mask [B, H, W] at the latents' size [B, 1, height, width], 0 or 1: bilinear without a filter, then rounded.
+    """The same rounded, 0 or 1.
 
     That is what ComfyUI does with the mask of its inpainting models (`concat_cond` in comfy/model_base.py).
     """
-    return F.interpolate(mask[:, None], size=(height, width), mode="bilinear").round()
+    return soft_latent_mask(mask, height, width).round()

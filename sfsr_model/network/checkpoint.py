@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..compound import CompoundConfig
 from ..estimators.prediction import PREDICTIONS
+from ..files import whole_file
 from .layout import UNetConfig
 
 FORMAT = "sfsr"
@@ -125,11 +126,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         for part, prefix in PREFIXES.items()
         for key, tensor in getattr(checkpoint, part).items()
     }
-    partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata=checkpoint.metadata.to_strings())
-        partial.replace(path)
+        with whole_file(path) as partial:
+            save_file(tensors, partial, metadata=checkpoint.metadata.to_strings())
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error}); free the disk, and export again") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -39,6 +39,11 @@ class UNetConfig:
         return cls(**fields)
 
     @property
+    def picture_multiple(self) -> int:
+        """What the sides of pictures in pixels must be multiples of, for the latents to be halved at every level."""
+        return 8 * 2 ** (len(self.channel_mult) - 1)
+
+    @property
     def ldm_arguments(self) -> dict[str, Any]:
         """The same sizes in the argument names of the latent diffusion UNetModel, which ComfyUI builds."""
         levels = len(self.channel_mult)

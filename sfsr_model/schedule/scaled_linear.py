@@ -29,12 +29,17 @@ class ScaledLinearSchedule:
         """sqrt((1 - alpha_bar) / alpha_bar), float64 [timesteps], rising with the timestep."""
         return ((1.0 - self.alpha_bar) / self.alpha_bar).sqrt()
 
+    @cached_property
+    def log_sigmas(self) -> Tensor:
+        """Natural logarithms of the sigmas, float64 [timesteps]."""
+        return self.sigmas.log()
+
     def sigma(self, timestep: float) -> float:
         """Sigma at a (fractional) timestep in [0, timesteps - 1], interpolated linearly in log sigma."""
         last = self.timesteps - 1
         position = min(max(float(timestep), 0.0), float(last))
         low = min(int(position), last - 1)
-        log_sigmas = self.sigmas.log()
+        log_sigmas = self.log_sigmas
         return float(torch.lerp(log_sigmas[low], log_sigmas[low + 1], position - low).exp())
 
     def timestep(self, sigma: float) -> float:
@@ -45,7 +50,11 @@ class ScaledLinearSchedule:
         if not sigma > 0:
             raise ValueError(f"sigma: expected a positive noise level, found {sigma}")
         log_sigma = torch.tensor(float(sigma), dtype=torch.float64).log()
-        log_sigmas = self.sigmas.log()
+        log_sigmas = self.log_sigmas
         low = int(torch.searchsorted(log_sigmas, log_sigma).clamp(1, self.timesteps - 1)) - 1
         fraction = (log_sigma - log_sigmas[low]) / (log_sigmas[low + 1] - log_sigmas[low])
         return float((low + fraction).clamp(0, self.timesteps - 1))
+
+    def nearest_timesteps(self, sigmas: Tensor) -> Tensor:
+        """The whole timestep nearest to each of the noise levels [N] in the logarithm, as ComfyUI's model sampling takes it."""
+        return (sigmas.log()[:, None] - self.log_sigmas.to(sigmas)).abs().argmin(1)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ..files import whole_file
 from .cache import UNREADABLE
 from .packages import optional
 from .records import Record
@@ -42,17 +43,13 @@ def write_shard(path: Path, records: Sequence[Record]) -> None:
             arrays[f"{name}/planes"] = np.array(len(_planes(records[0][name], name)))
         else:
             arrays[name] = np.stack([record[name] for record in records])
-    partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as partial, partial.open("wb") as file:
             np.savez(file, **cast("dict[str, Any]", arrays))
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def is_whole(path: Path, count: int) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from ..files import whole_file
 from .model import FaceModel
 from .packages import optional
 from .records import KINDS, make_record
@@ -223,12 +224,8 @@ def _claim(folder: Path, manifest: dict) -> None:
     """Write the folder's manifest, or check that it holds the same plan; sweep out what a killed run left."""
     try:
         if not _holds(folder, manifest):
-            partial = folder / f"{MANIFEST}.partial"
-            try:
+            with whole_file(folder / MANIFEST) as partial:
                 partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-                partial.replace(folder / MANIFEST)
-            finally:
-                partial.unlink(missing_ok=True)
         _sweep(folder)
     except OSError as error:
         raise _unwritable(folder, error) from error

@@ -11,20 +11,28 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ..files import whole_file
 from ..losses import pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
 from ..network.layout import HOST_FACTOR
 from .data import Sample, length, open_dataset, pictures
 from .settings import Settings, SettingsError
-from .state import StateError, averages_of, latest_state
+from .state import averages_of, trained_state
+
+# Places of the blocks that a thin autoencoder leaves out, in diffusers' lists of layers.
+_THIN_ENCODER, _THIN_DECODER = (1, 4, 5), (13, 14, 17)
 
 
 class AutoencoderTask:
     """Pictures in, the same pictures out."""
 
     def __init__(self, settings: Settings) -> None:
-        self._losses, self._data = settings.losses, settings.data
-        self.autoencoder = new_autoencoder(settings.seed)
+        self._losses, self._data, self._codec = settings.losses, settings.data, settings.codec
+        self.autoencoder = new_autoencoder(settings.seed, settings.codec.thin)
+        if settings.codec.initial is not None:
+            self.autoencoder.load_state_dict(load_autoencoder(settings.codec.initial)[0].state_dict())
+        # Twice as fast on a CPU.
+        self.autoencoder.to(memory_format=torch.channels_last)
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
 
     def dataset(self) -> Dataset[Sample]:
@@ -35,16 +43,21 @@ class AutoencoderTask:
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch, and its parts for the log."""
-        images = pictures(sample).to(next(self.autoencoder.parameters()).device) * 2 - 1
-        latents = modules["autoencoder"](images, encode=True)
-        back = modules["autoencoder"](latents, encode=False)
+        images = pictures(sample)
+        if self._codec.crop is not None:
+            images = cut_out(images, self._codec.crop, generator)
+        images = images.to(next(self.autoencoder.parameters()).device, memory_format=torch.channels_last) * 2 - 1
+        latents = modules["autoencoder"](images, encode=True).float()
+        spread = latents.detach().std()
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device) * self._codec.noise * spread
+        back = modules["autoencoder"](latents + noise, encode=False).float()
         parts = {
             "absolute": (back - images).abs().mean(),
             "bands": pyramid_loss(back, images).mean(),
             "latent": self._losses.latent * latents.square().mean(),
         }
         total = torch.stack(list(parts.values())).sum()
-        return total, {name: float(value.detach()) for name, value in parts.items()} | {"spread": float(latents.detach().std())}
+        return total, {name: float(value.detach()) for name, value in parts.items()} | {"spread": float(spread)}
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
@@ -58,10 +71,7 @@ class AutoencoderTask:
 
         Raises StateError where there is no state yet.
         """
-        path_of_state = latest_state(settings.state)
-        if path_of_state is None:
-            raise StateError(f"{settings.state}: holds no state; train first")
-        averages = averages_of(path_of_state, "autoencoder")
+        averages = averages_of(trained_state(settings.state), "autoencoder")
         self.autoencoder.load_state_dict(averages)
         dataset = open_dataset(settings.data)
         samples = [dataset[index] for index in range(min(pictures_measured // 4, length(dataset)))]
@@ -70,26 +80,55 @@ class AutoencoderTask:
         export_autoencoder(averages, spread, path)
 
 
-class TinyAutoencoder(nn.Module):
-    """Diffusers' AutoencoderTiny with one call for both ways, so that wrappers of a module see both."""
+def cut_out(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square of `side` pixels out of each picture [B, C, H, W], anywhere in it."""
+    tops, lefts = (torch.randint(size - side + 1, (len(images),), generator=generator).tolist() for size in images.shape[-2:])
+    return torch.stack(
+        [image[:, top : top + side, left : left + side] for image, top, left in zip(images, tops, lefts, strict=True)]
+    )
 
-    def __init__(self) -> None:
+
+class TinyAutoencoder(nn.Module):
+    """Diffusers' AutoencoderTiny with one call for both ways, so that wrappers of a module see both.
+
+    thin: two thirds of the work lie in the blocks at the full and half resolution. All but the first at the half are then left
+    out: their last convolution is 0, so that only their last activation remains, in every program that runs the file.
+    """
+
+    def __init__(self, thin: bool = False) -> None:
         super().__init__()
         from diffusers import AutoencoderTiny
 
         model: Any = AutoencoderTiny(**autoencoder_arguments())
         self.encoder, self.decoder = model.encoder, model.decoder
+        if thin:
+            for layers, left_out in ((self.encoder.layers, _THIN_ENCODER), (self.decoder.layers, _THIN_DECODER)):
+                for index in left_out:
+                    layers[index] = _LeftOut(layers[index])
 
     def forward(self, values: Tensor, encode: bool) -> Tensor:
         """Pictures [B, 3, H, W] in -1..1 to latents [B, 4, H / 8, W / 8], or back."""
         return self.encoder(values) if encode else self.decoder(values)
 
 
-def new_autoencoder(seed: int) -> TinyAutoencoder:
+class _LeftOut(nn.Module):
+    """A block of the autoencoder, under its own names, of which its last activation alone works."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.conv = block.conv.requires_grad_(False)
+        nn.init.zeros_(self.conv[-1].weight)
+        nn.init.zeros_(self.conv[-1].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+
+def new_autoencoder(seed: int, thin: bool = False) -> TinyAutoencoder:
     """An autoencoder of random weights, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return TinyAutoencoder()
+        return TinyAutoencoder(thin)
 
 
 def round_trip(autoencoder: TinyAutoencoder, images: Tensor) -> Tensor:
@@ -103,15 +142,12 @@ def export_autoencoder(state: dict[str, Tensor], spread: float, path: Path) -> N
     shift, scale = torch.tensor(0.0), torch.tensor(HOST_FACTOR * spread)
     tensors = autoencoder_from_diffusers(state, scale, shift)
     half = {name: (value if value.ndim == 0 else value.half()).cpu().contiguous() for name, value in tensors.items()}
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save_file(half, partial, {"format": "sfsr-autoencoder"})
-        partial.replace(path)
+        with whole_file(path) as partial:
+            save_file(half, partial, {"format": "sfsr-autoencoder"})
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error}); free the disk, and export again") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_autoencoder(path: Path) -> tuple[TinyAutoencoder, float, dict[str, Tensor]]:

@@ -9,11 +9,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..network.checkpoint import PREFIXES
 from ..network.layout import HOST_FACTOR
 from .autoencoder import autoencoder_of
 from .settings import SettingsError
 
-_PREFIX = "first_stage_model."
+_PREFIX = PREFIXES["autoencoder"]
 # Pictures that are encoded at once: a full-size autoencoder needs much memory for each.
 _CHUNK = 16
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..files import whole_file
 from .settings import Settings
-from .state import StateError, averages_of, latest_state
+from .state import averages_of, trained_state
 
 WIDTHS, BLOCKS = (48, 96, 160), (2, 3, 2)
 
@@ -63,10 +64,7 @@ def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tup
 
 def load_averages(settings: Settings, name: str, module: nn.Module) -> None:
     """Put the newest state's averages of a module into it; raises StateError where there is none."""
-    state = latest_state(settings.state)
-    if state is None:
-        raise StateError(f"{settings.state}: holds no state; train first")
-    found = averages_of(state, name)
+    found = averages_of(trained_state(settings.state), name)
     module.load_state_dict(module.state_dict() | found)
 
 
@@ -75,17 +73,12 @@ def export_onnx(network: FaceNetwork, path: Path, output: str) -> None:
 
     Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it.
     """
-    partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     faces = torch.zeros(1, 3, network.side, network.side)
-    try:
-        with warnings.catch_warnings():
-            # The newer exporter needs one more package and folds less.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                network.eval().cpu(), (faces,), str(partial), dynamo=False, opset_version=17, input_names=["input.1"],
-                output_names=[output], dynamic_axes={"input.1": {0: "N"}, output: {0: "N"}},
-            )  # fmt: skip
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, warnings.catch_warnings():
+        # The newer exporter needs one more package and folds less.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network.eval().cpu(), (faces,), str(partial), dynamo=False, opset_version=17, input_names=["input.1"],
+            output_names=[output], dynamic_axes={"input.1": {0: "N"}, output: {0: "N"}},
+        )  # fmt: skip

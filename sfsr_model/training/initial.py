@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ..compound import CompoundConfig, CompoundEncoder
 from ..network import CheckpointError, UNetConfig, load_checkpoint
-from ..network.checkpoint import ANY_SPACE, FORMAT
+from ..network.checkpoint import ANY_SPACE, FORMAT, PREFIXES
 from ..network.diffusers_names import unet_arguments, unet_to_diffusers
 from ..network.layout import unet_shapes
 from .settings import Settings, SettingsError
 
-_PREFIX = "model.diffusion_model."
+_PREFIX = PREFIXES["unet"]
 _EMBEDDING_DEVIATION = 0.5
 
 

@@ -13,7 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .data import Sample, batch_of, collated, length
+from ..face import five_points
+from ..files import whole_file
+from .data import Sample, collated, length
 from .examples import LATENT_FIELDS, Examples
 
 BLOCK = 128
@@ -33,10 +35,11 @@ class LatentDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         sample = {name: values[index] for name, values in self._kept.items()}
         if self._pictures:
-            one = {name: value[None] for name, value in self._raw[index].items()}
-            images = one["image"]
-            picture = images[0, -1] if images.ndim == 5 else images[0]
-            sample |= {"picture": picture, "mask": one["mask"][0], "points": batch_of(one).answer_points[0]}
+            raw = self._raw[index]
+            picture, landmarks = raw["image"], raw["landmarks"]
+            if picture.ndim == 4:  # a triplet, whose last picture is the answer
+                picture, landmarks = picture[-1], landmarks[-1]
+            sample |= {"picture": picture, "mask": raw["mask"], "points": five_points(landmarks)}
         return sample
 
 
@@ -90,11 +93,8 @@ def _is_whole(path: Path, mark: str) -> bool:
 def _write(path: Path, mark: str, examples: Examples) -> None:
     tensors = {name: getattr(examples, name).cpu().contiguous() for name in LATENT_FIELDS}
     tensors |= {name: tensors[name].half() for name in ("latent", "faceless", "hole")}
-    partial = path.with_suffix(".partial")
     try:
-        save_file(tensors, partial, {"about": mark})
-        partial.replace(path)
+        with whole_file(path) as partial:
+            save_file(tensors, partial, {"about": mark})
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error
-    finally:
-        partial.unlink(missing_ok=True)

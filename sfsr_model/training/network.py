@@ -31,7 +31,7 @@ from .latents import cache_latents, state_digest
 from .photo_data import PhotoDataset
 from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
-from .state import StateError, averages_of, latest_state
+from .state import StateError, averages_of, trained_state
 
 _SHOWN, _SHOWN_STEPS = 8, 8
 _LATENTS = "latents"
@@ -60,7 +60,8 @@ class NetworkTask:
             cast("Any", unet).enable_gradient_checkpointing()
         self.unet = unet
         self.modules: dict[str, nn.Module] = {"unet": self.unet, "compound": self.compound}
-        self.sigmas = ScaledLinearSchedule().sigmas.float()
+        self._schedule = ScaledLinearSchedule()
+        self.sigmas = self._schedule.sigmas.float()
         # The first noise level has none below it to take a second look at.
         self._judged_steps = time_gate(self.sigmas[1:], self._losses.highest_sigma).nonzero()[:, 0] + 1
         if self._losses.on_pictures and not len(self._judged_steps):
@@ -119,9 +120,7 @@ class NetworkTask:
 
         Raises StateError where there is no state yet, or one of other sizes, SettingsError for weights beyond half precision.
         """
-        state = latest_state(settings.state)
-        if state is None:
-            raise StateError(f"{settings.state}: holds no state; train first")
+        state = trained_state(settings.state)
         for name, module in self.modules.items():
             try:
                 module.load_state_dict(averages_of(state, name))
@@ -213,13 +212,9 @@ class NetworkTask:
             return self._picture_losses(Judged(picture, part.points, identity, expression, part.mask, part.picture, own))
 
     def _denoiser(self, modules: dict[str, nn.Module], examples: Examples, tokens: Tensor) -> Callable[..., Tensor]:
-        log_sigmas = self.sigmas.log().to(self._place())
-
         def predict(noisy: Tensor, sigma: Level) -> Tensor:
-            # The nearest step of the schedule, as ComfyUI's model sampling takes it.
             level = torch.as_tensor(sigma, device=noisy.device).float().expand(len(noisy))
-            steps = (level.log()[:, None] - log_sigmas).abs().argmin(1)
-            return self._predict(modules, noisy, steps, examples, tokens)
+            return self._predict(modules, noisy, self._schedule.nearest_timesteps(level), examples, tokens)
 
         return denoiser(predict, self._settings.network.prediction)
 

@@ -19,6 +19,7 @@ from ..encoders.pack import load_recogniser
 from ..encoders.recogniser import InsightFaceEncoder
 from ..face import crop_face, face_frame
 from ..face.crop import apply_affine
+from ..files import whole_file
 from ..landmarker import ExpressionEncoder, NoExpressionError, load_expression_encoder
 from ..landmarker.photos import load_photo
 from ..synthetic.shards import DatasetError, is_whole, write_shard
@@ -210,13 +211,10 @@ def _write_json(path: Path, document: dict[str, Any]) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Names of files may hold bytes that are no text.
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-        partial.replace(path)
+        with whole_file(path) as partial:
+            # Names of files may hold bytes that are no text.
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise PhotoError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -42,17 +42,16 @@ class RecogniserTask:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._data = settings.data
+        self._triplets = open_dataset(settings.data)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = FaceNetwork(SIDE, DIM)
-            people = open_dataset(settings.data)[0]["identity"].shape[-1]
-            self.reader = nn.Linear(DIM, people)
+            self.reader = nn.Linear(DIM, self._triplets[0]["identity"].shape[-1])
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
-        return open_dataset(self._data)
+        return self._triplets
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator

@@ -149,6 +149,20 @@ class Losses(_Section):
         return self.share > 0 and any((self.identity, self.expression, self.perceptual, self.background))
 
 
+class Codec(_Section):
+    """How the autoencoder is trained.
+
+    crop: side in pixels of the square cut out of each picture anew at every step; left out, whole pictures. thin: leave out the
+    blocks that cost most (see `TinyAutoencoder`). noise: deviation of the noise on what the decoder sees, as a share of the
+    latents' own, so that it learns to bear what a diffusion network leaves. initial: weights exported before.
+    """
+
+    crop: Annotated[int, Field(gt=0, multiple_of=8)] | None = None
+    thin: bool = False
+    noise: Amount = 0.0
+    initial: Path | None = None
+
+
 class Encoders(_Section):
     """Frozen networks. identity: an ONNX file or pack, or none to take the rendered person's own vector.
     expression: a face_landmarker.task, for the expression loss."""
@@ -177,6 +191,7 @@ class Settings(_Section):
     licence: str = "Apache-2.0"
     optimiser: Optimiser = Optimiser()
     network: Network = Network()
+    codec: Codec = Codec()
     losses: Losses = Losses()
     encoders: Encoders = Encoders()
 
@@ -184,9 +199,11 @@ class Settings(_Section):
     def _has_what_its_task_needs(self) -> Settings:
         if self.task in ("recogniser", "expression") and self.data.kind == "photos":
             raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
+        if self.codec.crop is not None and self.codec.crop > self.data.size:
+            raise ValueError(f"codec.crop: found {self.codec.crop}; expected at most data.size, {self.data.size}")
         if self.task == "sfsr" and self.autoencoder is None and self.network.initial is None:
             raise ValueError("autoencoder: the task sfsr needs one; train it first with the task autoencoder")
-        multiple = 8 * 2 ** (len(self.network.channel_mult) - 1)
+        multiple = self.network.unet.picture_multiple
         if self.task == "sfsr" and self.data.size % multiple:
             raise ValueError(
                 f"data.size: found {self.data.size}; expected a multiple of {multiple}, for network's levels to halve"

@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..files import whole_file
+
 FORMAT = "sfsr-training-1"
 KEPT = 2
 _PATTERN = "step-{:08d}.safetensors"
@@ -55,16 +57,13 @@ def save_state(folder: Path, step: int, trained: Trained, fingerprint: str) -> P
         tensors |= {f"optimiser/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
     metadata = {"format": FORMAT, "step": str(step), "settings": fingerprint}
     path = folder / _PATTERN.format(step)
-    partial = path.with_suffix(".partial")
     try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with whole_file(path) as partial:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error}); free the disk, the last state is still there") from error
-    finally:
-        partial.unlink(missing_ok=True)
     # Damaged files of later steps, which nobody could resume from, must not push out what was just written.
     earlier = [old for old in sorted(folder.glob("step-*.safetensors")) if old < path]
     for old in earlier[: 1 - KEPT]:
@@ -91,6 +90,14 @@ def latest_state(folder: Path) -> Path | None:
             "from the start, or choose another state folder"
         )
     return None
+
+
+def trained_state(folder: Path) -> Path:
+    """The newest whole state of a folder that must hold one; raises StateError where there is none yet, or none to be read."""
+    path = latest_state(folder)
+    if path is None:
+        raise StateError(f"{folder}: holds no state; train first")
+    return path
 
 
 def load_state(path: Path, trained: Trained, fingerprint: str) -> int:

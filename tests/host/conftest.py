@@ -76,15 +76,25 @@ def latents(client, server) -> Callable[..., list[torch.Tensor]]:
 
 
 @pytest.fixture
-def small_refused(server, client) -> Callable[..., str]:
+def refused(server, client) -> Callable[[dict[str, Any]], str]:
+    """Runs a prompt that must fail at one node with an error of this pack; returns the message."""
+
+    def run(prompt: dict[str, Any]) -> str:
+        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
+            client.run(prompt, timeout=600)
+        return str(caught.value)
+
+    return run
+
+
+@pytest.fixture
+def small_refused(refused) -> Callable[..., str]:
     """Runs a small graph that must fail at one node with an error of this pack; returns the message."""
 
     def run(graph: SmallGraph, *samples: Node) -> str:
         for one in samples:
             graph.keep(one)
-        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
-            client.run(graph.prompt(), timeout=600)
-        return str(caught.value)
+        return refused(graph.prompt())
 
     return run
 

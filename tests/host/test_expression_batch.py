@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 from harness.client import PromptFailed, PromptRejected
+from harness.graph import node
 from PIL import Image
-
-
-def node(class_type, **inputs):
-    return {"class_type": class_type, "inputs": inputs, "_meta": {"title": class_type}}
 
 
 def word(name, intensity=1.0):

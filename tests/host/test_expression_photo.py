@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from harness import tiny_landmarker as tiny
-from harness.client import PromptFailed, PromptRejected
+from harness.client import PromptRejected
+from harness.graph import node
 from PIL import Image
 
 from sfsr_model.expressions.library import ExpressionLibrary, load_library
@@ -15,10 +16,6 @@ from sfsr_model.expressions.library import ExpressionLibrary, load_library
 ROOT = Path(__file__).parents[2]
 MODELS = Path(os.environ.get("SFSR_FACE_MODELS", ROOT.parent / "shared" / "face_models"))
 TASK = MODELS / "face_landmarker_v2_with_blendshapes.task"
-
-
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
 
 
 def embed(**inputs):
@@ -43,16 +40,6 @@ def graph(encoder):
         "expression": embed(image=["bright", 0], expression_encoder=["encoder", 0]),
         "shown": node("PreviewAny", source=["expression", 0]),
     }
-
-
-@pytest.fixture
-def refused(server, client):
-    def run(prompt):
-        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
-            client.run(prompt, timeout=600)
-        return str(caught.value)
-
-    return run
 
 
 def shown(client, prompt):

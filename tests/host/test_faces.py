@@ -2,12 +2,8 @@
 
 import numpy as np
 import pytest
-from harness.client import PromptFailed
+from harness.graph import node
 from PIL import Image
-
-
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
 
 
 def crop(images, **changes):
@@ -45,16 +41,6 @@ def run(client, tmp_path):
                 with Image.open(client.download(image, tmp_path / image.filename)) as picture:
                     pictures.append(np.asarray(picture.convert("RGB")))
         return result.outputs.get("crop", {}).get("text", [""])[0], pictures
-
-    return go
-
-
-@pytest.fixture
-def refused(server, client):
-    def go(prompt):
-        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
-            client.run(prompt, timeout=600)
-        return str(caught.value)
 
     return go
 

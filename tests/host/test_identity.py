@@ -3,16 +3,13 @@
 import json
 
 import pytest
-from harness.client import PromptFailed, PromptRejected
+from harness.client import PromptRejected
+from harness.graph import node
 from PIL import Image
 
 from sfsr_model.encoders.identity_file import load_identity
 
 UNTRAINED = "untrained demo recogniser (random weights)"
-
-
-def node(kind, **inputs):
-    return {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
 
 
 def encoder(name=UNTRAINED):
@@ -35,16 +32,6 @@ def graph(astronaut):
         "person": person(["photo", 0]),
         "preview": node("PreviewImage", images=["person", 2]),
     }
-
-
-@pytest.fixture
-def refused(server, client):
-    def run(prompt):
-        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
-            client.run(prompt, timeout=600)
-        return str(caught.value)
-
-    return run
 
 
 def test_a_photo_without_a_face_is_skipped_and_reported(client, graph, refused, tmp_path):
