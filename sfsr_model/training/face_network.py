@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from .settings import Settings
 from .state import averages_of, trained_state
 
 WIDTHS, BLOCKS = (48, 96, 160), (2, 3, 2)
+_WORTH_HALVING = 256  # numbers in a weight; small ones, such as biases, are better kept
 
 
 class FaceNetwork(nn.Module):
@@ -71,7 +74,7 @@ def load_averages(settings: Settings, name: str, module: nn.Module) -> None:
 def export_onnx(network: FaceNetwork, path: Path, output: str) -> None:
     """Write a network as ONNX with a free number of faces, its normalisation folded into the convolutions; atomically.
 
-    Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it.
+    Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it. Weights are kept in half precision.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     faces = torch.zeros(1, 3, network.side, network.side)
@@ -82,3 +85,27 @@ def export_onnx(network: FaceNetwork, path: Path, output: str) -> None:
             network.eval().cpu(), (faces,), str(partial), dynamo=False, opset_version=17, input_names=["input.1"],
             output_names=[output], dynamic_axes={"input.1": {0: "N"}, output: {0: "N"}},
         )  # fmt: skip
+        halve_weights(partial)
+
+
+def halve_weights(path: Path) -> None:
+    """Keep the larger weights of an ONNX file in half precision, and cast them back where they are used: half the size.
+
+    Runtimes fold the casts when they load the file, so nothing else changes, and nothing is computed in half precision.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    casts = []
+    for weight in graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or math.prod(weight.dims) < _WORTH_HALVING:
+            continue
+        values, name = numpy_helper.to_array(weight), weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, str(path))

@@ -13,7 +13,7 @@ from harness.tiny_makehuman import tiny_folder
 from safetensors.torch import load_file, save_file
 
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
-from sfsr_model.training.autoencoder import AutoencoderTask, load_autoencoder, round_trip
+from sfsr_model.training.autoencoder import AutoencoderTask, cut_out, load_autoencoder, new_autoencoder, round_trip
 from sfsr_model.training.loop import TrainingError, rate_factor, train
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.state import averages_of, latest_state
@@ -96,6 +96,43 @@ def test_exported_weights_are_the_hosts_and_come_back(trained_folder, tmp_path):
     task.autoencoder.load_state_dict(averages)
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(round_trip(model, picture), round_trip(task.autoencoder, picture), atol=2e-2, rtol=0)
+
+
+def test_a_thin_autoencoder_is_the_whole_one_with_its_silent_blocks(tmp_path):
+    """What was trained thin must give the same pictures in programs that run every block."""
+    settings = load_settings(settings_file(tmp_path, codec="{thin: true, crop: 16, noise: 0.1}"))
+    task = AutoencoderTask(settings)
+    before = {name: value.clone() for name, value in task.autoencoder.state_dict().items()}
+    train(settings, task)
+    learned = {name for name, value in task.autoencoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith(("encoder.layers.1.", "decoder.layers.17.")) for name in learned)
+    assert {"encoder.layers.3.conv.0.weight", "decoder.layers.12.conv.0.weight"} <= learned
+    whole = new_autoencoder(1)
+    whole.load_state_dict(task.autoencoder.state_dict())
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(round_trip(whole, picture), round_trip(task.autoencoder, picture), atol=1e-5, rtol=0)
+
+
+def test_training_goes_on_from_exported_weights(trained_folder, tmp_path):
+    out = tmp_path / "autoencoder.safetensors"
+    AutoencoderTask(load_settings(trained_folder / "run.yaml")).export(load_settings(trained_folder / "run.yaml"), out)
+    task = AutoencoderTask(load_settings(settings_file(tmp_path, codec=f"{{initial: '{out}'}}")))
+    stored = load_autoencoder(out)[0].state_dict()
+    assert all(torch.equal(value, stored[name]) for name, value in task.autoencoder.state_dict().items())
+
+
+def test_crops_are_squares_of_their_own_pictures():
+    pictures = torch.arange(2 * 3 * 8 * 8).reshape(2, 3, 8, 8).float()
+    cut = cut_out(pictures, 4, torch.Generator().manual_seed(0))
+    assert cut.shape == (2, 3, 4, 4)
+    for picture, one in zip(pictures, cut, strict=True):
+        top, left = divmod(int(one[0, 0, 0] - picture[0, 0, 0]), 8)
+        assert torch.equal(one, picture[:, top : top + 4, left : left + 4])
+
+
+def test_a_crop_beyond_the_pictures_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"codec\.crop: found 64; expected at most data\.size, 32"):
+        load_settings(settings_file(tmp_path, codec="{crop: 64}"))
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_state(tmp_path):
