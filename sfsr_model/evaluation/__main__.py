@@ -7,6 +7,8 @@ import math
 import sys
 from pathlib import Path
 
+_WORDS = ("joy", "amusement", "sadness", "anger", "fear", "surprise", "disgust", "pride")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0, 2 with one line on stderr for bad input, 130 after an interrupt."""
@@ -36,13 +38,26 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of a head in degrees (default 60)")
     run.add_argument("--batch", type=int, default=16, help="pictures made at once (default 16)")
     run.add_argument("--sheet-rows", type=int, default=12, help="rows of sheet.jpg (default 12)")
-    run.add_argument("--steps", type=int, default=12, help="of the improved midpoint solver (default 12)")
-    run.add_argument("--order", type=int, default=2, choices=(1, 2), help="of the solver: evaluations a step (default 2)")
-    run.add_argument("--identity-guidance", type=float, default=2.0, help="scale of the identity (default 2)")
-    run.add_argument("--expression-guidance", type=float, default=2.0, help="scale of the expression (default 2)")
-    run.add_argument("--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)")
-    run.add_argument("--anchoring", type=float, default=1.0, help="how firmly the background is put back, 0 to 1 (default 1)")
     run.set_defaults(run=_run)
+    words = commands.add_parser("words", help="a sheet of held-out people times words")
+    words.add_argument("--out", type=Path, required=True, help="the sheet to write, a .jpg")
+    words.add_argument("--people", type=int, default=6, help="rows (default 6)")
+    words.add_argument("--first", type=int, default=0, help="number of the first person (default 0)")
+    words.add_argument("--words", nargs="+", default=list(_WORDS), metavar="WORD",
+                       help=f"columns (default {', '.join(_WORDS)})")  # fmt: skip
+    words.set_defaults(run=_words)
+    for command in (run, words):
+        command.add_argument("--steps", type=int, default=12, help="of the improved midpoint solver (default 12)")
+        command.add_argument(
+            "--order", type=int, default=2, choices=(1, 2), help="of the solver: evaluations a step (default 2)"
+        )
+        command.add_argument("--identity-guidance", type=float, default=2.0, help="scale of the identity (default 2)")
+        command.add_argument("--expression-guidance", type=float, default=2.0, help="scale of the expression (default 2)")
+        command.add_argument(
+            "--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)"
+        )
+        command.add_argument("--anchoring", type=float, default=1.0,
+                             help="how firmly the background is put back, 0 to 1 (default 1)")  # fmt: skip
     balance = commands.add_parser("balance", help="token RMS and attention mass of each stream")
     balance.add_argument("--out", type=Path, help="folder for balance.json and balance.png")
     balance.set_defaults(run=_balance)
@@ -56,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--batch", type=int, default=8, help="triplets at once (default 8)")
         command.add_argument("--timesteps", type=int, nargs="+", default=list(range(100, 1000, 100)),
                              help="noise levels, 1 to 999 (default 100 200 .. 900)")  # fmt: skip
-    for command in (run, balance, estimators):
+    for command in (run, words, balance, estimators):
         command.add_argument("--checkpoint", type=Path, required=True, help="safetensors file of this project's format")
         command.add_argument("--cache", type=Path, required=True, help="the renderer's cache file, such as faces.npz")
         command.add_argument("--recogniser", default="rendered",
@@ -69,17 +84,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def _sampling(options: argparse.Namespace):
     from .generate import Sampling
     from .network import Guidance
-    from .run import Plan, run
 
     guidance = Guidance(options.identity_guidance, options.expression_guidance)
-    sampling = Sampling(options.steps, options.order, guidance, options.start, options.anchoring, options.pose)
+    return Sampling(options.steps, options.order, guidance, options.start, options.anchoring, options.pose)
+
+
+def _words(options: argparse.Namespace) -> int:
+    from .word_sheet import WordSheet, draw_words
+
+    plan = WordSheet(
+        options.checkpoint, options.cache, options.recogniser, options.out, options.people, options.first,
+        tuple(options.words), options.seed, options.size, _sampling(options), options.device,
+    )  # fmt: skip
+    print(draw_words(plan))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .run import Plan, run
+
     plan = Plan(
         options.checkpoint, options.cache, options.out, options.recogniser, options.judge, options.expression_judge,
         options.people, options.primary_people, options.seed, math.radians(options.max_yaw), options.size, options.batch,
-        options.sheet_rows, sampling, options.device,
+        options.sheet_rows, _sampling(options), options.device,
     )  # fmt: skip
     print(run(plan))
     return 0

@@ -180,3 +180,17 @@ def test_the_command_estimators(folder, tmp_path, capsys):
 def test_studies_that_make_no_sense(folder, changes, message):
     with pytest.raises(ValueError, match=message):
         study(folder, **changes)
+
+
+def test_the_sheet_of_words_has_a_row_a_person_and_a_column_a_word(folder, tmp_path, capsys):
+    common = [
+        "--checkpoint", str(folder / "balanced.safetensors"), "--cache", str(tiny_folder() / "faces.npz"),
+        "--recogniser", str(folder / "recogniser.onnx"), "--steps", "1", "--people", "2",
+    ]  # fmt: skip
+    out = tmp_path / "sheets" / "words.jpg"
+    assert main(["words", *common, "--out", str(out), "--words", "joy", "anger", "fear"]) == 0
+    assert Image.open(out).size == (5 * 64, 2 * 64 + 16)
+    assert main(["words", *common, "--out", str(out), "--words", "joyful"]) == 2
+    assert "joyful" in capsys.readouterr().err
+    assert main(["words", *common[:-1], "0", "--out", str(out)]) == 2
+    assert "found 0, 0 and joy, amusement" in capsys.readouterr().err

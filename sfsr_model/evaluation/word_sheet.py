@@ -1,0 +1,79 @@
+"""The command `words`: one row a held-out person, one column an expression, as the paper shows its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..expressions import word_expression
+from ..files import whole_file
+from .cases import Case, check_seed
+from .generate import Sampling
+from .pictures import make_pictures
+from .store import Arrays
+from .subject import load_subject
+
+_CAPTION = 16
+
+
+@dataclass(frozen=True)
+class WordSheet:
+    """People times words. first: number of the first person among the seed's. Other fields as in `run.Plan`."""
+
+    checkpoint: Path
+    cache: Path
+    recogniser: str
+    out: Path
+    people: int
+    first: int
+    words: tuple[str, ...]
+    seed: int
+    size: int | None
+    sampling: Sampling
+    device: str
+
+
+def draw_words(plan: WordSheet) -> str:
+    """Write the sheet: reference, target, then a picture for each word; returns its path as text.
+
+    Everything is checked before the first picture. Raises ValueError or OSError naming what is wrong.
+    """
+    from tqdm import tqdm
+
+    check_seed(plan.seed)
+    if plan.people < 1 or plan.first < 0 or not plan.words:
+        raise ValueError(
+            f"expected at least one person, a first number from 0 on and a word; found {plan.people}, {plan.first} and "
+            f"{', '.join(plan.words) or 'no word'}"
+        )
+    for word in plan.words:
+        word_expression(word)
+    plan.out.parent.mkdir(parents=True, exist_ok=True)
+    one = load_subject(plan.checkpoint, plan.cache, plan.recogniser, plan.seed, plan.size, plan.device)
+    rows = []
+    for person in tqdm(range(plan.first, plan.first + plan.people), unit="person"):
+        cases = [Case("word", person, word, person) for word in plan.words]
+        rows.append(
+            make_pictures(
+                one.network, one.model, one.encoder, cases, person * len(cases), plan.seed, one.size, plan.sampling
+            )
+        )  # fmt: skip
+    _draw(rows, plan.words, plan.out)
+    return str(plan.out)
+
+
+def _draw(rows: Sequence[Arrays], words: Sequence[str], path: Path) -> None:
+    from PIL import Image, ImageDraw
+
+    lines = [np.concatenate([row["reference"][0], row["target"][0], *row["generated"]], 1) for row in rows]
+    pixels = np.concatenate(lines)
+    sheet = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + _CAPTION), (24, 24, 24))
+    sheet.paste(Image.fromarray(pixels), (0, _CAPTION))
+    drawing, side = ImageDraw.Draw(sheet), pixels.shape[1] // (len(words) + 2)
+    for place, text in enumerate(("person", "portrait", *words)):
+        drawing.text((place * side + 3, 1), text, fill=(255, 255, 255))
+    with whole_file(path) as partial:
+        sheet.save(partial, "JPEG", quality=88)
