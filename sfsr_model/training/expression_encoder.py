@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ..expressions import ARKIT_NAMES
+from ..encoders.expression import ANGLES, COEFFICIENTS
 from ..face.crop import template
 from .aligned import faces_of
 from .data import Sample, open_dataset
@@ -16,7 +16,6 @@ from .face_network import FaceNetwork, export_onnx, load_averages
 from .settings import Settings
 
 SIDE = 128
-COEFFICIENTS, ANGLES = len(ARKIT_NAMES), 3
 # Most coefficients of most faces are nearly 0; those that are not count as much more.
 _ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
 
