@@ -171,6 +171,16 @@ class Encoders(_Section):
     expression: Path | None = None
 
 
+class Encoder(_Section):
+    """The network that the tasks recogniser and expression train.
+
+    architecture: "residual" (convolutions) or "patches" (matrices, a third of the work): an encoder that judges should be of
+    another kind than those that condition.
+    """
+
+    architecture: Literal["residual", "patches"] = "residual"
+
+
 class Settings(_Section):
     """A whole run. state: folder of what resuming needs. autoencoder: weights that the sfsr task encodes with; left out, those
     of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
@@ -193,6 +203,7 @@ class Settings(_Section):
     network: Network = Network()
     codec: Codec = Codec()
     losses: Losses = Losses()
+    encoder: Encoder = Encoder()
     encoders: Encoders = Encoders()
 
     @model_validator(mode="after")

@@ -97,7 +97,18 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     assert float(loaded.autoencoder["vae_scale"]) == float(stored["vae_scale"])
 
 
-@pytest.mark.parametrize("name", ["demo_autoencoder", "demo_expression", "demo_network", "demo_recogniser", "full_network"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "demo_autoencoder",
+        "demo_expression",
+        "demo_network",
+        "demo_recogniser",
+        "full_network",
+        "judge_expression",
+        "judge_recogniser",
+    ],
+)
 def test_the_examples_can_be_read(name):
     settings = load_settings(ROOT / f"sfsr_model/training/configs/{name}.yaml")
     millions = sum(math.prod(shape) for shape in unet_shapes(settings.network.unet).values()) / 1e6
