@@ -31,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     run = commands.add_parser("run", help="generate held-out faces and measure them; run it again to resume")
     run.add_argument("--judge", type=Path, help="ONNX file or pack of the recogniser that measures (default: --recogniser)")
-    run.add_argument("--expression-judge", type=Path, help="a face_landmarker.task that reads expression and pose")
+    run.add_argument(
+        "--expression-judge",
+        type=Path,
+        help="face_landmarker.task, or ONNX file of this project's expression encoder, that reads expression and pose",
+    )
     run.add_argument("--out", type=Path, required=True, help="folder of the results; new, empty, or of the same run")
     run.add_argument("--people", type=int, default=200, help="held-out people, and the 1:N of the retrieval (default 200)")
     run.add_argument("--primary-people", type=int, default=20, help="of these with each primary emotion (default 20)")

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..encoders.recogniser import InsightFaceEncoder
-from ..expressions import ARKIT_NAMES
-from ..landmarker import FaceLandmarker, load_landmarker
-from ..landmarker.regions import REGION, views
+from .expression_judges import READABLE, ExpressionJudge, nothing_read
 from .identities import embeddings
 from .metrics import inside_differences, outside_differences
 from .pictures import KINDS
-from .report import UNREAD
 from .store import Arrays
-
-READABLE = torch.tensor([name not in UNREAD for name in ARKIT_NAMES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +35,8 @@ class Reading:
 @dataclass(frozen=True, eq=False)
 class Measured:
     """All cases. kinds: by name. wanted [N, 52], pose [N, 3]; reference, source, target [N, D]: embeddings of the other
-    pictures, source of no meaning where the expression is a word; light [N] in stops."""
+    pictures, source of no meaning where the expression is a word; light [N] in stops. readable [52]: what the
+    expression's judge can read."""
 
     kinds: dict[str, Reading]
     wanted: Tensor
@@ -50,38 +45,7 @@ class Measured:
     source: Tensor
     target: Tensor
     light: Tensor
-
-
-class ExpressionJudge:
-    """MediaPipe's landmarker from a face_landmarker.task; raises LandmarkerFileError for a file that is none."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self._landmarker: FaceLandmarker = load_landmarker(path)
-
-    @torch.no_grad()
-    def regions(self, pictures: Tensor) -> Tensor:
-        """Where the best face of each picture [N, H, W, 3] is: [N, 5], NaN where none is found."""
-        found = torch.full((len(pictures), len(REGION)), torch.nan)
-        for view in range(len(views(*pictures.shape[1:3]))):
-            open_ = found[:, 0].isnan().nonzero()[:, 0]
-            if not len(open_):
-                break
-            for number, (regions, _) in zip(open_.tolist(), self._landmarker.find(pictures[open_], view), strict=True):
-                if len(regions):
-                    found[number] = regions[0]
-        return found
-
-    @torch.no_grad()
-    def read(self, pictures: Tensor, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Coefficients [N, 52], pose [N, 3] and presence [N] of the faces at the regions; NaN where there is none."""
-        coefficients, pose, presence = (torch.full((len(pictures), *shape), torch.nan) for shape in ((52,), (3,), ()))
-        known = ~regions[:, 0].isnan()
-        if known.any():
-            reading = self._landmarker.measure(pictures[known], regions[known])
-            coefficients[known], pose[known] = reading.coefficients.clamp(0, 1), reading.pose
-            presence[known] = reading.presence
-        return coefficients, pose, presence
+    readable: Tensor = READABLE
 
 
 def read_part(arrays: Arrays, judge: InsightFaceEncoder, expressions: ExpressionJudge | None) -> Measured:
@@ -91,17 +55,14 @@ def read_part(arrays: Arrays, judge: InsightFaceEncoder, expressions: Expression
     """
     count = len(arrays["answer"])
     answers = torch.from_numpy(arrays["answer"]).float() / 255
-    regions = torch.full((count, len(REGION)), torch.nan) if expressions is None else expressions.regions(answers)
+    points = torch.from_numpy(arrays["answer_points"])
+    places = None if expressions is None else expressions.places(answers, points)
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
     before = {"generated": arrays["before_paste"][:, 0], "answer": np.zeros(count), "round_trip": arrays["before_paste"][:, 1]}
     kinds = {}
     for kind in KINDS:
         pixels = torch.from_numpy(arrays[kind])
-        read = (
-            (torch.full((count, 52), torch.nan), torch.full((count, 3), torch.nan), torch.full((count,), torch.nan))
-            if expressions is None
-            else expressions.read(pixels.float() / 255, regions)
-        )
+        read = nothing_read(count) if expressions is None or places is None else expressions.read(pixels.float() / 255, places)
         kinds[kind] = Reading(
             embeddings(judge, arrays[kind], arrays["answer_points"]),
             *read,
@@ -117,6 +78,7 @@ def read_part(arrays: Arrays, judge: InsightFaceEncoder, expressions: Expression
         source=_sources(judge, arrays),
         target=embeddings(judge, arrays["target"], arrays["target_points"]),
         light=torch.from_numpy(arrays["light"]),
+        readable=READABLE if expressions is None else expressions.readable,
     )
 
 
@@ -133,5 +95,6 @@ def join(parts: Sequence[Measured]) -> Measured:
         kind: Reading(**{name: torch.cat([getattr(part.kinds[kind], name) for part in parts]) for name in vars(reading)})
         for kind, reading in parts[0].kinds.items()
     }
-    rest = {name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0]) if name != "kinds"}
-    return Measured(kinds, **rest)
+    by_sample = [name for name in vars(parts[0]) if name not in ("kinds", "readable")]
+    rest = {name: torch.cat([getattr(part, name) for part in parts]) for name in by_sample}
+    return Measured(kinds, **rest, readable=parts[0].readable)

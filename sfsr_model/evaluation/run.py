@@ -10,11 +10,12 @@ from typing import Any
 
 from ..encoders.recogniser import InsightFaceEncoder
 from .cases import Case, check_seed, plan_cases
+from .expression_judges import ExpressionJudge, load_expression_judge
 from .generate import Sampling
 from .identities import load_judge
 from .pictures import make_pictures
 from .plots import plot_bins, plot_metrics, plotting
-from .readings import ExpressionJudge, Measured, join, read_part
+from .readings import Measured, join, read_part
 from .sheet import COLUMNS, draw_sheet
 from .store import Arrays, RunFolder, digest, write_text
 from .subject import Subject, load_subject
@@ -25,7 +26,8 @@ from .tables import as_json, as_markdown
 @dataclass(frozen=True)
 class Plan:
     """An evaluation. recogniser: a path, or "rendered" for the renderer's own vectors. judge: a recogniser's path, None for
-    the one that conditions. expression_judge: a face_landmarker.task. size: of the pictures, None for the checkpoint's own.
+    the one that conditions. expression_judge: a face_landmarker.task, or the project's own
+    expression encoder. size: of the pictures, None for the checkpoint's own.
     max_yaw: in radians."""
 
     checkpoint: Path
@@ -86,7 +88,7 @@ def _load(plan: Plan) -> _Loaded:
     judge = subject.encoder if plan.judge is None else load_judge(plan.judge)
     if judge is None:
         raise ValueError("judge: the renderer's own vectors cannot judge pictures; give a recogniser's ONNX file as --judge")
-    expressions = None if plan.expression_judge is None else ExpressionJudge(plan.expression_judge)
+    expressions = None if plan.expression_judge is None else load_expression_judge(plan.expression_judge)
     return _Loaded(subject, judge, expressions, (subject.held_out, *_notes(subject, judge, expressions)))
 
 

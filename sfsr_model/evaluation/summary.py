@@ -21,7 +21,7 @@ from .metrics import (
     retrieved,
 )
 from .pictures import KINDS
-from .readings import READABLE, Measured, Reading
+from .readings import Measured, Reading
 
 YAW_EDGES = (0.0, 15.0, 30.0)
 """Degrees that the target's head is turned."""
@@ -62,7 +62,7 @@ def _of_triplets(main: Measured, members: Tensor | None = None) -> Figures:
         values = {
             "identity_cosine": cosines(reading.embedding, main.reference),
             "identity_retrieval": found,
-            "expression_error": active_errors(reading.coefficients, main.wanted, READABLE),
+            "expression_error": active_errors(reading.coefficients, main.wanted, main.readable),
             "pose_error": pose_errors(reading.pose, main.pose),
             "face_seen": _seen(reading),
             "source_leakage": leaked,
@@ -75,7 +75,7 @@ def _of_triplets(main: Measured, members: Tensor | None = None) -> Figures:
         }
         for name, value in values.items():
             figures.setdefault(name, {})[kind] = figure(value.double()[chosen])
-        figures.setdefault("expression_correlation", {})[kind] = _correlation(reading, main.wanted, chosen)
+        figures.setdefault("expression_correlation", {})[kind] = _correlation(reading, main, chosen)
     return figures
 
 
@@ -85,12 +85,12 @@ def _independence(main: Measured, moved_expression: Measured, moved_person: Meas
     for kind in ("answer", *(kind for kind in KINDS if kind != "answer")):
         before, after, other = (one.kinds[kind] for one in (main, moved_expression, moved_person))
         identity = 1 - cosines(before.embedding, after.embedding)
-        expression = (before.coefficients - other.coefficients).abs()[:, READABLE].double().mean(1)
-        error = active_errors(other.coefficients, moved_person.wanted, READABLE)
+        expression = (before.coefficients - other.coefficients).abs()[:, main.readable].double().mean(1)
+        error = active_errors(other.coefficients, moved_person.wanted, main.readable)
         values = {
             "identity_moved_by_expression": identity,
             "expression_moved_by_identity": expression,
-            "expression_error_change": error - active_errors(before.coefficients, main.wanted, READABLE),
+            "expression_error_change": error - active_errors(before.coefficients, main.wanted, main.readable),
             "identity_moved_by_identity": 1 - cosines(before.embedding, other.embedding),
         }
         truth = truth or values
@@ -110,27 +110,28 @@ def _primaries(cases: Sequence[Case], measured: Measured) -> Figures:
     known = ~rows.kinds["answer"].coefficients.isnan().any(1)
     return {
         "primaries_recognised": {
-            kind: _recognised(reading, rows.kinds["answer"], labels, owners, known) for kind, reading in rows.kinds.items()
+            kind: _recognised(reading, rows.kinds["answer"], labels, owners, known, rows.readable)
+            for kind, reading in rows.kinds.items()
         }
     }
 
 
-def _recognised(reading: Reading, answer: Reading, labels: Tensor, owners: Tensor, known: Tensor) -> Figure:
+def _recognised(reading: Reading, answer: Reading, labels: Tensor, owners: Tensor, known: Tensor, readable: Tensor) -> Figure:
     if not known.any():
         return figure(torch.full((len(labels),), torch.nan))
-    seen = answer.coefficients[known][:, READABLE]
+    seen = answer.coefficients[known][:, readable]
     try:
         hits = recognised(
-            reading.coefficients[known][:, READABLE], labels[known], owners[known], seen, labels[known], owners[known]
+            reading.coefficients[known][:, readable], labels[known], owners[known], seen, labels[known], owners[known]
         )
     except ValueError:  # too few faces were seen to learn the classes from
         return figure(torch.full((len(labels),), torch.nan))
     return figure(hits, owners[known])
 
 
-def _correlation(reading: Reading, wanted: Tensor, chosen: Tensor) -> Figure:
+def _correlation(reading: Reading, main: Measured, chosen: Tensor) -> Figure:
     seen = chosen[~reading.coefficients[chosen].isnan().any(1)]
-    return correlation_figure(reading.coefficients[seen], wanted[seen], READABLE)
+    return correlation_figure(reading.coefficients[seen], main.wanted[seen], main.readable)
 
 
 def _seen(reading: Reading) -> Tensor:
@@ -143,5 +144,5 @@ def _rows(measured: Measured, kinds: Sequence[str], kind: str) -> Measured:
         name: Reading(**{field: value[rows] for field, value in vars(reading).items()})
         for name, reading in measured.kinds.items()
     }
-    rest = {name: value[rows] for name, value in vars(measured).items() if name != "kinds"}
+    rest = {name: value[rows] for name, value in vars(measured).items() if name not in ("kinds", "readable")}
     return replace(measured, kinds=readings, **rest)

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ..expressions import ARKIT_NAMES
+from ..encoders.expression import ANGLES, COEFFICIENTS
 from ..face.crop import template
 from .aligned import faces_of
 from .data import Sample, open_dataset
-from .face_network import FaceNetwork, export_onnx, load_averages
+from .face_network import export_onnx, face_network, load_averages
 from .settings import Settings
 
 SIDE = 128
-COEFFICIENTS, ANGLES = len(ARKIT_NAMES), 3
 # Most coefficients of most faces are nearly 0; those that are not count as much more.
 _ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
 
@@ -28,7 +27,7 @@ class ExpressionTask:
         self._data = settings.data
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = FaceNetwork(SIDE, COEFFICIENTS + ANGLES)
+            self.network = face_network(settings, SIDE, COEFFICIENTS + ANGLES)
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
     def dataset(self) -> Dataset[Sample]:

@@ -1,4 +1,4 @@
-"""The small residual network under the demo encoders: a face in, a vector out."""
+"""The networks under the demo encoders: a face in, a vector out. The residual one is here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import whole_file
+from .patch_network import PatchNetwork
 from .settings import Settings
 from .state import averages_of, trained_state
 
@@ -65,13 +66,21 @@ def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tup
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
 
 
+EncoderNetwork = FaceNetwork | PatchNetwork
+
+
+def face_network(settings: Settings, side: int, outputs: int) -> EncoderNetwork:
+    """The network of the settings' architecture, of random weights."""
+    return PatchNetwork(side, outputs) if settings.encoder.architecture == "patches" else FaceNetwork(side, outputs)
+
+
 def load_averages(settings: Settings, name: str, module: nn.Module) -> None:
     """Put the newest state's averages of a module into it; raises StateError where there is none."""
     found = averages_of(trained_state(settings.state), name)
     module.load_state_dict(module.state_dict() | found)
 
 
-def export_onnx(network: FaceNetwork, path: Path, output: str) -> None:
+def export_onnx(network: EncoderNetwork, path: Path, output: str) -> None:
     """Write a network as ONNX with a free number of faces, its normalisation folded into the convolutions; atomically.
 
     Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it. Weights are kept in half precision.

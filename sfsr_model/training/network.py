@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from ..compound import CompoundConfig
 from ..encoders.differentiable import TorchRecogniser
+from ..encoders.expression import ExpressionReader, load_expression_reader
 from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
 from ..estimators.midpoint import Level, beside
 from ..landmarker import FaceLandmarker, load_landmarker
@@ -72,7 +73,7 @@ class NetworkTask:
                 f"{float(self.sigmas[1]):.3f}; raise it"
             )
         self._estimator = estimator(self._losses.estimator)
-        self._picture_losses = PictureLosses(self._losses, self._recogniser, _landmarker(settings))
+        self._picture_losses = PictureLosses(self._losses, self._recogniser, _expression_reader(settings))
 
     def dataset(self) -> Dataset[Sample]:
         """The samples; of a fixed set with their latents, which are computed now where the state folder lacks them."""
@@ -274,9 +275,11 @@ def _recogniser(settings: Settings) -> TorchRecogniser | None:
     return load_recogniser(path, "CPU").differentiable()
 
 
-def _landmarker(settings: Settings) -> FaceLandmarker | None:
+def _expression_reader(settings: Settings) -> FaceLandmarker | ExpressionReader | None:
     path = settings.encoders.expression
-    return load_landmarker(path) if settings.losses.expression and path is not None else None
+    if not settings.losses.expression or path is None:
+        return None
+    return load_expression_reader(path) if path.suffix.lower() == ".onnx" else load_landmarker(path)
 
 
 def _crossed(examples: Examples, crossed: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders.differentiable import TorchRecogniser
+from ..encoders.expression import ExpressionReader
 from ..landmarker import FaceLandmarker
 from ..losses import background_loss, expression_loss, identity_loss, pyramid_loss
 from .settings import Losses
@@ -37,11 +38,13 @@ class Judged:
 class PictureLosses(nn.Module):
     """The losses with a weight above 0, through frozen encoders. Everything here is computed in float32."""
 
-    def __init__(self, weights: Losses, recogniser: TorchRecogniser | None, landmarker: FaceLandmarker | None) -> None:
+    def __init__(
+        self, weights: Losses, recogniser: TorchRecogniser | None, reader: FaceLandmarker | ExpressionReader | None
+    ) -> None:
         super().__init__()
         self._weights = weights
         self.recogniser = recogniser
-        self.landmarker = None if landmarker is None else landmarker.requires_grad_(False)
+        self.reader = None if reader is None else reader.requires_grad_(False)
 
     def forward(self, judged: Judged) -> dict[str, tuple[float, Tensor]]:
         """Weight and mean of each loss, by name."""
@@ -50,23 +53,30 @@ class PictureLosses(nn.Module):
         if weights.identity and self.recogniser is not None:
             shown = self.recogniser.embed(judged.picture.movedim(1, -1), judged.points)
             found["identity"] = weights.identity, identity_loss(shown, judged.identity).mean()
-        if weights.expression and self.landmarker is not None:
-            found["expression"] = weights.expression, self._expression(self.landmarker, judged).mean()
+        if weights.expression and self.reader is not None:
+            found["expression"] = weights.expression, self._expression(self.reader, judged).mean()
         if weights.perceptual:
             found["perceptual"] = weights.perceptual, (pyramid_loss(judged.picture, judged.answer) * judged.own).mean()
         if weights.background:
             found["background"] = weights.background, background_loss(judged.picture, judged.answer, judged.mask).mean()
         return found
 
-    def _expression(self, landmarker: FaceLandmarker, judged: Judged) -> Tensor:
+    def _expression(self, reader: FaceLandmarker | ExpressionReader, judged: Judged) -> Tensor:
         """Distance [N] to what the same network reads in the true picture, or to the wanted coefficients where there is none.
 
         Its readings of rendered faces differ from the truth in a way of their own, which then plays no part.
         """
-        read = landmarker.measure(judged.picture.movedim(1, -1), face_regions(judged.picture)).coefficients
+        read = _coefficients(reader, judged.picture, judged.points)
         with torch.no_grad():
-            true = landmarker.measure(judged.answer.movedim(1, -1), face_regions(judged.answer)).coefficients
+            true = _coefficients(reader, judged.answer, judged.points)
         return expression_loss(read, torch.where(judged.own[:, None] > 0, true, judged.expression))
+
+
+def _coefficients(reader: FaceLandmarker | ExpressionReader, crops: Tensor, points: Tensor) -> Tensor:
+    pictures = crops.movedim(1, -1)
+    if isinstance(reader, ExpressionReader):
+        return reader.measure(pictures, points)[0]
+    return reader.measure(pictures, face_regions(crops)).coefficients
 
 
 def face_regions(crops: Tensor) -> Tensor:

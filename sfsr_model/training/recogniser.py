@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from ..encoders.alignment import arcface_template
 from .aligned import faces_of
 from .data import Sample, open_dataset
-from .face_network import FaceNetwork, export_onnx, load_averages
+from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
 from .settings import Settings
 
 SIDE, DIM = 112, 512
@@ -45,7 +45,7 @@ class RecogniserTask:
         self._triplets = open_dataset(settings.data)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = FaceNetwork(SIDE, DIM)
+            self.network = face_network(settings, SIDE, DIM)
             self.reader = nn.Linear(DIM, self._triplets[0]["identity"].shape[-1])
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
@@ -92,7 +92,7 @@ class RecogniserTask:
 
 
 @torch.no_grad()
-def read_faces(network: FaceNetwork, faces: Tensor, chunk: int = 256) -> Tensor:
+def read_faces(network: EncoderNetwork, faces: Tensor, chunk: int = 256) -> Tensor:
     """Unit vectors [N, D] of aligned faces [N, 3, side, side] in 0..1, on the CPU; the network's mode stays as it was."""
     training, place = network.training, next(network.parameters()).device
     network.eval()

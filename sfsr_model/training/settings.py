@@ -165,10 +165,20 @@ class Codec(_Section):
 
 class Encoders(_Section):
     """Frozen networks. identity: an ONNX file or pack, or none to take the rendered person's own vector.
-    expression: a face_landmarker.task, for the expression loss."""
+    expression: a face_landmarker.task or this project's expression encoder as ONNX, for the expression loss."""
 
     identity: Path | None = None
     expression: Path | None = None
+
+
+class Encoder(_Section):
+    """The network that the tasks recogniser and expression train.
+
+    architecture: "residual" (convolutions) or "patches" (matrices, a third of the work): an encoder that judges should be of
+    another kind than those that condition.
+    """
+
+    architecture: Literal["residual", "patches"] = "residual"
 
 
 class Settings(_Section):
@@ -193,6 +203,7 @@ class Settings(_Section):
     network: Network = Network()
     codec: Codec = Codec()
     losses: Losses = Losses()
+    encoder: Encoder = Encoder()
     encoders: Encoders = Encoders()
 
     @model_validator(mode="after")
@@ -209,7 +220,9 @@ class Settings(_Section):
                 f"data.size: found {self.data.size}; expected a multiple of {multiple}, for network's levels to halve"
             )
         if self.losses.expression and self.encoders.expression is None:
-            raise ValueError("encoders.expression: the expression loss needs a face_landmarker.task")
+            raise ValueError(
+                "encoders.expression: the expression loss needs a face_landmarker.task or an expression encoder's ONNX"
+            )
         if self.losses.identity and self.encoders.identity is None:
             raise ValueError("encoders.identity: the identity loss needs a recogniser's ONNX")
         return self

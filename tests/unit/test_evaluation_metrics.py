@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sfsr_model.evaluation.cases import PRIMARIES, PRIMARY, plan_cases
+from sfsr_model.evaluation.expression_judges import READABLE
 from sfsr_model.evaluation.metrics import (
     active_errors,
     bins,
@@ -20,7 +21,7 @@ from sfsr_model.evaluation.metrics import (
     retrieved,
 )
 from sfsr_model.evaluation.pictures import KINDS
-from sfsr_model.evaluation.readings import READABLE, Measured, Reading, join
+from sfsr_model.evaluation.readings import Measured, Reading, join
 from sfsr_model.evaluation.summary import by_bin, summarise
 from sfsr_model.evaluation.tables import as_json, as_markdown, formatted
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from harness.onnx_models import save_recogniser
 from harness.onnx_nets import save_mobilefacenet, save_se_recogniser
 from harness.tiny_landmarker import write_tiny_task
 from harness.tiny_makehuman import tiny_folder
@@ -19,6 +21,8 @@ from PIL import Image
 
 from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.evaluation.__main__ import main
+from sfsr_model.evaluation.expression_judges import READABLE, load_expression_judge
+from sfsr_model.evaluation.metrics import active_errors
 from sfsr_model.network import UNetConfig, save_checkpoint, untrained_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +131,28 @@ def test_a_finished_run_makes_nothing_again_and_takes_another_judge(inputs, fini
     assert [part.stat().st_mtime_ns for part in parts] == before
 
 
+def test_the_projects_own_encoder_judges_expressions(inputs, finished, tmp_path):
+    """On the pictures that are there. It reads every face, and all coefficients, also those the landmarker is blind to."""
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    reader = save_recogniser(tmp_path / "expression.onnx", dim=55, size=128)
+    assert main(command(inputs, out, expression_judge=reader)) == 0
+    document = json.loads((out / "metrics.json").read_text())
+    assert document["run"]["judge of expression"] == "expression.onnx"
+    answers = document["metrics"]["expression_error"]["answer"]
+    judge = load_expression_judge(reader)
+    arrays = [np.load(part) for part in sorted(out.glob("pictures/part-*.npz"))]
+    pictures, points, wanted = (
+        torch.from_numpy(np.concatenate([part[name] for part in arrays]))[:3]
+        for name in ("answer", "answer_points", "coefficients")
+    )
+    read = judge.read(pictures.float() / 255, judge.places(pictures, points))[0]
+    everything = torch.ones(52, dtype=torch.bool)
+    assert answers["value"] == pytest.approx(float(active_errors(read, wanted, everything).nanmean()), rel=1e-5)
+    assert answers["value"] != pytest.approx(float(active_errors(read, wanted, READABLE).nanmean()), rel=1e-3)
+    assert document["metrics"]["face_seen"]["answer"]["value"] is None
+
+
 def refused(capsys, arguments: list[str]) -> str:
     capsys.readouterr()
     assert main(arguments) == 2
@@ -195,6 +221,7 @@ def test_inputs_that_are_missing_or_damaged(inputs, tmp_path, capsys):
         ({"judge": tmp_path / "gone.onnx"}, "judge: " + str(tmp_path / "gone.onnx") + " does not exist"),
         ({"judge": junk}, "junk cannot be read as an ONNX network"),
         ({"expression_judge": junk}, "junk"),
+        ({"expression_judge": inputs / "judge.onnx"}, "judge.onnx: gives an output of [2, 128] for two faces; expected"),
         ({"expression_judge": tmp_path / "gone.task"}, "gone.task"),
         ({"people": 1}, "people: expected at least 2, found 1"),
         ({"batch": 0}, "batch: expected at least 1, found 0"),

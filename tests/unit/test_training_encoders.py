@@ -7,15 +7,18 @@ import onnxruntime
 import pytest
 import torch
 from harness.tiny_training import write_settings, write_triplets
+from torch.utils.flop_counter import FlopCounterMode
 
 from sfsr_model.encoders.alignment import arcface_template
-from sfsr_model.encoders.onnx_torch import OnnxModule
+from sfsr_model.encoders.expression import load_expression_reader
 from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.training.__main__ import main
 from sfsr_model.training.aligned import faces_of
 from sfsr_model.training.data import collated
 from sfsr_model.training.expression_encoder import ExpressionTask
+from sfsr_model.training.face_network import FaceNetwork
 from sfsr_model.training.loop import train
+from sfsr_model.training.patch_network import PatchNetwork
 from sfsr_model.training.recogniser import RecogniserTask, margin_loss, read_faces
 from sfsr_model.training.settings import load_settings
 
@@ -47,9 +50,15 @@ def test_the_margin_is_of_the_right_angle_alone():
     assert float(margin_loss(query, keys)) == pytest.approx(math.log(1 + math.exp(-right)), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_it_learns(started, name, tmp_path):
-    _, settings, task = started(name, steps=14, batch=3, save_every=100, sample_every=14)
+@pytest.mark.parametrize(
+    ("name", "architecture"), [("recogniser", "residual"), ("expression", "residual"), ("recogniser", "patches"),
+                               ("expression", "patches")]
+)  # fmt: skip
+def test_it_learns(started, name, architecture, tmp_path):
+    _, settings, task = started(
+        name, steps=14, batch=3, save_every=100, sample_every=14, encoder={"architecture": architecture}
+    )
+    assert isinstance(task.network, FaceNetwork if architecture == "residual" else PatchNetwork)
     losses = []
     train(settings, task, lambda step, values: losses.append(values["loss"]))
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
@@ -68,8 +77,9 @@ def test_faces_vary_by_the_generator_alone(started):
     assert 0 <= float(varied[0].min()) <= float(varied[0].max()) <= 1
 
 
-def test_insightface_and_this_pack_read_the_recogniser(started, tmp_path):
-    path, _, task = started("recogniser", steps=2)
+@pytest.mark.parametrize("architecture", ["residual", "patches"])
+def test_insightface_and_this_pack_read_the_recogniser(started, architecture, tmp_path):
+    path, _, task = started("recogniser", steps=2, encoder={"architecture": architecture})
     assert main(["run", str(path)]) == 0
     out = tmp_path / "weights" / "recogniser.onnx"
     assert main(["export", str(path), "--out", str(out)]) == 0
@@ -86,8 +96,9 @@ def test_insightface_and_this_pack_read_the_recogniser(started, tmp_path):
     )
 
 
-def test_the_expression_encoder_is_an_onnx_file_of_any_batch(started, tmp_path):
-    path, _, task = started("expression", steps=2)
+@pytest.mark.parametrize("architecture", ["residual", "patches"])
+def test_the_expression_encoder_is_an_onnx_file_of_any_batch(started, architecture, tmp_path):
+    path, _, task = started("expression", steps=2, encoder={"architecture": architecture})
     assert main(["run", str(path)]) == 0
     out = tmp_path / "expression.onnx"
     assert main(["export", str(path), "--out", str(out)]) == 0
@@ -95,8 +106,23 @@ def test_the_expression_encoder_is_an_onnx_file_of_any_batch(started, tmp_path):
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     (read,) = session.run(None, {"input.1": faces.numpy()})
     assert read.shape == (3, 55)
-    np.testing.assert_allclose(OnnxModule(out)(faces).numpy(), read, atol=1e-4)
+    np.testing.assert_allclose(torch.cat(load_expression_reader(out)(faces / 2 + 0.5), 1).numpy(), read, atol=1e-4)
     assert task.network.side == 128
+
+
+def test_the_work_of_the_two_architectures():
+    """A step of the second costs a third of one of the first."""
+    work = {}
+    for kind in (FaceNetwork, PatchNetwork):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            kind(112, 512).eval()(torch.zeros(1, 3, 112, 112))
+        work[kind] = counter.get_total_flops()
+    assert 0.25 < work[PatchNetwork] / work[FaceNetwork] < 0.4
+
+
+def test_patches_must_fill_the_picture():
+    with pytest.raises(ValueError, match="side: found 120, expected a multiple of 16"):
+        PatchNetwork(120, 8)
 
 
 def test_photos_show_nobody_twice(started, tmp_path, capsys):

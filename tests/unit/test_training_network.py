@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from harness.onnx_models import save_recogniser
 from harness.onnx_nets import save_se_recogniser
 from harness.tiny_landmarker import write_tiny_task
 from harness.tiny_training import PERSON, SIZE, write_autoencoder, write_settings, write_triplets
 from safetensors.torch import load_file, save_file
 
 from sfsr_model.compound import CompoundEncoder
+from sfsr_model.encoders.expression import ExpressionFileError, load_expression_reader
 from sfsr_model.evaluation.cases import check_held_out
 from sfsr_model.face.faceless import without_face
+from sfsr_model.losses import expression_loss
 from sfsr_model.network import load_checkpoint, save_checkpoint, untrained_checkpoint
 from sfsr_model.network.checkpoint import RENDERED_SPACE
 from sfsr_model.network.diffusers_names import unet_to_diffusers
@@ -31,6 +34,7 @@ from sfsr_model.training.latents import LatentDataset
 from sfsr_model.training.loop import TrainingError, train
 from sfsr_model.training.network import NetworkTask
 from sfsr_model.training.order import step_generator
+from sfsr_model.training.picture_losses import Judged
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.state import averages_of, latest_state
 
@@ -97,7 +101,18 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     assert float(loaded.autoencoder["vae_scale"]) == float(stored["vae_scale"])
 
 
-@pytest.mark.parametrize("name", ["demo_autoencoder", "demo_expression", "demo_network", "demo_recogniser", "full_network"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "demo_autoencoder",
+        "demo_expression",
+        "demo_network",
+        "demo_recogniser",
+        "full_network",
+        "judge_expression",
+        "judge_recogniser",
+    ],
+)
 def test_the_examples_can_be_read(name):
     settings = load_settings(ROOT / f"sfsr_model/training/configs/{name}.yaml")
     millions = sum(math.prod(shape) for shape in unet_shapes(settings.network.unet).values()) / 1e6
@@ -195,6 +210,39 @@ def test_each_loss_reaches_the_network(shared, written, loss, estimator, gradien
     assert all(torch.isfinite(torch.tensor(sizes)))
     # The two gradients of the diffusion loss cancel to about 1e-6.
     assert max(sizes) > 1e-3
+
+
+def test_the_projects_own_encoder_gives_the_expression_loss(written, tmp_path):
+    reader = save_recogniser(tmp_path / "reader.onnx", dim=55, size=128)
+    weights = {"expression": 1.0, "share": 1.0, "cross": 0.0}
+    task = started(written(losses=weights, encoders={"expression": str(reader)}))
+    sample = first_batch(task)
+    total, parts = task.loss(task.modules, sample, step_generator(0, 0))
+    (total - parts["diffusion"]).backward()
+    assert max(float(one.grad.abs().max()) for one in task.unet.parameters() if one.grad is not None) > 0
+    batch = batch_of(sample)
+    shown = torch.rand(len(batch.answer), 3, SIZE, SIZE)
+    points = batch.answer_points
+    judged = Judged(
+        shown,
+        points,
+        batch.person,
+        batch.expression,
+        batch.mask[:, None],
+        batch.answer.movedim(-1, 1),
+        torch.tensor([1.0, 0.0]),
+    )
+    found = task._picture_losses(judged)["expression"][1]
+    encoder = load_expression_reader(reader)
+    read, true = (encoder.measure(pictures, points)[0] for pictures in (shown.movedim(1, -1), batch.answer))
+    wanted = torch.stack((true[0], batch.expression[1]))
+    torch.testing.assert_close(found, expression_loss(read, wanted).mean())
+
+
+def test_an_expression_encoder_that_is_none_is_named(shared, written):
+    path = written(losses={"expression": 1.0}, encoders={"expression": str(shared / "recogniser.onnx")})
+    with pytest.raises(ExpressionFileError, match=r"recogniser\.onnx: gives an output of"):
+        started(path)
 
 
 def replace_losses(task, **changes):
