@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files import whole_file
-from .patch_network import PatchNetwork
+from .plain_network import PlainNetwork
 from .settings import Settings
 from .state import averages_of, trained_state
 
@@ -66,12 +66,12 @@ def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tup
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
 
 
-EncoderNetwork = FaceNetwork | PatchNetwork
+EncoderNetwork = FaceNetwork | PlainNetwork
 
 
 def face_network(settings: Settings, side: int, outputs: int) -> EncoderNetwork:
     """The network of the settings' architecture, of random weights."""
-    return PatchNetwork(side, outputs) if settings.encoder.architecture == "patches" else FaceNetwork(side, outputs)
+    return PlainNetwork(side, outputs) if settings.encoder.architecture == "plain" else FaceNetwork(side, outputs)
 
 
 def load_averages(settings: Settings, name: str, module: nn.Module) -> None:

@@ -174,11 +174,11 @@ class Encoders(_Section):
 class Encoder(_Section):
     """The network that the tasks recogniser and expression train.
 
-    architecture: "residual" (convolutions) or "patches" (matrices, a third of the work): an encoder that judges should be of
+    architecture: "residual" or "plain" (without shortcuts, less than half of the work): an encoder that judges should be of
     another kind than those that condition.
     """
 
-    architecture: Literal["residual", "patches"] = "residual"
+    architecture: Literal["residual", "plain"] = "residual"
 
 
 class Settings(_Section):
