@@ -104,7 +104,9 @@ class TinyAutoencoder(nn.Module):
         if thin:
             for layers, left_out in ((self.encoder.layers, _THIN_ENCODER), (self.decoder.layers, _THIN_DECODER)):
                 for index in left_out:
-                    layers[index] = _LeftOut(layers[index])
+                    nn.init.zeros_(layers[index].conv[-1].weight)
+                    nn.init.zeros_(layers[index].conv[-1].bias)
+            _leave_out_silent(self)
 
     def forward(self, values: Tensor, encode: bool) -> Tensor:
         """Pictures [B, 3, H, W] in -1..1 to latents [B, 4, H / 8, W / 8], or back."""
@@ -117,11 +119,18 @@ class _LeftOut(nn.Module):
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
         self.conv = block.conv.requires_grad_(False)
-        nn.init.zeros_(self.conv[-1].weight)
-        nn.init.zeros_(self.conv[-1].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return x.relu()
+
+
+def _leave_out_silent(autoencoder: TinyAutoencoder) -> None:
+    for layers in (autoencoder.encoder.layers, autoencoder.decoder.layers):
+        for index, layer in enumerate(layers):
+            if isinstance(getattr(layer, "conv", None), nn.Sequential) and not any(
+                bool(values.any()) for values in layer.conv[-1].parameters()
+            ):
+                layers[index] = _LeftOut(layer)
 
 
 def new_autoencoder(seed: int, thin: bool = False) -> TinyAutoencoder:
@@ -171,6 +180,7 @@ def autoencoder_of(stored: dict[str, Tensor], path: Path) -> tuple[TinyAutoencod
         model = TinyAutoencoder()
         model.load_state_dict({name: value.float() for name, value in autoencoder_to_diffusers(stored).items()})
         spread = float(stored["vae_scale"]) / HOST_FACTOR
+        _leave_out_silent(model)
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(

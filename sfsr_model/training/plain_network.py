@@ -27,7 +27,8 @@ class PlainNetwork(nn.Module):
             layers += [nn.MaxPool2d(2), *_step(before, width), *_step(width, width)]
         last = side // 2 ** len(widths)
         self.features = nn.Sequential(*layers, nn.Conv2d(widths[-1], _KEPT, 1))
-        self.head = nn.Linear(_KEPT * last * last, outputs)
+        # What all faces have in common is taken off before they are read: their vectors would else start as one.
+        self.head = nn.Sequential(nn.BatchNorm1d(_KEPT * last * last), nn.Linear(_KEPT * last * last, outputs))
 
     def forward(self, faces: Tensor) -> Tensor:
         return self.head(self.features(faces).flatten(1))
