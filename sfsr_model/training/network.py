@@ -49,6 +49,7 @@ class NetworkTask:
         path = settings.autoencoder or settings.network.initial
         assert path is not None
         self.codec = load_codec(path)
+        self.codec.half = settings.precision == "bf16"
         self.raw = open_dataset(settings.data)
         self._recogniser = _recogniser(settings)
         self.space, dim = self._identities()
@@ -84,6 +85,7 @@ class NetworkTask:
             "count": str(length(self.raw)),
             "autoencoder": state_digest(self.codec.stored),
             "identities": self.space,
+            "half": str(self.codec.half),
         }
         folder = self._settings.state / _LATENTS
         return cache_latents(self.raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
