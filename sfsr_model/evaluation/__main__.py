@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 _WORDS = ("joy", "amusement", "sadness", "anger", "fear", "surprise", "disgust", "pride")
 
