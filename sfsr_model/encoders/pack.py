@@ -49,8 +49,8 @@ def load_detector(path: Path, provider: str = "auto") -> FaceDetector:
     found = _inspected(path)
     if found.task != DETECTION or not found.gives_points:
         raise RecogniserError(
-            f"detector: {path.name} has {len(found.outputs)} outputs; expected a detector of SCRFD's kind with 9 or 15: scores, "
-            "boxes, five points"
+            f"detector: {path.name} has {len(found.outputs)} outputs; expected a detector of SCRFD's kind with 9 or 15, which "
+            "are scores, boxes and five points"
         )
     model = _load_model(path, provider)
     model.det_thresh = DOUBTFUL_SCORE

@@ -335,5 +335,5 @@ def test_what_holds_no_detector_is_named(pack, tmp_path):
     with pytest.raises(RecogniserError, match=r"detector: d_other\.onnx has 1 outputs; expected a detector of SCRFD's kind"):
         load_detector(pack / "d_other.onnx")
     save_recogniser(tmp_path / "rec.onnx")
-    with pytest.raises(RecogniserError, match="detector: the pack .* has none with five points"):
+    with pytest.raises(RecogniserError, match=r"detector: the pack .* has none with five points"):
         load_detector(tmp_path)

@@ -17,12 +17,15 @@ from ...training.photos import find_photos
 from ..metrics import Figure, figure
 from .pairs import all_pairs, verification
 
+NOBODY = -1
+"""In place of a person's number where nothing says who it is."""
 Finder = Callable[[Tensor], list[Detection] | None]
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """Photos and the largest face in each. people [N]: numbers of the folders they lie in; points: None without a face.
+    """Photos and the largest face in each. people [N]: numbers of the subfolders they lie in, NOBODY for those that lie in
+    none; points: None without a face.
 
     several: photos with more than one face. unread: files that are no readable picture.
     """
@@ -37,7 +40,7 @@ class Faces:
 def find_in_photos(folder: Path, find: Finder | None) -> Faces:
     """Look for faces in all pictures below a folder, with the detector or, without one, the carried one.
 
-    A person is a folder: photos that lie in one are of one person. Raises PhotoError for a folder without a picture.
+    A person is a subfolder: the photos that lie in one are of one person. Raises PhotoError for a folder without a picture.
     """
     from tqdm import tqdm
 
@@ -52,7 +55,7 @@ def find_in_photos(folder: Path, find: Finder | None) -> Faces:
             continue
         found = accepted((find_candidates(picture) if find is None else find(picture)) or [])
         files.append(path)
-        people.append(folders.setdefault(path.parent, len(folders)))
+        people.append(NOBODY if path.parent == folder else folders.setdefault(path.parent, len(folders)))
         points.append(found[0].points if found else None)
         several += len(found) > 1
     return Faces(tuple(files), torch.tensor(people, dtype=torch.long), tuple(points), several, tuple(unread))
@@ -66,10 +69,10 @@ def measure_faces(faces: Faces) -> dict[str, Figure]:
 
 
 def measure_photos(encoder: InsightFaceEncoder, faces: Faces) -> dict[str, Figure]:
-    """Verification among the found faces; figures without a value where all photos lie in one folder."""
+    """Verification among the found faces of known people; figures without a value where there are not two of them."""
     embedded, people = [], []
     for path, points, person in zip(faces.files, faces.points, faces.people.tolist(), strict=True):
-        if points is not None:
+        if points is not None and person != NOBODY:
             embedded.append(F.normalize(encoder.embed(load_photo(path), points).float(), dim=0))
             people.append(person)
     if len(embedded) < 2:

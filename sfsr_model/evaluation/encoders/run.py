@@ -27,8 +27,8 @@ _T = TypeVar("_T")
 @dataclass(frozen=True)
 class Plan:
     """What is measured. recognisers: ONNX files or packs; expressions: ONNX files or .task files; detectors: ONNX files or
-    packs. people: how many, of `seed`. size: pixels of an aligned picture, scene: of one with a face to find. max_yaw: in radians.
-    photos: a folder of a user's own, or None."""
+    packs. people: how many, of `seed`. size: pixels of an aligned picture, scene: of one with a face to find. max_yaw: in
+    radians. photos: a folder of a user's own, or None."""
 
     out: Path
     recognisers: tuple[Path, ...]
