@@ -63,6 +63,14 @@ def test_intervals_are_of_people():
     assert (found["tar"].low, found["tar"].high) == (0.25, 1.0)
 
 
+def test_both_people_of_a_pair_count():
+    rng = torch.Generator().manual_seed(0)
+    similar, same, owners = all_pairs(torch.randn(12, 4, generator=rng), torch.arange(12) // 2)
+    found = verification(similar, same, owners)
+    assert found == verification(similar, same, owners.flip(1))
+    assert 0 < found["auc"].low < found["auc"].value < found["auc"].high < 1
+
+
 def test_without_two_people_there_is_nothing_to_verify():
     found = verification(*all_pairs(torch.eye(3), torch.zeros(3, dtype=torch.long)))
     assert found["auc"].value is None
