@@ -14,8 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from .detector import DOUBTFUL_SCORE, FaceDetector
 from .onnx_files import DETECTION, RECOGNITION, OnnxFile, inspect_onnx
-from .recogniser import DOUBTFUL_SCORE, InsightFaceEncoder, RecogniserError
+from .recogniser import InsightFaceEncoder, RecogniserError
 from .runtime import CUDA_PROVIDER, RuntimeProblem, inspect_onnx_runtime
 
 # Classifiers of expression or age look like recognisers to insightface; their outputs are a handful of numbers.
@@ -33,6 +34,27 @@ def load_recogniser(path: Path, provider: str = "auto") -> InsightFaceEncoder:
         return _load_pack(path, provider)
     _check_recogniser(_inspected(path))
     return _encoder(path.stem, path, _load_model(path, provider), None, provider, "")
+
+
+def load_detector(path: Path, provider: str = "auto") -> FaceDetector:
+    """Load one detector ONNX, or the detector of a pack folder.
+
+    Raises RecogniserError for anything that has no detector with five points, RuntimeProblem when a package is missing.
+    """
+    if path.is_dir():
+        pack = _load_pack(path, provider)
+        if pack.detector is None:
+            raise RecogniserError(f"detector: the pack {path.name} has none with five points; give the file of one")
+        return FaceDetector(Path(pack.detector.model_file).name, pack.detector)
+    found = _inspected(path)
+    if found.task != DETECTION or not found.gives_points:
+        raise RecogniserError(
+            f"detector: {path.name} has {len(found.outputs)} outputs; expected a detector of SCRFD's kind with 9 or 15, which "
+            "are scores, boxes and five points"
+        )
+    model = _load_model(path, provider)
+    model.det_thresh = DOUBTFUL_SCORE
+    return FaceDetector(path.name, model)
 
 
 def _load_pack(folder: Path, provider: str) -> InsightFaceEncoder:

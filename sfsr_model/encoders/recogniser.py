@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,15 +13,11 @@ import torch
 from torch import Tensor
 
 from .alignment import align_faces, arcface_template
-from .detection import Detection, judged
+from .detection import Detection
+from .detector import FaceDetector, bgr
 from .differentiable import TorchRecogniser
 from .onnx_torch import OnnxError, OnnxModule
 
-DETECTION_SIZES = (640, 320, 160)
-# A detector's own default. Fainter finds down to DOUBTFUL_SCORE are kept for messages only.
-MIN_SCORE, DOUBTFUL_SCORE = 0.5, 0.3
-# Width of the border for the second look at a picture, as a share of its longer side: SCRFD misses faces that fill it.
-BORDER = 0.5
 MAX_BATCH = 8
 _AGREEMENT = 0.999
 
@@ -51,31 +46,19 @@ class InsightFaceEncoder:
 
     def prepare(self, image: Tensor) -> np.ndarray:
         """The picture as insightface takes it, uint8 BGR; the other methods accept it in place of the picture itself."""
-        return _bgr(image)
+        return bgr(image)
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection] | None:
-        """Faces by the pack's own detector, and doubtful finds marked as refused; None for a single recogniser file.
-
-        Smaller analysis sizes and a border around the picture are tried while nothing is found.
-        """
+        """Faces as `FaceDetector` finds them with the pack's own detector; None for a single recogniser file."""
         if self.detector is None:
             return None
-        picture = image if isinstance(image, np.ndarray) else _bgr(image)
-        doubtful: list[Detection] = []
-        for border in (0, round(BORDER * max(picture.shape[:2]))):
-            framed = np.pad(picture, ((border, border), (border, border), (0, 0))) if border else picture
-            for size in self._sizes(framed):
-                found = [judged(one, picture.shape[:2]) for one in self._detect_at(framed, size, border)]
-                if any(one.refused is None for one in found):
-                    return found
-                doubtful += found
-        return doubtful
+        return FaceDetector(Path(self.detector.model_file).name, self.detector).detect(image)
 
     def align(self, image: Tensor | np.ndarray, points: Tensor) -> np.ndarray:
         """The aligned face [S, S, 3], uint8 BGR, with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
         from insightface.utils.face_align import norm_crop
 
-        picture = image if isinstance(image, np.ndarray) else _bgr(image)
+        picture = image if isinstance(image, np.ndarray) else bgr(image)
         return norm_crop(picture, points.float().cpu().numpy(), self.face_size)
 
     def embed_aligned(self, faces: Sequence[np.ndarray]) -> Tensor:
@@ -116,44 +99,3 @@ class InsightFaceEncoder:
                 "serves for identities, not for losses or guidance"
             )
         return module
-
-    def _sizes(self, picture: np.ndarray) -> list[int]:
-        """Analysis sizes to try: the one that the detector's file fixes, or several; none that would flatten the picture."""
-        assert self.detector is not None
-        fixed = self.detector.session.get_inputs()[0].shape[-1]
-        sizes = (fixed,) if isinstance(fixed, int) else DETECTION_SIZES
-        short, long = sorted(picture.shape[:2])
-        return [size for size in sizes if short * size >= long]
-
-    def _detect_at(self, picture: np.ndarray, size: int, border: int) -> list[Detection]:
-        """Finds at one analysis size, in pixels of the picture without its border."""
-        assert self.detector is not None
-        # input_size as an argument works in every insightface; setting the attribute does nothing in 1.0 and later.
-        boxes, points = self.detector.detect(picture, input_size=(size, size))
-        if points is None:
-            return []
-        return [
-            Detection(
-                torch.from_numpy(box[:4].astype(np.float64) - border),
-                torch.from_numpy(five.astype(np.float64) - border),
-                float(box[4]),
-                float(box[4]),
-                None if box[4] >= MIN_SCORE else f"its score is below {MIN_SCORE:g}",
-            )
-            for box, five in zip(boxes, points, strict=True)
-        ]
-
-
-def _bgr(image: Tensor) -> np.ndarray:
-    """Float RGB [H, W, 3] in 0..1 to the uint8 BGR that insightface takes. Raises ValueError for values that are not finite."""
-    import cv2
-
-    picture = image.detach()[..., :3].cpu().float().contiguous()
-    low, high = (float(bound) for bound in torch.aminmax(picture))
-    if not math.isfinite(low + high):
-        raise ValueError("image: it contains NaN or infinite values; check the node that made it")
-    height, width = picture.shape[:2]
-    # OpenCV scales, rounds, clips at 255 and narrows in one pass over the picture; of values below 0 it would take the size.
-    values = (picture if low >= 0 else picture.clamp_min(0.0)).numpy().reshape(height, width * 3)
-    pixels = cv2.convertScaleAbs(values, alpha=255.0).reshape(height, width, 3)
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)

@@ -7,6 +7,8 @@ import math
 import sys
 from pathlib import Path
 
+from .encoders.command import add_command
+
 _WORDS = ("joy", "amusement", "sadness", "anger", "fear", "surprise", "disgust", "pride")
 
 
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--no-pose", dest="pose", action="store_false", help="do not tell the network the head's pose")
         command.add_argument("--size", type=int, help="pixels of a picture's side (default: the checkpoint's)")
         command.add_argument("--device", default="cpu", help="such as cpu or cuda (default cpu)")
+    add_command(commands)
     return parser
 
 

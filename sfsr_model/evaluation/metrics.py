@@ -64,21 +64,26 @@ def active_errors(read: Tensor, wanted: Tensor, readable: Tensor) -> Tensor:
     return difference / active.sum(1)
 
 
-def correlation_figure(read: Tensor, wanted: Tensor, readable: Tensor, seed: int = 0) -> Figure:
+def correlation_figure(read: Tensor, wanted: Tensor, readable: Tensor, seed: int = 0, owners: Tensor | None = None) -> Figure:
     """Pearson's correlation over the samples, the mean of the readable coefficients [C] that vary in what is wanted [N, C].
 
-    A coefficient that never changes in what is read counts as 0. The interval is that of samples drawn anew.
+    A coefficient that never changes in what is read counts as 0. The interval is that of samples drawn anew, or of owners [N].
     """
     count = len(wanted)
     varies = readable & (wanted.double().std(0) >= _VARIES) if count > 1 else torch.zeros_like(readable)
     if not varies.any():
         return Figure(None, None, None, 0)
     x, y = read[:, varies].double(), wanted[:, varies].double()
-    drawn = torch.randint(count, (_BOOTSTRAPS, count), generator=torch.Generator().manual_seed(seed))
-    times = torch.zeros(_BOOTSTRAPS, count, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())
+    _, members = (torch.arange(count) if owners is None else owners).unique(return_inverse=True)
+    drawn = torch.randint(int(members.max()) + 1, (_BOOTSTRAPS, int(members.max()) + 1), generator=_seeded(seed))
+    times = torch.zeros(drawn.shape, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())[:, members]
     value = float(_correlations(x, y, torch.ones(1, count, dtype=torch.float64)))
     low, high = torch.quantile(_correlations(x, y, times), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Figure(value, low, high, count)
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def _correlations(x: Tensor, y: Tensor, times: Tensor) -> Tensor:

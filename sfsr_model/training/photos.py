@@ -123,7 +123,7 @@ def prepare_photos(
     """
     from tqdm import tqdm
 
-    photos = _photos(folder)
+    photos = find_photos(folder)
     encoder = None if id_encoder is None else load_recogniser(id_encoder, "auto")
     reader = None if expression is None else load_expression_encoder(expression)
     manifest = {
@@ -156,7 +156,8 @@ def prepare_photos(
     return Prepared(sum(counts), skipped)
 
 
-def _photos(folder: Path) -> list[Path]:
+def find_photos(folder: Path) -> list[Path]:
+    """All picture files below a folder, in the order of their names; raises PhotoError where there is none."""
     if not folder.is_dir():
         raise PhotoError(f"{folder}: no such folder; give --folder the folder that holds the photos")
     photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -11,8 +11,9 @@ from harness.onnx_nets import save_detector, save_mobilefacenet, save_se_recogni
 
 from sfsr_model.encoders import pack as packs
 from sfsr_model.encoders.detection import NoFaceError
+from sfsr_model.encoders.detector import FaceDetector
 from sfsr_model.encoders.faces import find_faces, require_found
-from sfsr_model.encoders.pack import load_recogniser
+from sfsr_model.encoders.pack import load_detector, load_recogniser
 from sfsr_model.encoders.recogniser import RecogniserError
 from sfsr_model.samples import load_sample, sample_names
 
@@ -187,7 +188,7 @@ def test_a_detector_of_one_size_gets_no_other(tmp_path):
     save_recogniser(tmp_path / "rec.onnx")
     encoder = load_recogniser(tmp_path)
     # insightface 0.7.3 hands any size on to ONNX Runtime, which refuses it; later ones correct it silently.
-    assert encoder._sizes(np.zeros((640, 640, 3), np.uint8)) == [640]
+    assert FaceDetector("det.onnx", encoder.detector)._sizes(np.zeros((640, 640, 3), np.uint8)) == [640]
     assert len(find_faces(picture_with((330, 300)), encoder)) == 1
     assert len(find_faces(picture_with((330, 300), side=112, size=1280), encoder)) >= 1
     assert find_faces(picture_with(), encoder) == []
@@ -318,3 +319,21 @@ def test_a_network_that_comes_out_differently_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(onnx_ops.OPERATORS, "PRelu", lambda inputs, _: inputs[0].abs())
     with pytest.raises(RecogniserError, match=r"rec\.onnx gives other embeddings in PyTorch than in ONNX Runtime"):
         encoder.differentiable()
+
+
+def test_a_detector_alone_finds_what_its_pack_finds(pack, encoder):
+    picture = picture_with((330, 300))
+    expected = encoder.detect(picture)
+    for detector in (load_detector(pack / "b_det.onnx"), load_detector(pack)):
+        (found,) = detector.detect(picture)
+        assert torch.equal(found.box, expected[0].box)
+        assert torch.equal(found.points, expected[0].points)
+        assert detector.name == "b_det.onnx"
+
+
+def test_what_holds_no_detector_is_named(pack, tmp_path):
+    with pytest.raises(RecogniserError, match=r"detector: d_other\.onnx has 1 outputs; expected a detector of SCRFD's kind"):
+        load_detector(pack / "d_other.onnx")
+    save_recogniser(tmp_path / "rec.onnx")
+    with pytest.raises(RecogniserError, match=r"detector: the pack .* has none with five points"):
+        load_detector(tmp_path)

@@ -1,0 +1,1 @@
+"""The command `encoders`: how well recognisers, expression encoders and detectors do on people nobody trained on."""
