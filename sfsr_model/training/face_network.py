@@ -32,12 +32,12 @@ class FaceNetwork(nn.Module):
         super().__init__()
         self.side = side
         stem = widths[0] // 2
-        layers: list[nn.Module] = [*_convolution(3, stem, 2), nn.PReLU(stem), *_convolution(stem, widths[0], 2)]
+        layers: list[nn.Module] = [*convolution(3, stem, 2), nn.PReLU(stem), *convolution(stem, widths[0], 2)]
         layers.append(nn.PReLU(widths[0]))
         width = widths[0]
         for stage, (wanted, count) in enumerate(zip(widths, blocks, strict=True)):
             for number in range(count):
-                layers.append(_Block(width, wanted, 2 if stage and not number else 1))
+                layers.append(ResidualBlock(width, wanted, 2 if stage and not number else 1))
                 width = wanted
         last = side // (4 * 2 ** (len(widths) - 1))
         self.features = nn.Sequential(*layers)
@@ -48,21 +48,24 @@ class FaceNetwork(nn.Module):
         return self.head(self.pool(self.features(faces)).flatten(1))
 
 
-class _Block(nn.Module):
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2016); the first one's stride divides the side."""
+
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            *_convolution(inputs, outputs, stride), nn.PReLU(outputs), *_convolution(outputs, outputs, 1)
+            *convolution(inputs, outputs, stride), nn.PReLU(outputs), *convolution(outputs, outputs, 1)
         )
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else nn.Sequential(*_convolution(inputs, outputs, stride, kernel=1))
+        self.shortcut = nn.Identity() if same else nn.Sequential(*convolution(inputs, outputs, stride, kernel=1))
         self.activation = nn.PReLU(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.change(x) + self.shortcut(x))
 
 
-def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tuple[nn.Module, nn.Module]:
+def convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tuple[nn.Module, nn.Module]:
+    """A convolution that keeps the side, or divides it by its stride, and the normalisation after it."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
 
 
