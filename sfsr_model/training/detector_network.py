@@ -80,7 +80,7 @@ def _head() -> nn.Module:
 
 def _by_anchor(values: Tensor, size: int) -> Tensor:
     """[N, anchors * size, h, w] to [N, h * w * anchors, size]: row by row, the anchors of a place after each other."""
-    return values.permute(0, 2, 3, 1).reshape(len(values), -1, size)
+    return values.permute(0, 2, 3, 1).reshape(values.shape[0], -1, size)
 
 
 def joined(outputs: list[Tensor]) -> Candidates:
