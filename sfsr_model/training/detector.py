@@ -12,7 +12,7 @@ from .data import Sample, open_dataset
 from .detector_loss import assign, detector_loss
 from .detector_network import Candidates, DetectorNetwork, export_detector, joined, places
 from .face_network import load_averages
-from .scenes import Scenes, compose
+from .scenes import compose, draw_scenes
 from .settings import Settings
 
 # A rendered picture is used so often in a step, on average: two faces lie in a scene.
@@ -40,7 +40,7 @@ class DetectorTask:
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of one batch, and its parts for the log."""
-        scenes = _scenes(sample, generator)
+        scenes = draw_scenes(sample, _count(sample), generator)
         place = next(self.network.parameters()).device
         found = joined(modules["network"](scaled(scenes.images.to(place))))
         parts = detector_loss(found, scenes, assign(scenes, *scenes.images.shape[-2:]))
@@ -50,7 +50,7 @@ class DetectorTask:
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
         """Scenes above the same with the boxes found in them, [2, N, 3, H, W] in 0..1."""
-        images = _scenes(sample, torch.Generator().manual_seed(0)).images[:_SHOWN]
+        images = compose(sample, _count(sample), torch.Generator().manual_seed(0)).images[:_SHOWN]
         training, place = self.network.training, next(self.network.parameters()).device
         self.network.eval()
         found = joined(self.network(scaled(images.to(place))))
@@ -88,6 +88,6 @@ def _frame(picture: Tensor, boxes: Tensor) -> None:
             picture[:, top : bottom + 1, edge : edge + 1] = green
 
 
-def _scenes(sample: Sample, generator: torch.Generator) -> Scenes:
-    pictures = sample["landmarks"].flatten(0, -3).shape[0]
-    return compose(sample, max(pictures // _PICTURES_A_SCENE, 1), generator)
+def _count(sample: Sample) -> int:
+    """How many scenes a batch makes."""
+    return max(sample["landmarks"].flatten(0, -3).shape[0] // _PICTURES_A_SCENE, 1)

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from .detector_network import ANCHORS, STRIDES, Candidates, places
 from .scenes import Scenes
 
-# The longer side in pixels of the faces that each stride's anchors are for. The first takes all smaller ones, the last all larger.
+# The longer side in pixels of the faces that each stride's anchors are for. The first takes smaller ones too, the last larger.
 ANCHOR_SIDES = ((16.0, 28.0), (48.0, 80.0), (136.0, 232.0))
 # How far from that a face may be, in octaves: more than half of what lies between two anchors, so that some faces have two.
 _REACH = 0.6
-# Which places answer for a face: those nearer to its box's centre, along both axes, than this many strides and this share of its
-# shorter side.
+# Which places answer for a face: those whose distance from its box's centre, along both axes, is within this many strides and
+# this share of the box's shorter side.
 _RADIUS_STRIDES, _RADIUS_SHARE = 1.5, 0.3
 _BOX, _POINTS = 2.0, 5.0
 # Where the smooth L1 loss turns from square to straight, in longer sides of the face.
@@ -25,7 +25,7 @@ _TURN = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """Which face each anchor answers for, [N, K]: its number, -1 for none. judged [N, K]: False where none is right or wrong."""
+    """face [N, K]: the number of that which each anchor answers for, -1 for none. judged [N, K]: False where nobody can say."""
 
     face: Tensor
     judged: Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +49,19 @@ class FaceNetwork(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut (He et al. 2016); the first one's stride divides the side."""
+    """Two convolutions beside a shortcut (He et al. 2016); the first one's stride divides the side.
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    activation: makes one of a number of channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, activation: Callable[[int], nn.Module] = nn.PReLU) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            *convolution(inputs, outputs, stride), nn.PReLU(outputs), *convolution(outputs, outputs, 1)
+            *convolution(inputs, outputs, stride), activation(outputs), *convolution(outputs, outputs, 1)
         )
         same = stride == 1 and inputs == outputs
         self.shortcut = nn.Identity() if same else nn.Sequential(*convolution(inputs, outputs, stride, kernel=1))
-        self.activation = nn.PReLU(outputs)
+        self.activation = activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.change(x) + self.shortcut(x))

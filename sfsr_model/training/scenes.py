@@ -20,10 +20,13 @@ from .aligned import varied
 from .data import Sample
 
 SIDE, MAX_FACES = 192, 4
+# So many times are scenes this many times as wide, and as many fewer: for faces larger than SIDE.
+_WIDE_SHARE, _WIDE = 0.3, 2
 # How many scenes have no face, one, two ...
 _COUNTS = (0.1, 0.4, 0.25, 0.15, 0.1)
-# Longer side of a face's box, and of a scrap, in pixels of the canvas.
-_FACE_SIDES, _SCRAP_SIDES = (18.0, 190.0), (20.0, 600.0)
+# The least longer side of a face's box in pixels; the longer sides of scraps behind faces and before them, in canvas sides.
+_LEAST_FACE = 24.0
+_BEHIND, _BEFORE = (0.1, 3.0), (0.05, 0.3)
 _TURN = math.radians(30)
 _BLOCKS = 4
 # Share of its landmarks that is to be seen of a face, and below which it is none; in between nobody can say.
@@ -34,7 +37,7 @@ _BROWS, _ARCHES, _NOSE_BASE = slice(17, 27), [19, 24], [33]
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Pictures [S, 3, SIDE, SIDE] in 0..1 and their faces: boxes [S, F, 4] (left, top, right, bottom), five points [S, F, 5, 2].
+    """Pictures [S, 3, side, side] in 0..1 and their faces: boxes [S, F, 4] (left, top, right, bottom), points [S, F, 5, 2].
 
     certain [S, F]: a face to find. doubtful [S, F]: one hidden so far that finding it is neither right nor wrong. Neither:
     there is none under this number. float32, pixels.
@@ -58,6 +61,13 @@ def face_box(landmarks: Tensor) -> Tensor:
     return torch.cat((outline.amin(-2), outline.amax(-2)), -1)
 
 
+def draw_scenes(sample: Sample, count: int, generator: torch.Generator) -> Scenes:
+    """Compose `count` scenes of SIDE pixels from the pictures of collated records, or a few wider ones."""
+    if torch.rand((), generator=generator) < _WIDE_SHARE:
+        return compose(sample, max(count // _WIDE**2, 1), generator, _WIDE * SIDE)
+    return compose(sample, count, generator)
+
+
 def compose(sample: Sample, count: int, generator: torch.Generator, side: int = SIDE) -> Scenes:
     """Compose `count` scenes of side x side pixels from the pictures of collated records."""
     layers, heads = _layers(sample), sample["landmarks"].reshape(-1, 68, 2).float()
@@ -65,7 +75,7 @@ def compose(sample: Sample, count: int, generator: torch.Generator, side: int = 
     canvas = _Canvas(_backgrounds(draw, side), generator)
     scraps = _shuffled(layers, generator)
     for _ in range(2):
-        _paste_scraps(canvas, scraps, draw, torch.ones(count, dtype=torch.bool))
+        _paste_scraps(canvas, scraps, draw, torch.ones(count, dtype=torch.bool), _BEHIND)
     faces = torch.multinomial(torch.tensor(_COUNTS), count, True, generator=generator)
     boxes, points, marks = [], [], []
     own = face_box(heads)
@@ -73,17 +83,19 @@ def compose(sample: Sample, count: int, generator: torch.Generator, side: int = 
     for number in range(MAX_FACES):
         chosen = torch.randint(len(layers), (count,), generator=generator)
         # Large faces leave no room for others.
-        largest = _FACE_SIDES[1] / faces.clamp_min(1).sqrt()
-        sides = _FACE_SIDES[0] * (largest / _FACE_SIDES[0]) ** draw.uniform(0, 1)
+        largest = side / faces.clamp_min(1).sqrt()
+        sides = _LEAST_FACE * (largest / _LEAST_FACE) ** draw.uniform(0, 1)
         centres = draw.uniform(0, side - 1, 2).lerp(torch.tensor(side / 2 - 0.5), (sides / (2 * side))[:, None])
-        transform = _placed((own[chosen, :2] + own[chosen, 2:]) / 2, centres, sides / extents[chosen], draw.uniform(-_TURN, _TURN))
+        transform = _placed(
+            (own[chosen, :2] + own[chosen, 2:]) / 2, centres, sides / extents[chosen], draw.uniform(-_TURN, _TURN)
+        )
         canvas.paste(faces > number, layers, chosen, transform, number + 1)
         landmarks = apply_affine(transform, heads[chosen])
         marks.append(landmarks)
         boxes.append(face_box(landmarks))
         points.append(five_points(landmarks).float())
     # Something before a face, now and then.
-    _paste_scraps(canvas, scraps, draw, draw.uniform(0, 1) < 0.3, (10.0, 60.0))
+    _paste_scraps(canvas, scraps, draw, draw.uniform(0, 1) < 0.3, _BEFORE)
     seen = torch.stack([canvas.share(landmarks, number + 1) for number, landmarks in enumerate(marks)], 1)
     there = torch.arange(MAX_FACES) < faces[:, None]
     return Scenes(
@@ -130,12 +142,10 @@ def _shuffled(layers: Tensor, generator: torch.Generator) -> Tensor:
     return moved.movedim(-2, -3).flatten(-2).flatten(-3, -2)
 
 
-def _paste_scraps(
-    canvas: _Canvas, scraps: Tensor, draw: _Draw, where: Tensor, sides: tuple[float, float] = _SCRAP_SIDES
-) -> None:
+def _paste_scraps(canvas: _Canvas, scraps: Tensor, draw: _Draw, where: Tensor, sides: tuple[float, float]) -> None:
     side, own = canvas.images.shape[-1], scraps.shape[-1]
     chosen = torch.randint(len(scraps), (draw.count,), generator=draw.generator)
-    scale = sides[0] * (sides[1] / sides[0]) ** draw.uniform(0, 1) / own
+    scale = side * sides[0] * (sides[1] / sides[0]) ** draw.uniform(0, 1) / own
     middle = torch.full((draw.count, 2), own / 2 - 0.5)
     transform = _placed(middle, draw.uniform(0, side - 1, 2), scale, draw.uniform(-math.pi, math.pi))
     canvas.paste(where, scraps, chosen, transform, 0)
