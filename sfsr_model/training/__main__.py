@@ -70,6 +70,10 @@ def _task(options: argparse.Namespace) -> tuple[Settings, Task]:
         from .expression_encoder import ExpressionTask
 
         return settings, ExpressionTask(settings)
+    if settings.task == "detector":
+        from .detector import DetectorTask
+
+        return settings, DetectorTask(settings)
     from .network import NetworkTask
 
     return settings, NetworkTask(settings)

@@ -25,10 +25,12 @@ def faces_of(sample: Sample, template: Tensor, size: int, generator: torch.Gener
         return align_faces(images, points, template, size)
     eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None, None]
     points = points + torch.randn(points.shape, generator=generator, dtype=torch.float64) * _JITTER * eyes
-    return _varied(align_faces(images, points, template, size), generator)
+    return varied(align_faces(images, points, template, size), generator)
 
 
-def _varied(faces: Tensor, generator: torch.Generator) -> Tensor:
+def varied(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures [N, 3, H, W] in 0..1, each in another light, in other colours, a little blurred or noisy."""
+
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(len(faces), *shape, generator=generator)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +39,22 @@ class Batch:
     mask: Tensor
 
 
-def open_dataset(data: Data) -> Dataset[Sample]:
-    """The samples of the settings; raises SettingsError or DatasetError for a set of another size or kind, or a damaged one."""
+def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
+    """The samples of the settings; raises SettingsError or DatasetError for a set of another size or kind, or a damaged one.
+
+    kinds: which of the renderer's kinds shards may hold; what is rendered on the fly is of the first.
+    """
     if data.kind == "rendered":
-        return RenderedDataset(data.path, "triplets", data.count, data.size, data.seed)
+        return RenderedDataset(data.path, kinds[0], data.count, data.size, data.seed)
     if data.kind == "shards":
         # Samples are drawn from all shards at once; a shard stays compressed in memory, about 0.1 MB a triplet of 128 pixels.
         shards = ShardDataset(data.path, keep=_SHARDS_KEPT)
         _check_whole(shards)
         kind, size = shards.manifest["kind"], shards.manifest["size"]
-        if (kind, size) != ("triplets", data.size):
-            raise SettingsError(f"data.path: {data.path} holds {kind} of {size} pixels; expected triplets of {data.size}")
+        if kind not in kinds or size != data.size:
+            raise SettingsError(
+                f"data.path: {data.path} holds {kind} of {size} pixels; expected {' or '.join(kinds)} of {data.size}"
+            )
         return shards
     from .photo_data import PhotoDataset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +32,12 @@ class FaceNetwork(nn.Module):
         super().__init__()
         self.side = side
         stem = widths[0] // 2
-        layers: list[nn.Module] = [*_convolution(3, stem, 2), nn.PReLU(stem), *_convolution(stem, widths[0], 2)]
+        layers: list[nn.Module] = [*convolution(3, stem, 2), nn.PReLU(stem), *convolution(stem, widths[0], 2)]
         layers.append(nn.PReLU(widths[0]))
         width = widths[0]
         for stage, (wanted, count) in enumerate(zip(widths, blocks, strict=True)):
             for number in range(count):
-                layers.append(_Block(width, wanted, 2 if stage and not number else 1))
+                layers.append(ResidualBlock(width, wanted, 2 if stage and not number else 1))
                 width = wanted
         last = side // (4 * 2 ** (len(widths) - 1))
         self.features = nn.Sequential(*layers)
@@ -48,21 +48,27 @@ class FaceNetwork(nn.Module):
         return self.head(self.pool(self.features(faces)).flatten(1))
 
 
-class _Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2016); the first one's stride divides the side.
+
+    activation: makes one of a number of channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, activation: Callable[[int], nn.Module] = nn.PReLU) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            *_convolution(inputs, outputs, stride), nn.PReLU(outputs), *_convolution(outputs, outputs, 1)
+            *convolution(inputs, outputs, stride), activation(outputs), *convolution(outputs, outputs, 1)
         )
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else nn.Sequential(*_convolution(inputs, outputs, stride, kernel=1))
-        self.activation = nn.PReLU(outputs)
+        self.shortcut = nn.Identity() if same else nn.Sequential(*convolution(inputs, outputs, stride, kernel=1))
+        self.activation = activation(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(self.change(x) + self.shortcut(x))
 
 
-def _convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tuple[nn.Module, nn.Module]:
+def convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tuple[nn.Module, nn.Module]:
+    """A convolution that keeps the side, or divides it by its stride, and the normalisation after it."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
 
 

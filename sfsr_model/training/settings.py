@@ -186,7 +186,7 @@ class Settings(_Section):
     of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
-    task: Literal["autoencoder", "sfsr", "recogniser", "expression"]
+    task: Literal["autoencoder", "sfsr", "recogniser", "expression", "detector"]
     data: Data
     state: Path
     steps: Count = 10_000
@@ -208,7 +208,7 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _has_what_its_task_needs(self) -> Settings:
-        if self.task in ("recogniser", "expression") and self.data.kind == "photos":
+        if self.task in ("recogniser", "expression", "detector") and self.data.kind == "photos":
             raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
         if self.codec.crop is not None and self.codec.crop > self.data.size:
             raise ValueError(f"codec.crop: found {self.codec.crop}; expected at most data.size, {self.data.size}")

@@ -105,6 +105,7 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     "name",
     [
         "demo_autoencoder",
+        "demo_detector",
         "demo_expression",
         "demo_network",
         "demo_recogniser",
