@@ -34,7 +34,7 @@ from .latents import cache_latents, state_digest
 from .photo_data import PhotoDataset
 from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
-from .state import StateError, averages_of, trained_state
+from .state import StateError, averages_of, step_of, trained_state
 
 _SHOWN, _SHOWN_STEPS = 8, 8
 _LATENTS = "latents"
@@ -140,6 +140,7 @@ class NetworkTask:
             trained=True,
             training_data=self._about_data(),
             licence=settings.licence,
+            step=step_of(state),
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(
