@@ -79,7 +79,7 @@ class RunFolder:
     def part(self, number: int, make: Callable[[], Arrays]) -> Arrays:
         """A part, made and stored where it is missing or damaged."""
         path = self.folder / self._kept / f"part-{number:04d}.npz"
-        stored = _read(path)
+        stored = load_part(path)
         if stored is not None:
             return stored
         path.parent.mkdir(exist_ok=True)
@@ -91,7 +91,8 @@ class RunFolder:
         return arrays
 
 
-def _read(path: Path) -> Arrays | None:
+def load_part(path: Path) -> Arrays | None:
+    """A stored part, None where it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

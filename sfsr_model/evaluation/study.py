@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..estimators.midpoint import Denoiser
 from ..schedule import ScaledLinearSchedule
 from .cases import MAIN, Case, check_seed, render_case
+from .generate import Wanted
 from .network import Guidance, Surroundings
 from .pictures import case_noise, identities_of, stack
 from .store import Arrays, RunFolder, digest
@@ -41,10 +42,15 @@ class Study:
         for name in ("samples", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
-        last = ScaledLinearSchedule().timesteps - 1
-        wrong = [time for time in self.timesteps if not 1 <= time <= last]
-        if wrong or not self.timesteps:
-            raise ValueError(f"timesteps: expected some from 1 to {last}, found {', '.join(map(str, wrong)) or 'none'}")
+        check_timesteps("timesteps", self.timesteps)
+
+
+def check_timesteps(option: str, timesteps: Sequence[int]) -> None:
+    """Raise ValueError, naming the option, where noise levels are missing or not of the schedule."""
+    last = ScaledLinearSchedule().timesteps - 1
+    wrong = [time for time in timesteps if not 1 <= time <= last]
+    if wrong or not timesteps:
+        raise ValueError(f"{option}: expected some from 1 to {last}, found {', '.join(map(str, wrong)) or 'none'}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +90,16 @@ class Samples:
         return {"faces": digest(study.cache), "seed": study.seed, "samples": study.samples, "batch": study.batch,
                 "size": self.size}  # fmt: skip
 
-    def ranges(self) -> Iterator[range]:
-        """The numbers of the samples of each batch, a progress bar beside them."""
+    def ranges(self, least: int | None = None) -> Iterator[range]:
+        """The numbers of the samples of each batch, a progress bar beside them; least: whole batches up to that many."""
         from tqdm import tqdm
 
         study = self.study
-        with tqdm(total=study.samples, unit="triplet") as bar:
-            for first in range(0, study.samples, study.batch):
+        wanted = study.samples if least is None else min(least, study.samples)
+        with tqdm(total=wanted, unit="triplet") as bar:
+            for first in range(0, wanted, study.batch):
                 yield range(first, min(first + study.batch, study.samples))
-                bar.update(min(study.batch, study.samples - first))
+                bar.update(min(study.batch, wanted - first))
 
     def rendered(self, numbers: range) -> Arrays:
         """The fields of `Example` of samples, stacked; numbers: one of `ranges`."""
@@ -120,6 +127,16 @@ class Samples:
             target=target,
             mask=mask,
             points=torch.from_numpy(arrays["answer_points"]),
+        )
+
+    def wanted(self, arrays: Arrays) -> Wanted:
+        """What the rendered fields ask of the network."""
+        return Wanted(
+            identity=identities_of(self._encoder, arrays),
+            expression=torch.from_numpy(arrays["coefficients"]),
+            pose=torch.from_numpy(arrays["pose"]),
+            target=torch.from_numpy(arrays["target"]).float() / 255,
+            mask=torch.from_numpy(arrays["mask"]),
         )
 
     def denoiser(self, batch: Batch) -> Denoiser:
