@@ -56,6 +56,17 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, words, balance, estimators):
         shared.add_checkpoint(command)
         shared.add_faces(command)
+    solvers = commands.add_parser("solvers", help="the improved midpoint solver against stock samplers at equal cost")
+    solvers.add_argument("--out", type=Path, required=True, help="folder of the results; new, empty, or of the same comparison")
+    solvers.add_argument("--samples", type=int, default=32, help="held-out triplets (default 32)")
+    solvers.add_argument("--batch", type=int, default=8, help="triplets at once (default 8)")
+    solvers.add_argument("--evaluations", type=int, nargs="+", default=[8, 12, 16, 24, 32],
+                         help="of the guided network, that a solver may take (default 8 12 16 24 32)")  # fmt: skip
+    solvers.add_argument("--levels", default="normal", help="noise levels, as ComfyUI's scheduler: normal or karras (normal)")
+    solvers.add_argument("--exact-steps", type=int, default=1000, help="of euler, for the exact solution (default 1000)")
+    for add in (shared.add_checkpoint, shared.add_faces, shared.add_judges, shared.add_guidance):
+        add(solvers)
+    solvers.set_defaults(run=_solvers)
     study = commands.add_parser("study", help=f"the paper's study in its parts: {', '.join(PARTS)}; run it again to resume")
     add_paper(study)
     study.set_defaults(run=_paper)
@@ -83,15 +94,33 @@ def _words(options: argparse.Namespace) -> int:
 def _balance(options: argparse.Namespace) -> int:
     from .balance import balance
 
-    print(balance(shared.study_of(options, options.checkpoint), options.out))
+    print(balance(shared.study_of(options), options.out))
     return 0
 
 
 def _estimators(options: argparse.Namespace) -> int:
     from .estimator_errors import estimator_errors
 
-    study = shared.study_of(options, options.checkpoint)
+    study = shared.study_of(options)
     print(estimator_errors(study, options.background == "known", options.out))
+    return 0
+
+
+def _solvers(options: argparse.Namespace) -> int:
+    from .network import Guidance
+    from .solvers.comparison import Comparison, compare_solvers
+    from .study import Study
+
+    study = Study(
+        options.checkpoint, options.cache, options.recogniser, options.seed, options.samples, options.batch, options.size,
+        options.device, options.pose,
+    )  # fmt: skip
+    guidance = Guidance(options.identity_guidance, options.expression_guidance)
+    plan = Comparison(
+        study, options.out, tuple(options.evaluations), options.levels, guidance, options.exact_steps, options.judge,
+        options.expression_judge,
+    )  # fmt: skip
+    print(compare_solvers(plan))
     return 0
 
 

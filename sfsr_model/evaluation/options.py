@@ -97,11 +97,11 @@ def plan_of(options: argparse.Namespace, checkpoint: Path, out: Path) -> Plan:
     )  # fmt: skip
 
 
-def study_of(options: argparse.Namespace, checkpoint: Path) -> Study:
-    """Triplets under noise, as `add_faces` and `add_noise` asked, with a batch."""
+def study_of(options: argparse.Namespace, checkpoint: Path | None = None) -> Study:
+    """Triplets under noise, as `add_faces` and `add_noise` asked, with a batch. checkpoint: the option's where left out."""
     from .study import Study
 
     return Study(
-        checkpoint, options.cache, options.recogniser, options.seed, options.samples, options.batch, tuple(options.timesteps),
-        options.size, options.device, options.pose,
+        options.checkpoint if checkpoint is None else checkpoint, options.cache, options.recogniser, options.seed,
+        options.samples, options.batch, options.size, options.device, options.pose, tuple(options.timesteps),
     )  # fmt: skip

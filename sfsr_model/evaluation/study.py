@@ -19,6 +19,7 @@ from .pictures import case_noise, identities_of, stack
 from .store import Arrays, RunFolder, digest
 from .subject import load_subject
 
+TIMESTEPS = tuple(range(100, 1000, 100))
 _FRESH = 1 << 19
 
 
@@ -32,10 +33,10 @@ class Study:
     seed: int
     samples: int
     batch: int
-    timesteps: tuple[int, ...]
     size: int | None
     device: str
     pose: bool = True
+    timesteps: tuple[int, ...] = TIMESTEPS
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
