@@ -4,7 +4,7 @@ python scripts/compare_samplers.py --comfyui FOLDER
 
 In a Python that can run that ComfyUI and has diffusers. Both solve the same equation, whose best denoiser is known, from the
 same noise. ComfyUI runs in double precision, because its uni_pc loses digits near the end in single precision. Prints the
-largest differences, as a share of the largest value, as Markdown; 1 where one is above 1e-4 or the numbers of evaluations differ.
+largest differences, as a share of the largest value, as Markdown; 1 where one is above 1e-4 or the evaluations are not as many.
 """
 
 from __future__ import annotations

@@ -44,20 +44,20 @@ def add_guidance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expression-guidance", type=float, default=2.0, help="scale of the expression (default 2)")
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """What an evaluation is made of, beside the faces, the checkpoint and the folder."""
+def add_run(parser: argparse.ArgumentParser, steps: str = "--steps") -> None:
+    """What an evaluation is made of, beside the faces, the checkpoint and the folder. steps: the name of the solver's option."""
     add_judges(parser)
     parser.add_argument("--people", type=int, default=200, help="held-out people, and the 1:N of the retrieval (default 200)")
     parser.add_argument("--primary-people", type=int, default=20, help="of these with each primary emotion (default 20)")
     parser.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of a head in degrees (default 60)")
     parser.add_argument("--batch", type=int, default=16, help="pictures made at once (default 16)")
     parser.add_argument("--sheet-rows", type=int, default=12, help="rows of sheet.jpg (default 12)")
-    add_sampling(parser)
+    add_sampling(parser, steps)
 
 
-def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """How pictures are made."""
-    parser.add_argument("--steps", type=int, default=12, help="of the improved midpoint solver (default 12)")
+def add_sampling(parser: argparse.ArgumentParser, steps: str = "--steps") -> None:
+    """How pictures are made. steps: the solver's option."""
+    parser.add_argument(steps, dest="solver_steps", type=int, default=12, help="of the improved midpoint solver (default 12)")
     parser.add_argument("--order", type=int, default=2, choices=(1, 2), help="of the solver: evaluations a step (default 2)")
     add_guidance(parser)
     parser.add_argument("--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)")
@@ -83,7 +83,7 @@ def sampling_of(options: argparse.Namespace) -> Sampling:
     from .network import Guidance
 
     guidance = Guidance(options.identity_guidance, options.expression_guidance)
-    return Sampling(options.steps, options.order, guidance, options.start, options.anchoring, options.pose)
+    return Sampling(options.solver_steps, options.order, guidance, options.start, options.anchoring, options.pose)
 
 
 def plan_of(options: argparse.Namespace, checkpoint: Path, out: Path) -> Plan:

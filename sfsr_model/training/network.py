@@ -85,7 +85,7 @@ class NetworkTask:
             "autoencoder": state_digest(self.codec.stored),
             "identities": self.space,
         }
-        folder = self._settings.state / _LATENTS
+        folder = self._settings.latents or self._settings.state / _LATENTS
         return cache_latents(self.raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
 
     def loss(
