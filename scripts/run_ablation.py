@@ -3,9 +3,10 @@
 python scripts/run_ablation.py SETTINGS.yaml --work FOLDER --cache faces.npz --judge ONNX --expression-judge TASK \\
     [--steps 600] [--seeds 0 1 2] [--variants none one_step midpoint improved_midpoint] [--set ENTRY=VALUE] [options of run]
 
-SETTINGS is a training file of the task sfsr with network.initial, the base, and losses on pictures. Every variant of a seed sees the
-same data in the same order under the same noise. Run it again to go on. In FOLDER: finetunes/ with a checkpoint each,
-evaluations/, the shared latents/, and ablation/ with the table and the plot. A fine-tune's training state goes once it is exported.
+SETTINGS is a training file of the task sfsr with network.initial, the base, and losses on pictures. Every variant of a seed
+sees the same data in the same order under the same noise. Run it again to go on. In FOLDER: finetunes/ with a checkpoint each,
+evaluations/, the shared latents/, and ablation/ with the table and the plot. A fine-tune's training state goes once it is
+exported. --recogniser is the settings' encoders.identity where left out.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def add_guidance(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser, steps: str = "--steps") -> None:
-    """What an evaluation is made of, beside the faces, the checkpoint and the folder. steps: the name of the solver's option."""
+    """What an evaluation is made of, beside the faces, the checkpoint and the folder. steps: the solver's option."""
     add_judges(parser)
     parser.add_argument("--people", type=int, default=200, help="held-out people, and the 1:N of the retrieval (default 200)")
     parser.add_argument("--primary-people", type=int, default=20, help="of these with each primary emotion (default 20)")

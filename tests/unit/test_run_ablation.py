@@ -35,8 +35,8 @@ def settings(tmp_path_factory):
 
 def command(settings: Path, work: Path, *more: str) -> list[str]:
     return [
-        str(settings), "--work", str(work), "--cache", str(tiny_folder() / "faces.npz"), "--people", "2", "--primary-people", "0",
-        "--solver-steps", "1", "--seeds", "0", "--variants", "none", "one_step", "--steps", "2", *more,
+        str(settings), "--work", str(work), "--cache", str(tiny_folder() / "faces.npz"), "--people", "2",
+        "--primary-people", "0", "--solver-steps", "1", "--seeds", "0", "--variants", "none", "one_step", "--steps", "2", *more,
     ]  # fmt: skip
 
 
