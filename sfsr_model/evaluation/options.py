@@ -33,7 +33,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 def add_judges(parser: argparse.ArgumentParser) -> None:
     """Who measures the pictures."""
     parser.add_argument("--judge", type=Path, help="ONNX file or pack of the recogniser that measures (default: --recogniser)")
-    parser.add_argument("--expression-judge", type=Path, 
+    parser.add_argument("--expression-judge", type=Path,
                         help="face_landmarker.task, or ONNX file of this project's expression encoder, that reads expression "
                         "and pose")  # fmt: skip
 

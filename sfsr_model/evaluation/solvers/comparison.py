@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ...encoders.recogniser import InsightFaceEncoder
 from ...estimators import sample_improved_midpoint
+from ..expression_judges import ExpressionJudge, load_expression_judge
 from ..generate import paste
 from ..identities import embeddings, load_judge
 from ..metrics import active_errors, cosines
 from ..network import Guidance, anchored
 from ..pictures import case_noise
 from ..plots import plotting
-from ..readings import READABLE, ExpressionJudge
 from ..store import Arrays, RunFolder, digest
 from ..study import Samples, Study
 from .results import EXACT, MEASURES, Values, write_results
@@ -72,7 +72,7 @@ def compare_solvers(plan: Comparison) -> str:
     plotting()
     samples = Samples(plan.study)
     judge = None if plan.judge is None else load_judge(plan.judge)
-    expressions = None if plan.expression_judge is None else ExpressionJudge(plan.expression_judge)
+    expressions = None if plan.expression_judge is None else load_expression_judge(plan.expression_judge)
     kept = RunFolder(plan.out, _fingerprint(plan, samples), "latents")
     parts: list[dict[str, Tensor]] = []
     for numbers in samples.ranges():
@@ -140,7 +140,8 @@ def _measure(
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
     wanted = torch.from_numpy(arrays["coefficients"])
     person = None if judge is None else embeddings(judge, arrays["reference"], arrays["reference_points"])
-    regions = None if expressions is None else expressions.regions(torch.from_numpy(arrays["answer"]).float() / 255)
+    answers, points = torch.from_numpy(arrays["answer"]).float() / 255, torch.from_numpy(arrays["answer_points"])
+    places = None if expressions is None else expressions.places(answers, points)
     found = {}
     for name, picture in pictures.items():
         made = paste(picture, target, mask)
@@ -148,8 +149,8 @@ def _measure(
         identity = expression = blank
         if judge is not None and person is not None:
             identity = cosines(embeddings(judge, made.numpy(), arrays["answer_points"]), person)
-        if expressions is not None and regions is not None:
-            expression = active_errors(expressions.read(made.float() / 255, regions)[0], wanted, READABLE)
+        if expressions is not None and places is not None:
+            expression = active_errors(expressions.read(made.float() / 255, places)[0], wanted, expressions.readable)
         away = [
             _distance(torch.from_numpy(solved[name]), torch.from_numpy(solved[EXACT])),
             255 * _distance(picture, pictures[EXACT]),
