@@ -56,11 +56,12 @@ def study(
             truth=clean,
             noise=fresh,
         )
-        rows.append(_row(_remembering(denoise, noisy), noisy, clean, hole))
+        rows.append(_row(remembering(denoise, noisy), noisy, clean, hole))
     return rows
 
 
-def _remembering(denoise: Denoiser, noisy: Noisy) -> Denoiser:
+def remembering(denoise: Denoiser, noisy: Noisy) -> Denoiser:
+    """The same denoiser, which looks at the noisy latent itself once, however many estimators ask for it."""
     first: list[Tensor] = []
 
     def look(x: Tensor, sigma: Level) -> Tensor:

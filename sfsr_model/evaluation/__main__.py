@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
+from . import options as shared
 from .encoders.command import add_command
+from .paper.options import PARTS, add_paper, paper_of
 
 _WORDS = ("joy", "amusement", "sadness", "anger", "fear", "surprise", "disgust", "pride")
 
@@ -32,18 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sfsr_model.evaluation", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     run = commands.add_parser("run", help="generate held-out faces and measure them; run it again to resume")
-    run.add_argument("--judge", type=Path, help="ONNX file or pack of the recogniser that measures (default: --recogniser)")
-    run.add_argument(
-        "--expression-judge",
-        type=Path,
-        help="face_landmarker.task, or ONNX file of this project's expression encoder, that reads expression and pose",
-    )
     run.add_argument("--out", type=Path, required=True, help="folder of the results; new, empty, or of the same run")
-    run.add_argument("--people", type=int, default=200, help="held-out people, and the 1:N of the retrieval (default 200)")
-    run.add_argument("--primary-people", type=int, default=20, help="of these with each primary emotion (default 20)")
-    run.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of a head in degrees (default 60)")
-    run.add_argument("--batch", type=int, default=16, help="pictures made at once (default 16)")
-    run.add_argument("--sheet-rows", type=int, default=12, help="rows of sheet.jpg (default 12)")
+    shared.add_run(run)
     run.set_defaults(run=_run)
     words = commands.add_parser("words", help="a sheet of held-out people times words")
     words.add_argument("--out", type=Path, required=True, help="the sheet to write, a .jpg")
@@ -51,52 +42,44 @@ def _parser() -> argparse.ArgumentParser:
     words.add_argument("--first", type=int, default=0, help="number of the first person (default 0)")
     words.add_argument("--words", nargs="+", default=list(_WORDS), metavar="WORD",
                        help=f"columns (default {', '.join(_WORDS)})")  # fmt: skip
+    shared.add_sampling(words)
     words.set_defaults(run=_words)
-    for command in (run, words):
-        command.add_argument("--steps", type=int, default=12, help="of the improved midpoint solver (default 12)")
-        command.add_argument(
-            "--order", type=int, default=2, choices=(1, 2), help="of the solver: evaluations a step (default 2)"
-        )
-        command.add_argument("--identity-guidance", type=float, default=2.0, help="scale of the identity (default 2)")
-        command.add_argument("--expression-guidance", type=float, default=2.0, help="scale of the expression (default 2)")
-        command.add_argument(
-            "--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)"
-        )
-        command.add_argument("--anchoring", type=float, default=1.0,
-                             help="how firmly the background is put back, 0 to 1 (default 1)")  # fmt: skip
     balance = commands.add_parser("balance", help="token RMS and attention mass of each stream")
     balance.add_argument("--out", type=Path, help="folder for balance.json and balance.png")
     balance.set_defaults(run=_balance)
     estimators = commands.add_parser("estimators", help="reconstruction error of every estimator of x0*, by noise level")
     estimators.add_argument("--out", type=Path, required=True, help="folder for estimators.json, .md and .png")
-    estimators.add_argument("--background", choices=("known", "free"), default="known",
-                            help="known: put back after every estimate; free: left as estimated (default known)")  # fmt: skip
+    shared.add_background(estimators)
     estimators.set_defaults(run=_estimators)
     for command in (balance, estimators):
-        command.add_argument("--samples", type=int, default=32, help="held-out triplets (default 32)")
+        shared.add_noise(command, samples=32)
         command.add_argument("--batch", type=int, default=8, help="triplets at once (default 8)")
-        command.add_argument("--timesteps", type=int, nargs="+", default=list(range(100, 1000, 100)),
-                             help="noise levels, 1 to 999 (default 100 200 .. 900)")  # fmt: skip
     for command in (run, words, balance, estimators):
-        command.add_argument("--checkpoint", type=Path, required=True, help="safetensors file of this project's format")
-        command.add_argument("--cache", type=Path, required=True, help="the renderer's cache file, such as faces.npz")
-        command.add_argument("--recogniser", default="rendered",
-                             help="ONNX file or pack that the checkpoint was trained with, or 'rendered' for the "
-                             "renderer's own vectors (default rendered)")  # fmt: skip
-        command.add_argument("--seed", type=int, default=1_000_003, help="of the held-out samples, never trained on (1000003)")
-        command.add_argument("--no-pose", dest="pose", action="store_false", help="do not tell the network the head's pose")
-        command.add_argument("--size", type=int, help="pixels of a picture's side (default: the checkpoint's)")
-        command.add_argument("--device", default="cpu", help="such as cpu or cuda (default cpu)")
+        shared.add_checkpoint(command)
+        shared.add_faces(command)
     add_command(commands)
+    solvers = commands.add_parser("solvers", help="the improved midpoint solver against stock samplers at equal cost")
+    solvers.add_argument("--out", type=Path, required=True, help="folder of the results; new, empty, or of the same comparison")
+    solvers.add_argument("--samples", type=int, default=32, help="held-out triplets (default 32)")
+    solvers.add_argument("--batch", type=int, default=8, help="triplets at once (default 8)")
+    solvers.add_argument("--evaluations", type=int, nargs="+", default=[8, 12, 16, 24, 32],
+                         help="of the guided network, that a solver may take (default 8 12 16 24 32)")  # fmt: skip
+    solvers.add_argument("--levels", default="normal", help="noise levels, as ComfyUI's scheduler: normal or karras (normal)")
+    solvers.add_argument("--exact-steps", type=int, default=1000, help="of euler, for the exact solution (default 1000)")
+    for add in (shared.add_checkpoint, shared.add_faces, shared.add_judges, shared.add_guidance):
+        add(solvers)
+    solvers.set_defaults(run=_solvers)
+    study = commands.add_parser("study", help=f"the paper's study in its parts: {', '.join(PARTS)}; run it again to resume")
+    add_paper(study)
+    study.set_defaults(run=_paper)
     return parser
 
 
-def _sampling(options: argparse.Namespace):
-    from .generate import Sampling
-    from .network import Guidance
+def _run(options: argparse.Namespace) -> int:
+    from .run import run
 
-    guidance = Guidance(options.identity_guidance, options.expression_guidance)
-    return Sampling(options.steps, options.order, guidance, options.start, options.anchoring, options.pose)
+    print(run(shared.plan_of(options, options.checkpoint, options.out)))
+    return 0
 
 
 def _words(options: argparse.Namespace) -> int:
@@ -104,45 +87,49 @@ def _words(options: argparse.Namespace) -> int:
 
     plan = WordSheet(
         options.checkpoint, options.cache, options.recogniser, options.out, options.people, options.first,
-        tuple(options.words), options.seed, options.size, _sampling(options), options.device,
+        tuple(options.words), options.seed, options.size, shared.sampling_of(options), options.device,
     )  # fmt: skip
     print(draw_words(plan))
-    return 0
-
-
-def _run(options: argparse.Namespace) -> int:
-    from .run import Plan, run
-
-    plan = Plan(
-        options.checkpoint, options.cache, options.out, options.recogniser, options.judge, options.expression_judge,
-        options.people, options.primary_people, options.seed, math.radians(options.max_yaw), options.size, options.batch,
-        options.sheet_rows, _sampling(options), options.device,
-    )  # fmt: skip
-    print(run(plan))
     return 0
 
 
 def _balance(options: argparse.Namespace) -> int:
     from .balance import balance
 
-    print(balance(_study(options), options.out))
+    print(balance(shared.study_of(options), options.out))
     return 0
 
 
 def _estimators(options: argparse.Namespace) -> int:
     from .estimator_errors import estimator_errors
 
-    print(estimator_errors(_study(options), options.background == "known", options.out))
+    study = shared.study_of(options)
+    print(estimator_errors(study, options.background == "known", options.out))
     return 0
 
 
-def _study(options: argparse.Namespace):
+def _solvers(options: argparse.Namespace) -> int:
+    from .network import Guidance
+    from .solvers.comparison import Comparison, compare_solvers
     from .study import Study
 
-    return Study(
-        options.checkpoint, options.cache, options.recogniser, options.seed, options.samples, options.batch,
-        tuple(options.timesteps), options.size, options.device, options.pose,
+    study = Study(
+        options.checkpoint, options.cache, options.recogniser, options.seed, options.samples, options.batch, options.size,
+        options.device, options.pose,
     )  # fmt: skip
+    guidance = Guidance(options.identity_guidance, options.expression_guidance)
+    plan = Comparison(
+        study, options.out, tuple(options.evaluations), options.levels, guidance, options.exact_steps, options.judge,
+        options.expression_judge,
+    )  # fmt: skip
+    print(compare_solvers(plan))
+    return 0
+
+
+def _paper(options: argparse.Namespace) -> int:
+    for told in paper_of(options):
+        print(told)
+    return 0
 
 
 if __name__ == "__main__":

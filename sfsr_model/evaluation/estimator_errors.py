@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,16 @@ import torch
 from torch import Tensor
 
 from ..estimators import ESTIMATORS, Noisy
+from ..estimators.study import remembering
 from ..estimators.variants import ROLES
 from ..schedule import ScaledLinearSchedule, midpoint_sigma
 from .metrics import Figure, figure
-from .network import Guidance
 from .plots import plotting, save
-from .store import out_folder, write_text
+from .store import Arrays, RunFolder, out_folder, write_text
 from .study import Batch, Samples, Study
 
 MEASURES = ("latents", "latents_face", "pixels", "pixels_face")
-_TITLES = {
+TITLES = {
     "latents": "latents, whole",
     "latents_face": "latents, face",
     "pixels": "pixels, whole",
@@ -29,7 +30,7 @@ _TITLES = {
 }
 ROUND_TRIP = "round_trip"
 """The truth itself, encoded and decoded: what no estimator can beat in pixels."""
-_PLAIN = Guidance(1.0, 1.0)
+MEASURED = (*ESTIMATORS, ROUND_TRIP)
 
 Errors = dict[str, dict[str, dict[int, Tensor]]]
 """Squared errors [N], a mean over each sample, by estimator, measure and timestep."""
@@ -43,55 +44,71 @@ def squared_errors(estimate: Tensor, truth: Tensor, mask: Tensor | None = None) 
     return (squared * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * estimate.shape[1]).clamp_min(1e-9)
 
 
-@torch.no_grad()
-def measure(samples: Samples, put_back: bool) -> Errors:
+def measure(samples: Samples, put_back: bool, kept: RunFolder | None = None) -> Errors:
     """Errors on held-out triplets: full conditions, no guidance, the midpoint at half the time, as in training.
 
     put_back: whether the known background takes the place of every estimate outside the mask before it is measured, the same
-    for all estimators (in latents outside the hole, in pixels by the mask).
+    for all estimators (in latents outside the hole, in pixels by the mask). kept: what was measured before, batch by batch.
     """
-    schedule = ScaledLinearSchedule()
-    errors: dict[str, dict[str, dict[int, list[Tensor]]]] = {
-        name: {measure: {time: [] for time in samples.study.timesteps} for measure in MEASURES}
-        for name in (*ESTIMATORS, ROUND_TRIP)
-    }
-    for batch in samples.batches():
-        denoise = samples.network.denoiser(batch.identity, batch.expression, batch.pose, batch.shown, _PLAIN)
-        for time in samples.study.timesteps:
-            sigma = schedule.sigma(time)
-            noisy = Noisy(
-                x=batch.x0 + sigma * batch.noise,
-                sigma=sigma,
-                sigma_mid=midpoint_sigma(sigma, 0.0, "half time", schedule=schedule),
-                background=batch.shown.known,
-                hole=batch.shown.hole,
-                truth=batch.x0,
-                noise=batch.fresh,
-            )
-            estimates = {name: estimator(denoise, noisy).x0 for name, estimator in ESTIMATORS.items()}
-            for name, x0 in {**estimates, ROUND_TRIP: batch.x0}.items():
-                found = _errors_of(samples, batch, x0, put_back)
-                for kind, values in found.items():
-                    errors[name][kind][time].append(values.cpu())
+    parts = []
+    for numbers in samples.ranges():
+        make = partial(_measured, samples, numbers, put_back)
+        part = make() if kept is None else kept.part(numbers.start // samples.study.batch, make)
+        parts.append(torch.from_numpy(part["errors"]))
+    errors = torch.cat(parts, -1)
     return {
-        name: {kind: {time: torch.cat(values) for time, values in times.items()} for kind, times in kinds.items()}
-        for name, kinds in errors.items()
+        name: {
+            kind: dict(zip(samples.study.timesteps, times, strict=True)) for kind, times in zip(MEASURES, kinds, strict=True)
+        }
+        for name, kinds in zip(MEASURED, errors, strict=True)
     }
 
 
-def _errors_of(samples: Samples, batch: Batch, x0: Tensor, put_back: bool) -> dict[str, Tensor]:
+@torch.no_grad()
+def _measured(samples: Samples, numbers: range, put_back: bool) -> Arrays:
+    """errors: of a batch, float32 [MEASURED, MEASURES, timesteps, B]."""
+    batch = samples.batch(numbers)
+    exact = _errors_of(samples, batch, batch.x0, put_back)
+    rows = []
+    for time in samples.study.timesteps:
+        noisy = noisy_at(batch, time)
+        denoise = remembering(samples.denoiser(batch), noisy)
+        found = [_errors_of(samples, batch, estimator(denoise, noisy).x0, put_back) for estimator in ESTIMATORS.values()]
+        rows.append(torch.stack([*found, exact]))
+    return {"errors": torch.stack(rows, 2).cpu().numpy()}
+
+
+def noisy_at(batch: Batch, time: int) -> Noisy:
+    """The answers' latents at a timestep, with all that an estimator may ask for."""
+    schedule = ScaledLinearSchedule()
+    sigma = schedule.sigma(time)
+    return Noisy(
+        x=batch.x0 + sigma * batch.noise,
+        sigma=sigma,
+        sigma_mid=midpoint_sigma(sigma, 0.0, "half time", schedule=schedule),
+        background=batch.shown.known,
+        hole=batch.shown.hole,
+        truth=batch.x0,
+        noise=batch.fresh,
+    )
+
+
+def _errors_of(samples: Samples, batch: Batch, x0: Tensor, put_back: bool) -> Tensor:
+    """[MEASURES, B]"""
     hole, mask = batch.shown.hole, batch.mask[:, None]
     picture = samples.network.decode(x0).movedim(-1, 1)
     answer = batch.answer.movedim(-1, 1)
     if put_back:
         x0 = torch.lerp(batch.shown.known, x0, hole)
         picture = torch.lerp(batch.target.movedim(-1, 1), picture, mask)
-    return {
-        "latents": squared_errors(x0, batch.x0),
-        "latents_face": squared_errors(x0, batch.x0, hole),
-        "pixels": squared_errors(picture, answer),
-        "pixels_face": squared_errors(picture, answer, mask),
-    }
+    return torch.stack(
+        [
+            squared_errors(x0, batch.x0),
+            squared_errors(x0, batch.x0, hole),
+            squared_errors(picture, answer),
+            squared_errors(picture, answer, mask),
+        ]
+    )
 
 
 def summary(errors: Errors) -> dict[str, Any]:
@@ -131,7 +148,7 @@ def estimator_errors(study: Study, put_back: bool, out: Path) -> str:
 
 def _table(found: dict[str, Any], run: dict[str, Any]) -> str:
     lines = ["# Mean squared error of x0*", "", *(f"- {name}: {value}" for name, value in run.items()), ""]
-    lines += [f"| estimator | evaluations | {' | '.join(_TITLES.values())} |", "|---" * (2 + len(MEASURES)) + "|"]
+    lines += [f"| estimator | evaluations | {' | '.join(TITLES.values())} |", "|---" * (2 + len(MEASURES)) + "|"]
     for name, one in found.items():
         title = ", ".join([name, *(f"the paper's {role.replace('_', ' ')} here" for role in one["roles"])])
         title += ", a bound" if one["bound"] else ""
@@ -152,7 +169,7 @@ def _plot(found: dict[str, Any], times: Sequence[int], path: Path) -> None:
         for name, one in found.items():
             values = [one[kind]["by_timestep"][str(time)].value for time in ordered]
             axes.plot(ordered, values, ":" if one["bound"] else "-", marker=".", label=name)
-        axes.set_title(_TITLES[kind])
+        axes.set_title(TITLES[kind])
         axes.set_xlabel("timestep")
         axes.set_yscale("log")
     grid[0].set_ylabel("mean squared error")

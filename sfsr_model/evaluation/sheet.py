@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..files import whole_file
 from .store import Arrays
@@ -24,5 +27,16 @@ def draw_sheet(rows: Sequence[Arrays], path: Path) -> None:
     drawing = ImageDraw.Draw(sheet)
     for place, name in enumerate(COLUMNS):
         drawing.text((place * pixels.shape[1] // len(COLUMNS) + 3, 1), name.replace("_", " "), fill=(255, 255, 255))
+    _save(sheet, path)
+
+
+def save_sheet(picture: Tensor, path: Path) -> None:
+    """A picture [H, W, 3] in 0..1 as a JPEG."""
+    from PIL import Image
+
+    _save(Image.fromarray((picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()), path)
+
+
+def _save(sheet: Any, path: Path) -> None:
     with whole_file(path) as partial:
         sheet.save(partial, "JPEG", quality=88)

@@ -15,6 +15,7 @@ import numpy as np
 from ..files import whole_file
 
 Arrays = dict[str, np.ndarray]
+PICTURES = "pictures"
 _SETTINGS = "run.json"
 
 
@@ -49,17 +50,18 @@ def out_folder(folder: Path) -> None:
 
 
 class RunFolder:
-    """The folder of one run. Raises RunError where it holds the run of other settings, or something else."""
+    """The folder of one run, whose parts lie under `kept`. Raises RunError where it holds the run of other settings, or
+    something else."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, settings: dict[str, Any], kept: str = PICTURES) -> None:
+        self.folder, self._kept = folder, kept
         path = folder / _SETTINGS
         if path.exists():
             self._compare(path, settings)
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"out: {folder} is no folder of an evaluation and not empty; choose a new or empty folder")
-        out_folder(folder / "pictures")
+        out_folder(folder / kept)
         write_text(path, json.dumps(settings, indent=2))
 
     def _compare(self, path: Path, settings: dict[str, Any]) -> None:
@@ -76,8 +78,8 @@ class RunFolder:
 
     def part(self, number: int, make: Callable[[], Arrays]) -> Arrays:
         """A part, made and stored where it is missing or damaged."""
-        path = self.folder / "pictures" / f"part-{number:04d}.npz"
-        stored = _read(path)
+        path = self.folder / self._kept / f"part-{number:04d}.npz"
+        stored = load_part(path)
         if stored is not None:
             return stored
         path.parent.mkdir(exist_ok=True)
@@ -89,7 +91,8 @@ class RunFolder:
         return arrays
 
 
-def _read(path: Path) -> Arrays | None:
+def load_part(path: Path) -> Arrays | None:
+    """A stored part, None where it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..encoders.recogniser import InsightFaceEncoder
 from ..network import load_checkpoint
+from ..network.checkpoint import RENDERED_SPACE
 from ..synthetic.identity import IdentitySpace
 from ..synthetic.model import FaceModel
 from .cases import check_held_out
@@ -24,6 +25,11 @@ class Subject:
     encoder: InsightFaceEncoder | None
     size: int
     held_out: str
+
+    @property
+    def identities(self) -> str:
+        """The space of the vectors that condition the network."""
+        return RENDERED_SPACE if self.encoder is None else self.encoder.space
 
 
 def load_subject(checkpoint: Path, cache: Path, recogniser: str, seed: int, size: int | None, device: str) -> Subject:

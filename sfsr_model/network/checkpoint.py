@@ -34,7 +34,8 @@ class CheckpointError(ValueError):
 class Metadata:
     """What a checkpoint says of itself.
 
-    `identity_space` is the tag of the recogniser whose embeddings it was trained on, or "any" for untrained weights.
+    `identity_space` is the tag of the recogniser whose embeddings it was trained on, or "any" for untrained weights. `step` is
+    the training step it was taken at, where that is known.
     """
 
     unet: UNetConfig
@@ -46,6 +47,7 @@ class Metadata:
     trained: bool = False
     training_data: str = "none"
     licence: str = "Apache-2.0"
+    step: int | None = None
 
     def to_strings(self) -> dict[str, str]:
         """Safetensors metadata holds strings only: one JSON document under one key, the version beside it."""

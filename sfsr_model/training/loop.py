@@ -19,7 +19,7 @@ from .state import Trained, latest_state, load_state, require_writable, save_sta
 
 _FLOOR = 0.1
 # Settings that may change between a run and its continuation.
-_FREE = ("state", "about", "licence", "save_every", "sample_every", "log_every")
+_FREE = ("state", "latents", "about", "licence", "save_every", "sample_every", "log_every")
 
 
 class TrainingError(RuntimeError):

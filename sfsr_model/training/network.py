@@ -34,7 +34,7 @@ from .latents import cache_latents, state_digest
 from .photo_data import PhotoDataset
 from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
-from .state import StateError, averages_of, trained_state
+from .state import StateError, averages_of, step_of, trained_state
 
 _SHOWN, _SHOWN_STEPS = 8, 8
 _LATENTS = "latents"
@@ -87,7 +87,7 @@ class NetworkTask:
             "identities": self.space,
             "half": str(self.codec.half),
         }
-        folder = self._settings.state / _LATENTS
+        folder = self._settings.latents or self._settings.state / _LATENTS
         return cache_latents(self.raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
 
     def loss(
@@ -142,6 +142,7 @@ class NetworkTask:
             trained=True,
             training_data=self._about_data(),
             licence=settings.licence,
+            step=step_of(state),
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(

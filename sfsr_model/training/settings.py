@@ -182,13 +182,15 @@ class Encoder(_Section):
 
 
 class Settings(_Section):
-    """A whole run. state: folder of what resuming needs. autoencoder: weights that the sfsr task encodes with; left out, those
+    """A whole run. state: folder of what resuming needs. latents: folder of the encoded data, which runs on the same data may
+    share; left out, one in the state folder. autoencoder: weights that the sfsr task encodes with; left out, those
     of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
     task: Literal["autoencoder", "sfsr", "recogniser", "expression", "detector"]
     data: Data
     state: Path
+    latents: Path | None = None
     steps: Count = 10_000
     batch: Count = 32
     seed: Seed = 0

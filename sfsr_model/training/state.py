@@ -100,6 +100,11 @@ def trained_state(folder: Path) -> Path:
     return path
 
 
+def step_of(path: Path) -> int:
+    """The number of steps before a state, by its name."""
+    return int(path.stem.rpartition("-")[2])
+
+
 def load_state(path: Path, trained: Trained, fingerprint: str) -> int:
     """Put a state back into modules, optimiser and averages, in place; returns its step.
 

@@ -87,6 +87,7 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     assert about.trained
     assert (about.identity_space, about.compound.identity_dim, about.resolution) == (RENDERED_SPACE, PERSON, SIZE)
     assert about.training_data.startswith("noise; shards: ")
+    assert about.step == settings.steps
     with pytest.raises(ValueError, match="not held out"):
         check_held_out(task.raw.manifest["seed"], about.training_data, "model")
     assert (about.licence, about.prediction, about.base) == ("CC0-1.0", "eps", "demo")

@@ -1,0 +1,1 @@
+"""The project's solver against the stock ones, at equal numbers of evaluations of the network."""
