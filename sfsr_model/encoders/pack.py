@@ -35,6 +35,12 @@ def load_recogniser(path: Path, provider: str = "auto") -> InsightFaceEncoder:
     return _encoder(path.stem, path, _load_model(path, provider), None, provider, "")
 
 
+def space_of(path: Path) -> str:
+    """Tag of a recogniser's embedding space: the start of the file's SHA-256, whatever the file is called."""
+    stat = path.stat()
+    return f"onnx-{_digest(str(path), stat.st_mtime_ns, stat.st_size)[:12]}"
+
+
 def _load_pack(folder: Path, provider: str) -> InsightFaceEncoder:
     files = sorted(folder.glob("*.onnx"))
     if not files:
@@ -110,7 +116,7 @@ def _encoder(name: str, file: Path, model: Any, detector: Any | None, wanted: st
     dim = int(model.output_shape[-1])
     if detector is not None:
         detector.det_thresh = DOUBTFUL_SCORE
-    return InsightFaceEncoder(name, _space(file), dim, used, notes, model, detector)
+    return InsightFaceEncoder(name, space_of(file), dim, used, notes, model, detector)
 
 
 def _provider_note(wanted: str, used: str) -> str:
@@ -207,9 +213,3 @@ def _digest(path: str, mtime: int, size: int) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _space(path: Path) -> str:
-    """Tag of a recogniser's embedding space: the start of the file's SHA-256, whatever the file is called."""
-    stat = path.stat()
-    return f"onnx-{_digest(str(path), stat.st_mtime_ns, stat.st_size)[:12]}"

@@ -1,0 +1,48 @@
+"""The recogniser and the detector that come with the pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bundled import DEMO, DETECTOR, FACES, ORIGIN, RECOGNISER, require_bundled, restorable
+from .detection import Detection, find_candidates
+from .pack import load_recogniser, space_of
+from .recogniser import InsightFaceEncoder, RecogniserError
+
+
+@dataclass(frozen=True)
+class BundledEncoder(InsightFaceEncoder):
+    """The demo pack. Its detector knows rendered faces alone, so where it finds none the carried detector looks as well."""
+
+    def detect(self, image: Tensor | np.ndarray) -> list[Detection] | None:
+        """As the pack's own detector finds them, or else the carried one; doubtful finds of both are kept as refused."""
+        found = super().detect(image) or []
+        if any(one.refused is None for one in found):
+            return found
+        picture = torch.from_numpy(image[..., ::-1].copy()) if isinstance(image, np.ndarray) else image[..., :3]
+        return found + find_candidates(picture)
+
+
+def load_bundled_encoder(provider: str = "auto") -> BundledEncoder:
+    """The demo pack under the name that people choose it by.
+
+    Raises FileNotFoundError or DamagedFileError naming a file, RuntimeProblem as `load_recogniser` does.
+    """
+    require_bundled("encoder", DETECTOR, RECOGNISER)
+    with restorable():
+        loaded = load_recogniser(FACES, provider)
+        if loaded.detector is None:
+            # A user's own pack may be without one that works; the carried detector then serves alone.
+            raise RecogniserError(f"encoder: {loaded.note}")
+    values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+    note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
+    return BundledEncoder(**values | {"name": DEMO, "note": note})
+
+
+def bundled_space() -> str | None:
+    """Tag of the demo recogniser's embeddings; None where its file is missing."""
+    return space_of(RECOGNISER) if RECOGNISER.is_file() else None
