@@ -48,8 +48,8 @@ class LoadIDEncoder(io.ComfyNode):
                     "encoder",
                     options=encoder_names(),
                     default=default_encoder(),
-                    tooltip="The bundled demo, to which the bundled checkpoint belongs; or a pack folder (its name ends in /) or "
-                    "an ONNX file below models/insightface.",
+                    tooltip="The bundled demo, to which the bundled checkpoint belongs; or a pack folder (its name ends in /) "
+                    "or an ONNX file below models/insightface.",
                 ),
                 io.Combo.Input(
                     "provider",

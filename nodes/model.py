@@ -186,8 +186,8 @@ def _check_resolution(model, image: torch.Tensor) -> None:
     about, (height, width) = attachment(model).metadata, image.shape[1:3]
     if about.trained and (height, width) != (about.resolution, about.resolution):
         logger.warning(
-            "SFSR: the checkpoint was trained on crops of %d x %d pixels, image has %d x %d: set Face Crop's size to %d, or expect "
-            "a worse face",
+            "SFSR: the checkpoint was trained on crops of %d x %d pixels, image has %d x %d: set Face Crop's size to %d, or "
+            "expect a worse face",
             about.resolution, about.resolution, width, height, about.resolution,
         )  # fmt: skip
 

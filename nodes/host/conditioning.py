@@ -97,8 +97,8 @@ def _check_identity(attached: Attachment, identity: Tensor, space: str) -> None:
     wanted = attached.metadata.identity_space
     if wanted not in (ANY_SPACE, space):
         raise ValueError(
-            f"identity: it was made by a recogniser of the space '{space}', but this checkpoint was trained on '{wanted}', and two "
-            f"recognisers do not understand each other's numbers; {_right_encoder(wanted)}"
+            f"identity: it was made by a recogniser of the space '{space}', but this checkpoint was trained on '{wanted}', and "
+            f"two recognisers do not understand each other's numbers; {_right_encoder(wanted)}"
         )
     dim = attached.metadata.compound.identity_dim
     if identity.shape[-1] != dim:

@@ -1,4 +1,4 @@
-"""The recogniser and the detector that come with the pack."""
+"""The encoders that come with the pack: recogniser, detector and expression encoder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bundled import DEMO, DETECTOR, FACES, ORIGIN, RECOGNISER, require_bundled, restorable
+from ..bundled import DEMO, DETECTOR, EXPRESSION, FACES, ORIGIN, RECOGNISER, require_bundled, restorable
 from .detection import Detection, find_candidates
+from .expression import load_expression_reader
+from .expression_photos import PhotoReader
 from .pack import load_recogniser, space_of
 from .recogniser import InsightFaceEncoder, RecogniserError
+from .runtime import RuntimeProblem
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,18 @@ def load_bundled_encoder(provider: str = "auto") -> BundledEncoder:
 def bundled_space() -> str | None:
     """Tag of the demo recogniser's embeddings; None where its file is missing."""
     return space_of(RECOGNISER) if RECOGNISER.is_file() else None
+
+
+def load_bundled_photo_reader() -> PhotoReader:
+    """The demo expression encoder, behind the demo pack's detector where that is there and behind the carried one elsewhere.
+
+    Raises FileNotFoundError or DamagedFileError naming a file.
+    """
+    require_bundled("encoder", EXPRESSION)
+    with restorable():
+        reader = load_expression_reader(EXPRESSION)
+    try:
+        finder = load_bundled_encoder()
+    except (FileNotFoundError, RuntimeProblem):
+        finder = None
+    return PhotoReader(DEMO, ORIGIN, reader, finder)
