@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-WEIGHTS = Path(__file__).resolve().parent / "weights"
-CHECKPOINT = WEIGHTS / "demo.safetensors"
-FACES = WEIGHTS / "demo_faces"
-DETECTOR, RECOGNISER = FACES / "det_demo.onnx", FACES / "rec_demo.onnx"
-EXPRESSION = WEIGHTS / "demo_expression.onnx"
 
 DEMO = "demo (bundled with this pack)"
 """What the demo encoders are called where people choose."""
@@ -22,11 +17,41 @@ class DamagedFileError(ValueError):
     """A file that comes with the pack cannot be used; the message names it and says how to get it back."""
 
 
-def require_bundled(label: str, *files: Path) -> None:
-    """Raise FileNotFoundError naming those of the bundled files that are missing. label: the input that asks for them."""
-    missing = " and ".join(file.relative_to(WEIGHTS).as_posix() for file in files if not file.is_file())
-    if missing:
-        raise FileNotFoundError(f"{label}: the pack's sfsr_model/weights lacks {missing}; {RESTORE}")
+@dataclass(frozen=True)
+class Weights:
+    """The files of a folder of demo weights, whether they are there or not."""
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "demo.safetensors"
+
+    @property
+    def faces(self) -> Path:
+        """An insightface pack: detector and recogniser."""
+        return self.folder / "demo_faces"
+
+    @property
+    def detector(self) -> Path:
+        return self.faces / "det_demo.onnx"
+
+    @property
+    def recogniser(self) -> Path:
+        return self.faces / "rec_demo.onnx"
+
+    @property
+    def expression(self) -> Path:
+        return self.folder / "demo_expression.onnx"
+
+    def require(self, label: str, *files: Path) -> None:
+        """Raise FileNotFoundError naming those of these files that are missing. label: the input that asks for them."""
+        missing = " and ".join(file.relative_to(self.folder).as_posix() for file in files if not file.is_file())
+        if missing:
+            raise FileNotFoundError(f"{label}: the pack's sfsr_model/weights lacks {missing}; {RESTORE}")
+
+
+BUNDLED = Weights(Path(__file__).resolve().parent / "weights")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...sfsr_model.bundled import DEMO, EXPRESSION, require_bundled
+from ...sfsr_model.bundled import BUNDLED, DEMO
 from .folders import require_file_name
 
 NO_ENCODER = "no face_landmarker.task found"
@@ -28,7 +28,7 @@ def expression_encoder_names() -> list[str]:
 
     The first is what a fresh node shows: the bundled one, whatever else lies on the machine.
     """
-    names = [DEMO] if EXPRESSION.is_file() else []
+    names = [DEMO] if BUNDLED.expression.is_file() else []
     names += [
         f"{key}/{file.relative_to(root).as_posix()}"
         for key, roots in _encoder_roots().items()
@@ -41,8 +41,8 @@ def expression_encoder_names() -> list[str]:
 def expression_encoder_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError saying where to get one and where it belongs."""
     if name == DEMO:
-        require_bundled("encoder", EXPRESSION)
-        return EXPRESSION
+        BUNDLED.require("encoder", BUNDLED.expression)
+        return BUNDLED.expression
     key, _, rest = name.partition("/")
     for root in _encoder_roots().get(key, ()):
         path = (root / rest).resolve()

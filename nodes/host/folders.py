@@ -6,11 +6,11 @@ from pathlib import Path
 
 import folder_paths
 
-from ...sfsr_model.bundled import DEMO, DETECTOR, FACES, RECOGNISER, WEIGHTS, require_bundled
+from ...sfsr_model.bundled import BUNDLED, DEMO
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
 from ...sfsr_model.network.untrained import UNTRAINED
 
-BUNDLED = "bundled/"
+BUNDLED_PREFIX = "bundled/"
 
 IDENTITIES = "sfsr_identities"
 SAVED_IDENTITIES = "identities"  # in ComfyUI's output folder
@@ -24,7 +24,7 @@ for _key, _folder in (("sfsr", "sfsr"), ("insightface", "insightface"), (IDENTIT
 
 def checkpoint_names() -> list[str]:
     """Bundled checkpoints first, then the user's under models/sfsr; the untrained stand-in where none is bundled."""
-    bundled = [BUNDLED + path.name for path in sorted(WEIGHTS.glob("*.safetensors"))]
+    bundled = [BUNDLED_PREFIX + path.name for path in sorted(BUNDLED.folder.glob("*.safetensors"))]
     own = [name for name in folder_paths.get_filename_list("sfsr") if name.endswith(".safetensors")]
     own = [name for name in own if Path(name).parts[0] != "identities"]
     return [*bundled, *own] if bundled else [*own, UNTRAINED]
@@ -39,16 +39,16 @@ def checkpoint_path(name: str) -> Path:
     """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there."""
     if not is_bundled(name):
         return _listed("sfsr", name, "checkpoint")
-    path = (WEIGHTS / name.removeprefix(BUNDLED)).resolve()
-    if path.parent != WEIGHTS:
+    path = BUNDLED.folder / Path(name).name
+    if name != BUNDLED_PREFIX + path.name:
         raise FileNotFoundError(f"checkpoint: '{name}' is no checkpoint of the pack; refresh the page (key R) and choose again")
-    require_bundled("checkpoint", path)
+    BUNDLED.require("checkpoint", path)
     return path
 
 
 def is_bundled(name: str) -> bool:
     """Whether a checkpoint of this name comes with the pack."""
-    return name.startswith(BUNDLED)
+    return name.startswith(BUNDLED_PREFIX)
 
 
 def encoder_names() -> list[str]:
@@ -64,14 +64,14 @@ def encoder_names() -> list[str]:
 
 def default_encoder() -> str:
     """What a fresh node shows, whatever else lies on the machine."""
-    return DEMO if DETECTOR.is_file() and RECOGNISER.is_file() else UNTRAINED_ENCODER
+    return DEMO if BUNDLED.detector.is_file() and BUNDLED.recogniser.is_file() else UNTRAINED_ENCODER
 
 
 def encoder_path(name: str) -> Path:
     """The file or pack folder behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
     if name == DEMO:
-        require_bundled("encoder", DETECTOR, RECOGNISER)
-        return FACES
+        BUNDLED.require("encoder", BUNDLED.detector, BUNDLED.recogniser)
+        return BUNDLED.faces
     return _listed("insightface", name, "encoder")
 
 

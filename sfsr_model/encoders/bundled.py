@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bundled import DEMO, DETECTOR, EXPRESSION, FACES, ORIGIN, RECOGNISER, require_bundled, restorable
+from ..bundled import BUNDLED, DEMO, ORIGIN, Weights, restorable
 from .detection import Detection, find_candidates
 from .expression import load_expression_reader
 from .expression_photos import PhotoReader
@@ -30,37 +30,37 @@ class BundledEncoder(InsightFaceEncoder):
         return found + find_candidates(picture)
 
 
-def load_bundled_encoder(provider: str = "auto") -> BundledEncoder:
+def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> BundledEncoder:
     """The demo pack under the name that people choose it by.
 
     Raises FileNotFoundError or DamagedFileError naming a file, RuntimeProblem as `load_recogniser` does.
     """
-    require_bundled("encoder", DETECTOR, RECOGNISER)
+    weights.require("encoder", weights.detector, weights.recogniser)
     with restorable():
-        loaded = load_recogniser(FACES, provider)
+        loaded = load_recogniser(weights.faces, provider)
         if loaded.detector is None:
             # A user's own pack may be without one that works; the carried detector then serves alone.
-            raise RecogniserError(f"encoder: {loaded.note}")
+            raise RecogniserError(f"encoder: the detector of {loaded.name} is not usable ({loaded.note})")
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
     return BundledEncoder(**values | {"name": DEMO, "note": note})
 
 
-def bundled_space() -> str | None:
+def bundled_space(weights: Weights = BUNDLED) -> str | None:
     """Tag of the demo recogniser's embeddings; None where its file is missing."""
-    return space_of(RECOGNISER) if RECOGNISER.is_file() else None
+    return space_of(weights.recogniser) if weights.recogniser.is_file() else None
 
 
-def load_bundled_photo_reader() -> PhotoReader:
+def load_bundled_photo_reader(weights: Weights = BUNDLED) -> PhotoReader:
     """The demo expression encoder, behind the demo pack's detector where that is there and behind the carried one elsewhere.
 
     Raises FileNotFoundError or DamagedFileError naming a file.
     """
-    require_bundled("encoder", EXPRESSION)
+    weights.require("encoder", weights.expression)
     with restorable():
-        reader = load_expression_reader(EXPRESSION)
+        reader = load_expression_reader(weights.expression)
     try:
-        finder = load_bundled_encoder()
+        finder = load_bundled_encoder(weights=weights)
     except (FileNotFoundError, RuntimeProblem):
         finder = None
     return PhotoReader(DEMO, ORIGIN, reader, finder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -115,7 +116,8 @@ class PhotoReader:
             large = [one for one in faces if (one.box[2] - one.box[0]).item() >= MIN_WIDTH]
             place = wanted_face(picture, number, large, _why_none(candidates, faces), order, index)
             coefficients, pose = self.reader.read(picture[None].float(), large[place].points[None])
-            rows.append(Expression(coefficients.cpu(), pose.cpu()))
+            # Of what is no face a network may say any angle, and an expression takes none beyond half a turn.
+            rows.append(Expression(coefficients.cpu(), pose.cpu().clamp(-math.pi, math.pi)))
         return concatenate(rows)
 
     def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
