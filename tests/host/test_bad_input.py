@@ -160,12 +160,17 @@ def test_own_recognisers(server, client, portrait, refused):
     choices = client.object_info("LoadIDEncoder")["LoadIDEncoder"]["input"]["required"]["encoder"][1]["options"]
     assert {"models/mypack/", "models/mypack/r50.onnx", "narrow.onnx"} <= set(choices)
 
-    result = client.run(portrait(ID_encoder={"encoder": "models/mypack/"}), timeout=600)
+    open_to_all = {"checkpoint": "untrained (random weights)"}
+    result = client.run(portrait(ID_encoder={"encoder": "models/mypack/"}, Model=open_to_all), timeout=600)
     info = result.outputs["3"]["text"][0]
     assert "512 numbers" in info
     assert "CPUExecutionProvider" in info
     assert "has 128 numbers" not in info
-    assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(ID_encoder={"encoder": "narrow.onnx"}))
+    narrow = {"ID_encoder": {"encoder": "narrow.onnx"}, "Model": open_to_all}
+    assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(**narrow))
+    other = str(refused(ID_encoder={"encoder": "models/mypack/"}))
+    assert "identity: it was made by a recogniser of the space 'onnx-" in other
+    assert "choose 'demo (bundled with this pack)' in the Load ID Encoder before Identity" in other
     assert "junk.onnx cannot be read as an ONNX network" in str(refused(ID_encoder={"encoder": "junk.onnx"}))
     if "CUDA" not in info:
         error = refused(ID_encoder={"encoder": "models/mypack/", "provider": "CUDA"})
