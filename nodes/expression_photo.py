@@ -44,7 +44,7 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
                 ExpressionEncoderSocket.Output(
                     "expression_encoder",
                     display_name="expression_encoder",
-                    tooltip="The encoder, for Expression Embed and Expression Library.",
+                    tooltip="The encoder, for Expression Embed, Expression Library, the report and guidance.",
                 ),
                 io.String.Output(
                     "info",
