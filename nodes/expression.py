@@ -11,7 +11,6 @@ from ..sfsr_model.encoders.detection import ORDERS
 from ..sfsr_model.expressions import HEAD, NEUTRAL, Expression, all_words, lookup, word_expression
 from ..sfsr_model.expressions.library import USES, load_library
 from ..sfsr_model.expressions.sliders import HEAD_LIMIT, HEAD_SLIDERS, SLIDERS, add_sliders
-from ..sfsr_model.landmarker import ExpressionEncoder
 from ..sfsr_model.landmarker.face_records import landmarks_expression
 from .host.expression_files import BUILT_IN, library_names, library_path
 from .sockets import (
@@ -21,6 +20,7 @@ from .sockets import (
     FaceLandmarksSocket,
     face_choice,
     require,
+    require_expression_encoder,
     require_images,
 )
 
@@ -225,9 +225,9 @@ def _of_photo(image, encoder, order: str, index: int) -> Expression:
             "expression_encoder: the source is 'image' but nothing reads it; connect Load Expression Encoder, or ComfyUI's "
             "face landmarks to face_landmarks"
         )
-    encoder = require(encoder, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
+    reader = require_expression_encoder(encoder)
     try:
-        return encoder.read(images, order, index)
+        return reader.read(images, order, index)
     except ValueError as error:
         raise ValueError(f"image: {error}") from error
 

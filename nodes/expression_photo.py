@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.landmarker import BLIND, ExpressionEncoder, load_expression_encoder
+from ..sfsr_model.bundled import DEMO
+from ..sfsr_model.encoders.bundled import load_bundled_photo_reader
+from ..sfsr_model.encoders.expression_photos import PhotoEncoder
+from ..sfsr_model.expressions import ARKIT_NAMES
+from ..sfsr_model.landmarker import load_expression_encoder
 from ..sfsr_model.landmarker.photos import read_gallery
 from .host.expression_files import (
     LIBRARIES,
@@ -15,7 +19,7 @@ from .host.expression_files import (
     new_library_path,
 )
 from .host.progress import steps
-from .sockets import CATEGORY, ExpressionEncoderSocket, require
+from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder
 
 
 class SFSRLoadExpressionEncoder(io.ComfyNode):
@@ -25,21 +29,22 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
             node_id="SFSRLoadExpressionEncoder",
             display_name="Load Expression Encoder (SFSR)",
             category=CATEGORY,
-            description="What reads an expression from a photo: MediaPipe's face landmarker, a file of yours below "
-            "models/mediapipe. Nothing is downloaded.",
+            description="What reads an expression from a photo: the small demo encoder that comes with the pack, or "
+            "MediaPipe's face landmarker, a file of yours below models/mediapipe. Nothing is downloaded.",
             search_aliases=["mediapipe", "face_landmarker.task", "blendshapes", "expression from photo"],
             inputs=[
                 io.Combo.Input(
                     "encoder",
                     options=expression_encoder_names(),  # no default: the first is what a fresh node shows
-                    tooltip="A face_landmarker.task below models/mediapipe, models/detection or models/liveportrait.",
+                    tooltip="The bundled demo, or a face_landmarker.task below models/mediapipe, models/detection or "
+                    "models/liveportrait.",
                 )
             ],
             outputs=[
                 ExpressionEncoderSocket.Output(
                     "expression_encoder",
                     display_name="expression_encoder",
-                    tooltip="The encoder, for Expression Embed and Expression Library.",
+                    tooltip="The encoder, for Expression Embed, Expression Library, the report and guidance.",
                 ),
                 io.String.Output(
                     "info",
@@ -50,10 +55,14 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, encoder: str) -> bool | str:
-        """Takes the place of the host's own list check, whose message does not say where the file comes from."""
+    def validate_inputs(cls, encoder: str | None = None) -> bool | str:
+        """Takes the place of the host's own list check, whose message does not say where the file comes from.
+
+        A name that comes over a link is not known yet (None) and is looked up when the node runs.
+        """
         try:
-            expression_encoder_path(encoder)
+            if encoder is not None:
+                expression_encoder_path(encoder)
         except FileNotFoundError as error:
             return str(error)
         return True
@@ -67,9 +76,19 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, encoder: str) -> io.NodeOutput:
-        loaded = load_expression_encoder(expression_encoder_path(encoder))
-        info = f"{encoder}: 51 of 52 coefficients and the head's pose\n{loaded.note}\nhardly ever raised: {', '.join(BLIND)}"
+        path = expression_encoder_path(encoder)
+        loaded = load_bundled_photo_reader() if encoder == DEMO else load_expression_encoder(path)
+        info = _described(encoder, loaded)
         return io.NodeOutput(loaded, info, ui=ui.PreviewText(info))
+
+
+def _described(name: str, encoder: PhotoEncoder) -> str:
+    count = len(ARKIT_NAMES)
+    lines = [f"{name}: {count - len(set(encoder.unread) - set(encoder.blind))} of {count} coefficients and the head's pose"]
+    lines.append(encoder.note)
+    if encoder.blind:
+        lines.append(f"hardly ever raised: {', '.join(encoder.blind)}")
+    return "\n".join(lines)
 
 
 class SFSRExpressionLibrary(io.ComfyNode):
@@ -111,7 +130,7 @@ class SFSRExpressionLibrary(io.ComfyNode):
 
     @classmethod
     def execute(cls, expression_encoder, folder: str, name: str) -> io.NodeOutput:
-        encoder = require(expression_encoder, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
+        encoder = require_expression_encoder(expression_encoder)
         path = new_library_path(name)
         library = read_gallery(gallery_path(folder), encoder, steps)
         library.save(path)

@@ -45,11 +45,11 @@ class SFSRFaceCrop(io.ComfyNode):
                 io.Image.Input("images", tooltip="The target portrait, or the frames of a film; any size."),
                 io.Int.Input(
                     "size",
-                    default=256,
+                    default=128,
                     min=64,
                     max=1024,
                     step=8,
-                    tooltip="Side of the square crop in pixels; the demo network was laid out for 256.",
+                    tooltip="Side of the square crop in pixels; the bundled checkpoint was trained at 128.",
                 ),
                 *face_choice(),
                 io.Combo.Input(
@@ -62,7 +62,8 @@ class SFSRFaceCrop(io.ComfyNode):
                 IDEncoderSocket.Input(
                     "id_encoder",
                     optional=True,
-                    tooltip="An insightface pack, whose detector is then used; without one a small frontal detector serves.",
+                    tooltip="The bundled demo or an insightface pack, whose detector is then used; without one a small frontal "
+                    "detector serves.",
                 ),
                 io.Combo.Input(
                     "faces",

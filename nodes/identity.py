@@ -7,7 +7,9 @@ import logging
 import torch
 from comfy_api.latest import io, ui
 
+from ..sfsr_model.bundled import DEMO
 from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
+from ..sfsr_model.encoders.bundled import load_bundled_encoder
 from ..sfsr_model.encoders.enrolment import (
     ENROLMENT_ORDERS,
     MOST_SIMILAR,
@@ -22,7 +24,7 @@ from ..sfsr_model.encoders.preview import number_faces
 from ..sfsr_model.encoders.recogniser import InsightFaceEncoder
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
-from .host.folders import encoder_names, encoder_path
+from .host.folders import default_encoder, encoder_names, encoder_path
 from .host.progress import steps
 from .sockets import CATEGORY, IDEncoderSocket, IdentitySocket, face_choice, require, require_images
 
@@ -38,16 +40,16 @@ class LoadIDEncoder(io.ComfyNode):
             node_id="LoadIDEncoder",
             display_name="Load ID Encoder (SFSR)",
             category=CATEGORY,
-            description="A face recogniser: an insightface pack folder or a single ArcFace-type ONNX below "
-            "models/insightface. Nothing is downloaded.",
+            description="What tells people apart, and finds their faces: the small demo pack that comes with this one, an "
+            "insightface pack folder or a single ArcFace-type ONNX below models/insightface. Nothing is downloaded.",
             search_aliases=["insightface", "arcface", "antelopev2", "buffalo_l", "face recognition", "identity"],
             inputs=[
                 io.Combo.Input(
                     "encoder",
                     options=encoder_names(),
-                    default=UNTRAINED_ENCODER,
-                    tooltip="A pack folder (its name ends in /) or an ONNX file below models/insightface. The untrained one "
-                    "only keeps a graph whole: it does not know people.",
+                    default=default_encoder(),
+                    tooltip="The bundled demo, to which the bundled checkpoint belongs; or a pack folder (its name ends in /) "
+                    "or an ONNX file below models/insightface.",
                 ),
                 io.Combo.Input(
                     "provider",
@@ -68,6 +70,19 @@ class LoadIDEncoder(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, encoder: str | None = None) -> bool | str:
+        """Takes the place of the host's own list check: says what is missing, and still takes the untrained stand-in.
+
+        A name that comes over a link is not known yet (None) and is looked up when the node runs.
+        """
+        try:
+            if encoder not in (None, UNTRAINED_ENCODER):
+                encoder_path(encoder)
+        except FileNotFoundError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def fingerprint_inputs(cls, encoder: str, provider: str) -> str:
         if encoder == UNTRAINED_ENCODER:
             return encoder
@@ -77,8 +92,12 @@ class LoadIDEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, encoder: str, provider: str) -> io.NodeOutput:
-        untrained = encoder == UNTRAINED_ENCODER
-        loaded = UntrainedEncoder() if untrained else load_recogniser(encoder_path(encoder), provider)
+        if encoder == UNTRAINED_ENCODER:
+            loaded = UntrainedEncoder()
+        elif encoder == DEMO:
+            loaded = load_bundled_encoder(provider)
+        else:
+            loaded = load_recogniser(encoder_path(encoder), provider)
         info = f"{loaded.name}: {loaded.dim} numbers, space {loaded.space}, runs on {loaded.provider}"
         if loaded.note:
             info += f"\n{loaded.note}"

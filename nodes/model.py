@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 
 import torch
 from comfy_api.latest import io
 
 from ..sfsr_model.batch import common_length
+from ..sfsr_model.bundled import restorable
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
-from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint
-from .host.network import build_model, build_vae
+from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, is_bundled
+from .host.network import attachment, build_model, build_vae
 from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images, require_masks
 
 logger = logging.getLogger(__name__)
@@ -34,8 +36,7 @@ class SFSRLoadModel(io.ComfyNode):
                     "checkpoint",
                     options=checkpoint_names(),
                     default=default_checkpoint(),
-                    tooltip="A checkpoint that came with the pack, one of yours in models/sfsr, or the untrained stand-in, "
-                    "with which everything runs and every new face is noise.",
+                    tooltip="The demo checkpoint that comes with the pack, or one of yours in models/sfsr.",
                 )
             ],
             outputs=[
@@ -43,6 +44,16 @@ class SFSRLoadModel(io.ComfyNode):
                 io.Vae.Output("vae", display_name="vae", tooltip="The autoencoder that belongs to the model."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
+        """As Load ID Encoder's."""
+        try:
+            if checkpoint not in (None, UNTRAINED):
+                checkpoint_path(checkpoint)
+        except FileNotFoundError as error:
+            return str(error)
+        return True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> str:
@@ -53,10 +64,12 @@ class SFSRLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, checkpoint: str) -> io.NodeOutput:
-        loaded = untrained_checkpoint() if checkpoint == UNTRAINED else load_checkpoint(checkpoint_path(checkpoint))
+        with restorable() if is_bundled(checkpoint) else nullcontext():
+            loaded = untrained_checkpoint() if checkpoint == UNTRAINED else load_checkpoint(checkpoint_path(checkpoint))
+            model, vae = build_model(loaded), build_vae(loaded)
         if not loaded.metadata.trained:
             logger.warning("SFSR: the checkpoint '%s' is not trained, the new face will be noise", loaded.name)
-        return io.NodeOutput(build_model(loaded), build_vae(loaded))
+        return io.NodeOutput(model, vae)
 
 
 def _weight(stream: str) -> io.Float.Input:
@@ -151,6 +164,7 @@ class SFSRConditioning(io.ComfyNode):
         look = require(expression, Expression, "expression", "Expression Embed")
         image = require_images(image, "image")
         mask = _checked_mask(mask, image)
+        _check_resolution(model, image)
         batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
         look = look.expand(batch)
         result = condition(
@@ -166,6 +180,16 @@ class SFSRConditioning(io.ComfyNode):
             expression_settings=StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
         return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
+
+
+def _check_resolution(model, image: torch.Tensor) -> None:
+    about, (height, width) = attachment(model).metadata, image.shape[1:3]
+    if about.trained and (height, width) != (about.resolution, about.resolution):
+        logger.warning(
+            "SFSR: the checkpoint was trained on crops of %d x %d pixels, image has %d x %d: set Face Crop's size to %d, or "
+            "expect a worse face",
+            about.resolution, about.resolution, width, height, about.resolution,
+        )  # fmt: skip
 
 
 def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

@@ -8,12 +8,12 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..sfsr_model.batch import require_repeatable
+from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
-from ..sfsr_model.evaluation.report import UNREAD, Report, expression_errors, identity_cosines
+from ..sfsr_model.evaluation.report import Report, expression_errors, identity_cosines
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
-from ..sfsr_model.landmarker import ExpressionEncoder
 from .face import frames_of_pictures
 from .host.network import attachment
 from .host.progress import steps
@@ -26,6 +26,7 @@ from .sockets import (
     IDEncoderSocket,
     IdentitySocket,
     require,
+    require_expression_encoder,
     require_images,
 )
 
@@ -77,9 +78,7 @@ class SFSRReport(io.ComfyNode):
         require_repeatable("expression", len(look), "images", len(images))
         look = look.expand(len(images))
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
-        reader = expression_encoder
-        if reader is not None:
-            reader = require(reader, ExpressionEncoder, "expression_encoder", "Load Expression Encoder")
+        reader = None if expression_encoder is None else require_expression_encoder(expression_encoder)
         points = _points(images, face, encoder)
         cosines = tuple(
             cosine
@@ -122,10 +121,12 @@ def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
     return [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
 
 
-def _expression_note(reader: ExpressionEncoder | None) -> str:
+def _expression_note(reader: PhotoEncoder | None) -> str:
     if reader is None:
         return "the expression was not measured: connect Load Expression Encoder to expression_encoder"
-    return f"the expression error leaves out what {reader.name} cannot see: {', '.join(UNREAD)}"
+    if not reader.unread:
+        return f"the expression was read by {reader.name}"
+    return f"the expression error leaves out what {reader.name} cannot see: {', '.join(reader.unread)}"
 
 
 def _mean(figures: tuple[float | None, ...]) -> float | None:

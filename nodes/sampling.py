@@ -12,7 +12,6 @@ from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face import FaceFrame
 from ..sfsr_model.guidance import ExpressionEnergy, IdentityEnergy, crop_points
-from ..sfsr_model.landmarker import ExpressionEncoder
 from ..sfsr_model.schedule import MIDPOINT_LOCATIONS
 from .face import require_frames
 from .host.sampler import SolverOptions, guided_midpoint_sampler, improved_midpoint_sampler
@@ -25,6 +24,7 @@ from .sockets import (
     IDEncoderSocket,
     IdentitySocket,
     require,
+    require_expression_encoder,
 )
 
 
@@ -207,8 +207,8 @@ def _identity_energy(identity: Any, id_encoder: Any, frames: tuple[FaceFrame, ..
 
 def _expression_energy(expression: Any, expression_encoder: Any, frames: tuple[FaceFrame, ...] | None) -> ExpressionEnergy:
     look = require(expression, Expression, "expression", _MAKERS["expression"])
-    encoder = require(expression_encoder, ExpressionEncoder, "expression_encoder", _MAKERS["expression_encoder"])
-    return ExpressionEnergy(encoder.landmarker, look, crop_points(frames))
+    encoder = require_expression_encoder(expression_encoder)
+    return ExpressionEnergy(encoder.differentiable(), look, crop_points(frames))
 
 
 NODES = [ImprovedMidpointSampler]

@@ -11,6 +11,8 @@ import torch
 from comfy_api.latest import io
 
 from ..sfsr_model.encoders.detection import ORDERS
+from ..sfsr_model.encoders.expression_photos import PhotoReader
+from ..sfsr_model.landmarker import ExpressionEncoder
 
 IDEncoderSocket = io.Custom("ID_ENCODER")
 IdentitySocket = io.Custom("IDENTITY")
@@ -58,6 +60,11 @@ def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: s
             f"connect the output of {made_by}"
         )
     return value
+
+
+def require_expression_encoder(value: Any) -> ExpressionEncoder | PhotoReader:
+    """What came over an `expression_encoder` socket, of either kind; raises TypeError as `require` does."""
+    return require(value, (ExpressionEncoder, PhotoReader), "expression_encoder", "Load Expression Encoder")
 
 
 def require_images(images: Any, name: str) -> Any:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...sfsr_model.bundled import DEMO
 from ...sfsr_model.compound import segments
+from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.face.faceless import without_face
-from ...sfsr_model.network.checkpoint import ANY_SPACE
+from ...sfsr_model.network.checkpoint import ANY_SPACE, RENDERED_SPACE
 from .guidance import IDENTITY_ONLY, set_stream_guidance
 from .network import Attachment, attachment
 
@@ -95,9 +97,17 @@ def _check_identity(attached: Attachment, identity: Tensor, space: str) -> None:
     wanted = attached.metadata.identity_space
     if wanted not in (ANY_SPACE, space):
         raise ValueError(
-            f"identity: its embeddings are of the space '{space}', this checkpoint was trained on '{wanted}'; load the ID "
-            "encoder that the checkpoint names"
+            f"identity: it was made by a recogniser of the space '{space}', but this checkpoint was trained on '{wanted}', and "
+            f"two recognisers do not understand each other's numbers; {_right_encoder(wanted)}"
         )
     dim = attached.metadata.compound.identity_dim
     if identity.shape[-1] != dim:
         raise ValueError(f"identity: its embeddings have {identity.shape[-1]} numbers, this checkpoint takes {dim}")
+
+
+def _right_encoder(space: str) -> str:
+    if space == bundled_space():
+        return f"choose '{DEMO}' in the Load ID Encoder before Identity"
+    if space == RENDERED_SPACE:
+        return "it knows rendered people alone and takes no photos; choose another checkpoint in Load SFSR Model"
+    return "choose the recogniser that it was trained with in the Load ID Encoder before Identity"

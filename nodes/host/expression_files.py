@@ -6,6 +6,7 @@ from pathlib import Path
 
 import folder_paths
 
+from ...sfsr_model.bundled import BUNDLED, DEMO
 from .folders import require_file_name
 
 NO_ENCODER = "no face_landmarker.task found"
@@ -23,8 +24,12 @@ for _key in ("mediapipe", LIBRARIES):
 
 
 def expression_encoder_names() -> list[str]:
-    """Every .task file below the folders, as folder/name; the one entry NO_ENCODER where there is none."""
-    names = [
+    """The demo encoder, then every .task file below the folders, as folder/name; NO_ENCODER where there is neither.
+
+    The first is what a fresh node shows: the bundled one, whatever else lies on the machine.
+    """
+    names = [DEMO] if BUNDLED.expression.is_file() else []
+    names += [
         f"{key}/{file.relative_to(root).as_posix()}"
         for key, roots in _encoder_roots().items()
         for root in roots
@@ -35,6 +40,9 @@ def expression_encoder_names() -> list[str]:
 
 def expression_encoder_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError saying where to get one and where it belongs."""
+    if name == DEMO:
+        BUNDLED.require("encoder", BUNDLED.expression)
+        return BUNDLED.expression
     key, _, rest = name.partition("/")
     for root in _encoder_roots().get(key, ()):
         path = (root / rest).resolve()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import folder_paths
 
+from ...sfsr_model.bundled import BUNDLED, DEMO
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
 from ...sfsr_model.network.untrained import UNTRAINED
 
-BUNDLED = "bundled/"
-WEIGHTS = Path(__file__).resolve().parents[2] / "sfsr_model" / "weights"
+BUNDLED_PREFIX = "bundled/"
 
 IDENTITIES = "sfsr_identities"
 SAVED_IDENTITIES = "identities"  # in ComfyUI's output folder
@@ -23,34 +23,55 @@ for _key, _folder in (("sfsr", "sfsr"), ("insightface", "insightface"), (IDENTIT
 
 
 def checkpoint_names() -> list[str]:
-    """Bundled checkpoints first, then the user's under models/sfsr, then the untrained stand-in."""
-    bundled = [BUNDLED + path.name for path in sorted(WEIGHTS.glob("*.safetensors"))]
+    """Bundled checkpoints first, then the user's under models/sfsr; the untrained stand-in where none is bundled."""
+    bundled = [BUNDLED_PREFIX + path.name for path in sorted(BUNDLED.folder.glob("*.safetensors"))]
     own = [name for name in folder_paths.get_filename_list("sfsr") if name.endswith(".safetensors")]
     own = [name for name in own if Path(name).parts[0] != "identities"]
-    return [*bundled, *own, UNTRAINED]
+    return [*bundled, *own] if bundled else [*own, UNTRAINED]
 
 
 def default_checkpoint() -> str:
     """What a fresh node shows: a bundled checkpoint where there is one, whatever else lies on the machine."""
-    return next((name for name in checkpoint_names() if name.startswith(BUNDLED)), UNTRAINED)
+    return next(filter(is_bundled, checkpoint_names()), UNTRAINED)
 
 
 def checkpoint_path(name: str) -> Path:
     """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there."""
-    if name.startswith(BUNDLED):
-        return _inside(WEIGHTS, name[len(BUNDLED) :], "checkpoint")
-    return _listed("sfsr", name, "checkpoint")
+    if not is_bundled(name):
+        return _listed("sfsr", name, "checkpoint")
+    path = BUNDLED.folder / Path(name).name
+    if name != BUNDLED_PREFIX + path.name:
+        raise FileNotFoundError(f"checkpoint: '{name}' is no checkpoint of the pack; refresh the page (key R) and choose again")
+    BUNDLED.require("checkpoint", path)
+    return path
+
+
+def is_bundled(name: str) -> bool:
+    """Whether a checkpoint of this name comes with the pack."""
+    return name.startswith(BUNDLED_PREFIX)
 
 
 def encoder_names() -> list[str]:
-    """The stand-in, then every ONNX file and every folder that holds one, below models/insightface."""
+    """The demo pack, then every folder with an ONNX file and every such file below models/insightface.
+
+    Where the demo pack is not whole, the untrained stand-in is the last.
+    """
     files = [name for name in folder_paths.get_filename_list("insightface") if name.endswith(".onnx")]
     folders = sorted({f"{parent}/" for name in files if (parent := Path(name).parent.as_posix()) != "."})
-    return [UNTRAINED_ENCODER, *folders, *sorted(Path(name).as_posix() for name in files)]
+    own = [*folders, *sorted(Path(name).as_posix() for name in files)]
+    return [DEMO, *own] if default_encoder() == DEMO else [*own, UNTRAINED_ENCODER]
+
+
+def default_encoder() -> str:
+    """What a fresh node shows, whatever else lies on the machine."""
+    return DEMO if BUNDLED.detector.is_file() and BUNDLED.recogniser.is_file() else UNTRAINED_ENCODER
 
 
 def encoder_path(name: str) -> Path:
     """The file or pack folder behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
+    if name == DEMO:
+        BUNDLED.require("encoder", BUNDLED.detector, BUNDLED.recogniser)
+        return BUNDLED.faces
     return _listed("insightface", name, "encoder")
 
 

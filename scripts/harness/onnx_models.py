@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 
 
-def save_recogniser(path: Path, dim: int = 512, size: int = 112, outputs: int = 1, seed: int = 0) -> Path:
-    """A recogniser's shape: [N, 3, size, size] in, [N, dim] out (a pooled linear map); `outputs` copies of it."""
+def save_recogniser(path: Path, dim: int = 512, size: int = 112, outputs: int = 1, seed: int = 0, scale: float = 1.0) -> Path:
+    """A recogniser's shape: [N, 3, size, size] in, [N, dim] out (a pooled linear map); `outputs` copies of it.
+
+    scale: standard deviation of the map's weights.
+    """
     from onnx import TensorProto, helper, numpy_helper, save
 
     pool = size // 8
-    weight = np.random.default_rng(seed).standard_normal((3 * 8 * 8, dim)).astype(np.float32)
+    weight = (scale * np.random.default_rng(seed).standard_normal((3 * 8 * 8, dim))).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["input.1"], ["pooled"], kernel_shape=[pool, pool], strides=[pool, pool]),
         helper.make_node("Flatten", ["pooled"], ["flat"], axis=1),

@@ -66,15 +66,19 @@ def apply_word(prompt: Prompt, word: str) -> None:
 
 
 def apply_expression_picture(prompt: Prompt, picture: str, encoder: str) -> None:
-    """Make the node titled "Expression" read an uploaded picture by a named encoder, through loaders of their own."""
+    """Make the node titled "Expression" read an uploaded picture, by a named encoder unless it has one already."""
     set_input(prompt, "Expression", ("source",), "image", "--expression")
     inputs = prompt[str(titled(prompt, "Expression"))]["inputs"]
-    for name, title, class_type, values in (
-        ("image", "Expression picture", "LoadImage", {"image": picture}),
-        ("expression_encoder", "Expression encoder", "SFSRLoadExpressionEncoder", {"encoder": encoder}),
-    ):
-        prompt[f"demo_{name}"] = {"class_type": class_type, "inputs": values, "_meta": {"title": title}}
-        inputs[name] = [f"demo_{name}", 0]
+    _add_source(prompt, inputs, "image", "Expression picture", "LoadImage", {"image": picture})
+    if "expression_encoder" not in inputs:
+        values = {"encoder": encoder}
+        _add_source(prompt, inputs, "expression_encoder", "Expression encoder", "SFSRLoadExpressionEncoder", values)
+
+
+def _add_source(prompt: Prompt, inputs: dict[str, Any], name: str, title: str, class_type: str, values: dict[str, Any]) -> None:
+    """Feed the input `name` from a new node."""
+    prompt[f"demo_{name}"] = {"class_type": class_type, "inputs": values, "_meta": {"title": title}}
+    inputs[name] = [f"demo_{name}", 0]
 
 
 def named_pictures(prompt: Prompt) -> dict[str, str]:

@@ -90,12 +90,18 @@ class IDEncoder(Protocol):
     trained: False for the stand-in of random weights. note: what the user should know about this one, or "".
     """
 
-    name: str
-    space: str
-    dim: int
-    provider: str
-    trained: bool
-    note: str
+    @property
+    def name(self) -> str: ...
+    @property
+    def space(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def trained(self) -> bool: ...
+    @property
+    def note(self) -> str: ...
 
     def prepare(self, image: Tensor) -> Any:
         """The picture [H, W, 3], float RGB in 0..1, as this encoder works on it; the other methods take either."""

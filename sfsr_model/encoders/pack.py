@@ -57,6 +57,12 @@ def load_detector(path: Path, provider: str = "auto") -> FaceDetector:
     return FaceDetector(path.name, model)
 
 
+def space_of(path: Path) -> str:
+    """Tag of a recogniser's embedding space: the start of the file's SHA-256, whatever the file is called."""
+    stat = path.stat()
+    return f"onnx-{_digest(str(path), stat.st_mtime_ns, stat.st_size)[:12]}"
+
+
 def _load_pack(folder: Path, provider: str) -> InsightFaceEncoder:
     files = sorted(folder.glob("*.onnx"))
     if not files:
@@ -132,7 +138,7 @@ def _encoder(name: str, file: Path, model: Any, detector: Any | None, wanted: st
     dim = int(model.output_shape[-1])
     if detector is not None:
         detector.det_thresh = DOUBTFUL_SCORE
-    return InsightFaceEncoder(name, _space(file), dim, used, notes, model, detector)
+    return InsightFaceEncoder(name, space_of(file), dim, used, notes, model, detector)
 
 
 def _provider_note(wanted: str, used: str) -> str:
@@ -229,9 +235,3 @@ def _digest(path: str, mtime: int, size: int) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _space(path: Path) -> str:
-    """Tag of a recogniser's embedding space: the start of the file's SHA-256, whatever the file is called."""
-    stat = path.stat()
-    return f"onnx-{_digest(str(path), stat.st_mtime_ns, stat.st_size)[:12]}"

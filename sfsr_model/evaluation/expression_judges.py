@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ..encoders.expression import load_expression_reader
 from ..expressions import ARKIT_NAMES
-from ..landmarker import load_landmarker
+from ..landmarker import UNREAD, load_landmarker
 from ..landmarker.regions import REGION, views
-from .report import UNREAD
 
 READABLE = torch.tensor([name not in UNREAD for name in ARKIT_NAMES])
 """Coefficients that the landmarker can read: bool [52]."""

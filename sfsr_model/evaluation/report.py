@@ -8,12 +8,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder, Identity
 from ..expressions import ARKIT_NAMES, Expression
-from ..landmarker import BLIND, ExpressionEncoder
-
-UNREAD = (*BLIND, "tongueOut")
-"""Coefficients that the expression encoder cannot see and the error leaves out."""
 
 
 @dataclass(frozen=True)
@@ -60,27 +57,16 @@ def identity_cosines(
 
 
 def expression_errors(
-    images: Tensor, points: list[Tensor | None], wanted: Expression, encoder: ExpressionEncoder
+    images: Tensor, points: list[Tensor | None], wanted: Expression, encoder: PhotoEncoder
 ) -> tuple[float | None, ...]:
     """Mean absolute error, 0..1, between the wanted coefficients and those read from the face at five points [5, 2] in each
-    picture [B, H, W, 3], over all coefficients but `UNREAD`.
+    picture [B, H, W, 3], over all coefficients but the encoder's `unread`.
 
-    wanted: one expression for each picture. None without points, and where the encoder sees no face at them: the nearest one
-    counts when its points lie, on average, within an eye's distance of the given ones.
+    wanted: one expression for each picture. None without points, and where the encoder sees no face at them.
     """
-    seen = [place for place, name in enumerate(ARKIT_NAMES) if name not in UNREAD]
-    rows = zip(images, points, wanted.coefficients, strict=True)
-    return tuple(None if where is None else _error(picture, where, row, seen, encoder) for picture, where, row in rows)
-
-
-def _error(picture: Tensor, where: Tensor, wanted: Tensor, seen: list[int], encoder: ExpressionEncoder) -> float | None:
-    found, reading, _ = encoder.faces(picture)
-    if reading is None:
-        return None
-    where = where.to(found[0].points)
-    distances = [(one.points - where).norm(dim=-1).mean().item() for one in found]
-    place = min(range(len(found)), key=lambda number: distances[number])
-    if distances[place] > (where[1] - where[0]).norm().item():
-        return None
-    read = reading.coefficients[place].float().cpu().clamp(0, 1)
-    return (read[seen] - wanted.float().cpu()[seen]).abs().mean().item()
+    seen = [place for place, name in enumerate(ARKIT_NAMES) if name not in encoder.unread]
+    errors: list[float | None] = []
+    for picture, where, row in zip(images, points, wanted.coefficients, strict=True):
+        read = None if where is None else encoder.read_at(picture, where)
+        errors.append(None if read is None else (read[seen] - row.float().cpu()[seen]).abs().mean().item())
+    return tuple(errors)

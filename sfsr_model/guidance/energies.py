@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -10,11 +9,10 @@ from torch import Tensor, nn
 
 from ..batch import require_repeatable
 from ..encoders.differentiable import TorchRecogniser
+from ..encoders.expression_photos import Reading
 from ..expressions import Expression
 from ..face import FaceFrame
 from ..face.crop import apply_affine, template
-from ..landmarker import FaceLandmarker
-from ..landmarker.regions import regions_around
 from ..losses import expression_loss, identity_loss
 
 
@@ -71,15 +69,14 @@ class IdentityEnergy(_Energy):
 
 
 class ExpressionEnergy(_Energy):
-    """Mean absolute difference, 0 to 1, of the coefficients that the landmarker can read."""
+    """Mean absolute difference, 0 to 1, of the coefficients that the expression encoder can read."""
 
-    def __init__(self, landmarker: FaceLandmarker, wanted: Expression, points: Tensor) -> None:
+    def __init__(self, reading: Reading, wanted: Expression, points: Tensor) -> None:
+        """reading: of `PhotoEncoder.differentiable`; wanted and points as for `IdentityEnergy`."""
         super().__init__("expression", wanted.coefficients, points)
-        # A copy: the loaded one is shared with nodes that read photos, and this one may move to another device.
-        self.landmarker = copy.deepcopy(landmarker).requires_grad_(False)
+        self.reading = reading
 
     def forward(self, pictures: Tensor) -> Tensor:
         """[B] of square crops [B, S, S, 3] in 0..1."""
         points, wanted = self.placed(pictures)
-        reading = self.landmarker.measure(pictures, regions_around(points))
-        return expression_loss(reading.coefficients, wanted, self.landmarker.known)
+        return expression_loss(self.reading(pictures, points), wanted, self.reading.known)

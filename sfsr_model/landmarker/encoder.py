@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..encoders.detection import Detection, choose_face
+from ..encoders.detection import Detection
+from ..encoders.expression_photos import MIN_WIDTH, Reading, wanted_face
 from ..expressions import Expression, concatenate
 from ..face.landmarks import five_points
 from .landmarker import MIN_PRESENCE, FaceLandmarker, FaceReading, load_landmarker
-from .regions import views
+from .regions import regions_around, views
 
-MIN_WIDTH = 32.0
-"""Least width of a face in pixels, brow to chin and ear to ear, from which an expression can be read."""
 BLIND = ("cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "jawForward")
 """Coefficients that this network hardly ever raises, whatever the face does."""
-_ADVICE = "Use a picture in which the face is closer, larger and seen from the front"
+UNREAD = (*BLIND, "tongueOut")
+"""Those that it cannot see."""
 
 
-class NoExpressionError(ValueError):
-    """A picture without the wanted face; the message gives the picture's number in its batch and its size."""
+class _RegionReading(Reading):
+    def __init__(self, landmarker: FaceLandmarker) -> None:
+        super().__init__()
+        # A copy: the loaded one is shared with nodes that read photos, and this one may move to another device.
+        self.landmarker = copy.deepcopy(landmarker).requires_grad_(False)
+        self.register_buffer("known", landmarker.known.clone())
+
+    def forward(self, pictures: Tensor, points: Tensor) -> Tensor:
+        return self.landmarker.measure(pictures, regions_around(points)).coefficients
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +40,8 @@ class ExpressionEncoder:
     name: str
     landmarker: FaceLandmarker = field(repr=False)
     note: str = "MediaPipe's own file is under the Apache License 2.0"
+    blind: tuple[str, ...] = BLIND
+    unread: tuple[str, ...] = UNREAD
 
     @torch.no_grad()
     def faces(self, picture: Tensor) -> tuple[list[Detection], FaceReading | None, str]:
@@ -62,24 +72,32 @@ class ExpressionEncoder:
         return [], None, refused
 
     def read(self, pictures: Tensor, order: str = "largest first", index: int = 0) -> Expression:
-        """One expression with its head pose for each picture of a batch [N, H, W, 3], float RGB in 0..1.
-
-        Face number `index` in the given order. Raises NoExpressionError naming a picture without such a face.
-        """
+        """As `PhotoEncoder.read`."""
         rows = []
         for number, picture in enumerate(pictures):
             found, reading, refused = self.faces(picture)
-            label = f"picture {number} ({picture.shape[1]} x {picture.shape[0]} pixels)"
-            if reading is None:
-                reason = f"no face found; {refused}" if refused else "no face found"
-                raise NoExpressionError(f"{label}: {reason}. {_ADVICE}.")
-            try:
-                place = next(i for i, one in enumerate(found) if one is choose_face(found, order, index))
-            except ValueError as error:
-                raise NoExpressionError(f"{label}: {error}") from error
+            place = wanted_face(picture, number, found, refused, order, index)
+            assert reading is not None
             coefficients = reading.coefficients[place : place + 1].float().cpu().clamp(0, 1)
             rows.append(Expression(coefficients, reading.pose[place : place + 1].float().cpu()))
         return concatenate(rows)
+
+    def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
+        """As `PhotoEncoder.read_at`: the nearest face counts, where its points lie on average within an eye's distance."""
+        found, reading, _ = self.faces(picture)
+        if reading is None:
+            return None
+        points = points.to(found[0].points)
+        distances = [(one.points - points).norm(dim=-1).mean().item() for one in found]
+        place = min(range(len(found)), key=lambda number: distances[number])
+        if distances[place] > (points[1] - points[0]).norm().item():
+            return None
+        return reading.coefficients[place].float().cpu().clamp(0, 1)
+
+    def differentiable(self) -> Reading:
+        """As `PhotoEncoder.differentiable`."""
+        with torch.inference_mode(False):
+            return _RegionReading(self.landmarker)
 
 
 def load_expression_encoder(path: Path) -> ExpressionEncoder:

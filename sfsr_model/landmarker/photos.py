@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..encoders.expression_photos import PhotoEncoder
 from ..expressions.library import ExpressionLibrary, build_library, gallery_photos
-from .encoder import BLIND, ExpressionEncoder
 
 
 def load_photo(path: Path) -> Tensor:
@@ -42,7 +42,7 @@ def load_photo(path: Path) -> Tensor:
 
 def read_gallery(
     folder: Path,
-    encoder: ExpressionEncoder,
+    encoder: PhotoEncoder,
     steps: Callable[[Sequence[tuple[str, Path]]], Iterable[tuple[int, tuple[str, Path]]]] = enumerate,
 ) -> ExpressionLibrary:
     """The library of a folder with one subfolder of photos a word; the largest face of each photo counts.
@@ -50,4 +50,6 @@ def read_gallery(
     steps: see `build_library`. Raises LibraryError.
     """
     photos = gallery_photos(folder)
-    return build_library(photos, lambda file: encoder.read(load_photo(file)[None]).coefficients[0], BLIND, encoder.name, steps)
+    return build_library(
+        photos, lambda file: encoder.read(load_photo(file)[None]).coefficients[0], encoder.blind, encoder.name, steps
+    )

@@ -66,6 +66,13 @@ def test_expression_by_word_and_by_picture(prompt):
     assert (encoder["class_type"], encoder["inputs"]) == ("SFSRLoadExpressionEncoder", {"encoder": "mediapipe/face.task"})
 
 
+def test_an_expression_encoder_that_is_there_stays(prompt):
+    prompt["3"]["inputs"]["expression_encoder"] = ["9", 0]
+    apply_expression_picture(prompt, "grin.png", "mediapipe/face.task")
+    assert prompt["3"]["inputs"]["expression_encoder"] == ["9", 0]
+    assert "demo_expression_encoder" not in prompt
+
+
 def test_a_missing_title_names_option_and_title(prompt):
     with pytest.raises(UsageError, match=r"--steps: the workflow has no node titled 'Steps'"):
         set_input(prompt, "Steps", ("steps",), 5, "--steps")

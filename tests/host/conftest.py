@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,3 +129,62 @@ def group_photo(client, group_pixels, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("photos") / "group.png"
     Image.fromarray(group_pixels).save(path)
     return client.upload_image(path)
+
+
+@pytest.fixture
+def in_host(host_path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs code in a fresh interpreter that has the host on its path, after blocking some packages."""
+
+    def run(code: str, *, without: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        preamble = f"""
+            import asyncio, importlib.util, logging, sys
+            from pathlib import Path
+
+            class Blocked:
+                def find_spec(self, name, path=None, target=None):
+                    if name.partition(".")[0] in {tuple(without)!r}:
+                        raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+            sys.path.insert(0, {str(host_path)!r})
+            sys.argv = ["main.py", "--cpu"]
+            import comfy.options
+            comfy.options.enable_args_parsing()
+            import nodes as host_nodes
+            import comfy_api.latest, comfy.sd, comfy.samplers
+
+            # Only from here on: the host itself may look for some of them.
+            sys.meta_path.insert(0, Blocked())
+
+            def load(folder):
+                '''Import the pack as the host does: a package under its folder's name, whatever that is.'''
+                folder = Path(folder)
+                spec = importlib.util.spec_from_file_location(str(folder).replace(".", "_x_"), folder / "__init__.py")
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[spec.name] = module
+                spec.loader.exec_module(module)
+                return module
+
+            def node_ids(module):
+                extension = asyncio.run(module.comfy_entrypoint())
+                return sorted(one.GET_SCHEMA().node_id for one in asyncio.run(extension.get_node_list()))
+        """
+        source = textwrap.dedent(preamble) + "\n" + textwrap.dedent(code)
+        answer = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=600)
+        assert answer.returncode == 0, answer.stderr[-4000:]
+        return answer
+
+    return run
+
+
+@pytest.fixture
+def copy_of_pack() -> Callable[[Path], Path]:
+    """Copies what the host needs of the pack, without the weights."""
+
+    def copy_to(folder: Path) -> Path:
+        folder.mkdir()
+        shutil.copy(REPOSITORY / "__init__.py", folder)
+        for name in ("nodes", "sfsr_model", "workflows"):
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+        return folder
+
+    return copy_to

@@ -70,7 +70,7 @@ def test_a_crop_size_of_no_multiple_of_8(refused):
 
 def test_a_paste_mask_of_another_size(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
-    assert "does not fit 1 crops of 256 x 256" in str(refused({"mask": mask}, Paste={"mask": ["mask", 0]}))
+    assert "does not fit 1 crops of 128 x 128" in str(refused({"mask": mask}, Paste={"mask": ["mask", 0]}))
 
 
 def test_a_report_that_is_no_json(refused):
@@ -106,7 +106,7 @@ def test_source_image_without_an_image(refused):
 
 
 def test_a_photo_without_an_encoder(refused):
-    error = refused(Expression={"source": "image", "image": ["1", 0]})
+    error = refused(drop=[("5", "expression_encoder")], Expression={"source": "image", "image": ["1", 0]})
     assert "nothing reads it; connect Load Expression Encoder" in str(error)
 
 
@@ -117,11 +117,11 @@ def test_sides_not_divisible_by_8(refused):
 
 def test_mask_of_another_size(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
-    assert "does not fit the image's 1 x 256 x 256" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
+    assert "does not fit the image's 1 x 128 x 128" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
 
 
 def test_mask_over_everything(refused):
-    mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 256, "height": 256}, "_meta": {"title": "Mask"}}
+    mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 128, "height": 128}, "_meta": {"title": "Mask"}}
     assert "leaves no background" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
 
 
@@ -160,12 +160,17 @@ def test_own_recognisers(server, client, portrait, refused):
     choices = client.object_info("LoadIDEncoder")["LoadIDEncoder"]["input"]["required"]["encoder"][1]["options"]
     assert {"models/mypack/", "models/mypack/r50.onnx", "narrow.onnx"} <= set(choices)
 
-    result = client.run(portrait(ID_encoder={"encoder": "models/mypack/"}), timeout=600)
+    open_to_all = {"checkpoint": "untrained (random weights)"}
+    result = client.run(portrait(ID_encoder={"encoder": "models/mypack/"}, Model=open_to_all), timeout=600)
     info = result.outputs["3"]["text"][0]
     assert "512 numbers" in info
     assert "CPUExecutionProvider" in info
     assert "has 128 numbers" not in info
-    assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(ID_encoder={"encoder": "narrow.onnx"}))
+    narrow = {"ID_encoder": {"encoder": "narrow.onnx"}, "Model": open_to_all}
+    assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(**narrow))
+    other = str(refused(ID_encoder={"encoder": "models/mypack/"}))
+    assert "identity: it was made by a recogniser of the space 'onnx-" in other
+    assert "choose 'demo (bundled with this pack)' in the Load ID Encoder before Identity" in other
     assert "junk.onnx cannot be read as an ONNX network" in str(refused(ID_encoder={"encoder": "junk.onnx"}))
     if "CUDA" not in info:
         error = refused(ID_encoder={"encoder": "models/mypack/", "provider": "CUDA"})

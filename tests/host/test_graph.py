@@ -10,6 +10,12 @@ from sfsr_model.face import face_frame, warp_mask
 from sfsr_model.network import save_checkpoint, untrained_checkpoint
 from sfsr_model.samples import load_sample
 
+SIDE = 128  # of the workflow's crops
+STAND_INS = {
+    "Model": {"checkpoint": "untrained (random weights)"},
+    "ID_encoder": {"encoder": "untrained demo recogniser (random weights)"},
+}
+
 
 def sample_pixels(name):
     return (load_sample(name)[0].numpy() * 255).round().astype(np.uint8)
@@ -113,9 +119,19 @@ def test_real_photos(run_portrait, astronaut, group_photo, group_pixels):
     assert 0 < columns.max() - columns.min() < group_pixels.shape[1] / 3
 
 
-def test_report_names_what_is_missing(client, portrait):
-    report = json.loads(client.run(portrait(), timeout=600).outputs["16"]["text"][0])
+def test_report_measures_person_and_expression(client, portrait):
+    result = client.run(portrait(), timeout=600)
+    report = json.loads(result.outputs["16"]["text"][0])
     assert -1.0 <= report["identity_cosine"] <= 1.0
+    assert 0.0 <= report["expression_error"] <= 1.0
+    assert report["trained"] is True
+    assert report["notes"] == ["the expression was read by demo (bundled with this pack)"]
+
+
+def test_report_names_what_is_missing(client, portrait):
+    prompt = portrait(**STAND_INS)
+    del prompt["16"]["inputs"]["expression_encoder"]
+    report = json.loads(client.run(prompt, timeout=600).outputs["16"]["text"][0])
     assert report["expression_error"] is None
     assert report["trained"] is False
     assert any("untrained" in note for note in report["notes"])
@@ -130,7 +146,7 @@ def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):
         note = json.loads(picture.text["sfsr"])
         prompt = json.loads(picture.text["prompt"])
     assert note["digital_source_type"].endswith("/compositeWithTrainedAlgorithmicMedia")
-    assert note["report"]["trained"] is False
+    assert note["report"]["trained"] is True
     assert prompt.keys() == portrait().keys()
 
 
@@ -151,12 +167,13 @@ def test_a_checkpoint_from_a_file_is_the_same_model(server, client, run_portrait
     folder = server.base_dir / "models" / "sfsr"
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(untrained_checkpoint(), folder / "same.safetensors")
-    assert np.array_equal(run_portrait(), run_portrait(Model={"checkpoint": "same.safetensors"}))
+    from_file = STAND_INS | {"Model": {"checkpoint": "same.safetensors"}}
+    assert np.array_equal(run_portrait(**STAND_INS), run_portrait(**from_file))
 
 
 def test_another_mask_is_pasted_where_it_says(run_portrait):
     """With one mask for conditioning and paste, only what it covers changes; an empty one leaves every pixel alone."""
-    solid = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 256, "height": 256}, "_meta": {"title": "Mask"}}
+    solid = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": SIDE, "height": SIDE}, "_meta": {"title": "Mask"}}
     masks = {"Conditioning": {"mask": ["own", 0]}, "Paste": {"mask": ["own", 0]}}
     assert np.array_equal(run_portrait({"own": solid}, **masks), sample_pixels("portrait_20"))
 
@@ -167,7 +184,7 @@ def test_mask_of_the_frame_is_what_changed(run_portrait):
 
     picture = load_sample("portrait_20")[0]
     face = detect_faces(picture)[0]
-    mask = warp_mask(face_frame(face.points, tuple(picture.shape[:2]), 256)).numpy()
+    mask = warp_mask(face_frame(face.points, tuple(picture.shape[:2]), SIDE)).numpy()
     changed = (sample_pixels("portrait_20") != run_portrait()).any(axis=-1)
     assert not changed[mask == 0].any()
     assert changed[mask == 1].mean() > 0.9

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -91,67 +90,27 @@ def test_import_time_is_the_hosts_own_figure(server, pack_name):
     assert server.import_seconds(pack_name) >= 0
 
 
-def in_host(host_path, code, *, without=()):
-    """Run code in a fresh interpreter that has the host on its path, after blocking some packages."""
-    preamble = f"""
-        import asyncio, importlib.util, logging, sys
-        from pathlib import Path
-
-        class Blocked:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] in {tuple(without)!r}:
-                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-        sys.path.insert(0, {str(host_path)!r})
-        sys.argv = ["main.py", "--cpu"]
-        import comfy.options
-        comfy.options.enable_args_parsing()
-        import nodes as host_nodes
-        import comfy_api.latest, comfy.sd, comfy.samplers
-
-        # Only from here on: the host itself may look for some of them.
-        sys.meta_path.insert(0, Blocked())
-
-        def load(folder):
-            '''Import the pack as the host does: a package under its folder's name, whatever that is.'''
-            folder = Path(folder)
-            spec = importlib.util.spec_from_file_location(str(folder).replace(".", "_x_"), folder / "__init__.py")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-            return module
-
-        def node_ids(module):
-            extension = asyncio.run(module.comfy_entrypoint())
-            return sorted(one.GET_SCHEMA().node_id for one in asyncio.run(extension.get_node_list()))
-    """
-    source = textwrap.dedent(preamble) + "\n" + textwrap.dedent(code)
-    answer = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=600)
-    assert answer.returncode == 0, answer.stderr[-4000:]
-    return answer
-
-
-def test_import_brings_nothing_heavy(host_path):
+def test_import_brings_nothing_heavy(in_host, host_path):
     code = f"""
         before = set(sys.modules)
         ids = node_ids(load({str(REPOSITORY)!r}))
         new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
         print(sorted(new & set({HEAVY!r})), len(ids), host_nodes.__file__)
     """
-    heavy, count, host_file = in_host(host_path, code).stdout.strip().splitlines()[-1].rsplit(maxsplit=2)
+    heavy, count, host_file = in_host(code).stdout.strip().splitlines()[-1].rsplit(maxsplit=2)
     assert heavy == "[]"
     assert int(count) == len(json.loads(SNAPSHOT.read_text(encoding="utf-8")))
     assert Path(host_file) == host_path / "nodes.py"
 
 
-def test_imports_without_any_of_them(host_path):
+def test_imports_without_any_of_them(in_host):
     without = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage")
     code = f"print(len(node_ids(load({str(REPOSITORY)!r}))))"
-    answer = in_host(host_path, code, without=without)
+    answer = in_host(code, without=without)
     assert int(answer.stdout.strip().splitlines()[-1]) == len(json.loads(SNAPSHOT.read_text(encoding="utf-8")))
 
 
-def test_any_folder_name_will_do(host_path, tmp_path):
+def test_any_folder_name_will_do(in_host, tmp_path):
     folder = tmp_path / "nodes.v2 (copy)"
     folder.symlink_to(REPOSITORY, target_is_directory=True)
     code = f"""
@@ -159,11 +118,11 @@ def test_any_folder_name_will_do(host_path, tmp_path):
         import nodes
         print(len(ids), nodes is host_nodes)
     """
-    count, same = in_host(host_path, code).stdout.split()[-2:]
+    count, same = in_host(code).stdout.split()[-2:]
     assert (int(count), same) == (len(json.loads(SNAPSHOT.read_text(encoding="utf-8"))), "True")
 
 
-def test_the_api_and_the_page_agree_on_defaults(host_path):
+def test_the_api_and_the_page_agree_on_defaults(in_host):
     """An API prompt that leaves an input out gets what the page would have sent for it."""
     code = f"""
         import inspect
@@ -182,10 +141,10 @@ def test_the_api_and_the_page_agree_on_defaults(host_path):
                 assert found == shown, (node.__name__, one.id, found, shown)
                 print(one.id)
     """
-    assert "smile" in in_host(host_path, code).stdout.split()
+    assert "smile" in in_host(code).stdout.split()
 
 
-def test_values_of_another_kind_are_explained(host_path):
+def test_values_of_another_kind_are_explained(in_host):
     code = f"""
         import torch
 
@@ -206,7 +165,7 @@ def test_values_of_another_kind_are_explained(host_path):
             except TypeError as error:
                 print(error)
     """
-    pictures, nothing, listed, mask, frame = in_host(host_path, code).stdout.strip().splitlines()[-5:]
+    pictures, nothing, listed, mask, frame = in_host(code).stdout.strip().splitlines()[-5:]
     assert pictures.startswith("images: found pictures of torch.uint8, expected floating-point numbers from 0 to 1")
     assert nothing == "images: found a NoneType, expected pictures [B, H, W, 3]; connect an IMAGE"
     assert listed.startswith("images: found a list")
@@ -214,31 +173,15 @@ def test_values_of_another_kind_are_explained(host_path):
     assert frame == "face: found a str, expected this pack's FaceFrame; connect the output of Face Crop"
 
 
-def test_a_broken_family_leaves_the_others(host_path, tmp_path):
+def test_a_broken_family_leaves_the_others(in_host, copy_of_pack, tmp_path):
     """A copy of the pack with a fault in one family: the rest is there and the log says why that one is not."""
-    copy = tmp_path / "pack"
-    copy.mkdir()
-    for name in ("__init__.py", "nodes", "sfsr_model", "workflows"):
-        source = REPOSITORY / name
-        if source.is_dir():
-            _copy_tree(source, copy / name)
-        else:
-            (copy / name).write_bytes(source.read_bytes())
+    copy = copy_of_pack(tmp_path / "pack")
     (copy / "nodes" / "face.py").write_text("raise RuntimeError('a fault of this test')\n", encoding="utf-8")
-    answer = in_host(host_path, f"print(node_ids(load({str(copy)!r})))")
+    answer = in_host(f"print(node_ids(load({str(copy)!r})))")
     assert "ExpressionEmbed" in answer.stdout
     assert "SFSRFaceCrop" not in answer.stdout
     assert "the node family 'face' could not be loaded" in answer.stderr
     assert "a fault of this test" in answer.stderr
-
-
-def _copy_tree(source, target):
-    for path in source.rglob("*"):
-        if "__pycache__" in path.parts or not path.is_file():
-            continue
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(path.read_bytes())
 
 
 @pytest.mark.parametrize("module", ["sfsr_model", "sfsr_model.expressions", "sfsr_model.network", "sfsr_model.evaluation"])

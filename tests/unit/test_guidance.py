@@ -10,7 +10,7 @@ from sfsr_model.expressions import ARKIT_INDEX, Expression
 from sfsr_model.face import face_frame
 from sfsr_model.face.crop import template
 from sfsr_model.guidance import ExpressionEnergy, Guide, IdentityEnergy, crop_points
-from sfsr_model.landmarker import load_landmarker
+from sfsr_model.landmarker import load_expression_encoder
 from sfsr_model.landmarker.regions import regions_around
 
 
@@ -128,16 +128,16 @@ def embedded(encoder, x0):
 def test_expression_guidance_moves_what_the_landmarker_reads(tmp_path):
     path = tmp_path / "tiny.task"
     tiny_landmarker.write_tiny_task(path)
-    landmarker = load_landmarker(path)
+    encoder = load_expression_encoder(path)
     x0 = latents(16, 1)
     pictures = enlarged(x0)
-    read = landmarker.measure(pictures, regions_around(template()[None] * 64 - 0.5)).coefficients.detach()
+    read = encoder.landmarker.measure(pictures, regions_around(template()[None] * 64 - 0.5)).coefficients.detach()
     coefficients = read.clone()
     coefficients[:, ARKIT_INDEX["tongueOut"]] = 1.0  # this encoder is blind to it, so it does not count
-    energy = ExpressionEnergy(landmarker, Expression(coefficients), crop_points())
+    energy = ExpressionEnergy(encoder.differentiable(), Expression(coefficients), crop_points())
     assert energy(pictures).item() == pytest.approx(0.0, abs=1e-6)
     coefficients[:, 0] = (coefficients[:, 0] + 0.5).clamp(0, 1)
-    other = ExpressionEnergy(landmarker, Expression(coefficients), crop_points())
+    other = ExpressionEnergy(encoder.differentiable(), Expression(coefficients), crop_points())
     assert other(pictures).item() == pytest.approx((coefficients[0, 0] - read[0, 0]).abs().item() / 51, rel=1e-3)
     assert not any(parameter.requires_grad for parameter in other.parameters())
 

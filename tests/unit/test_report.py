@@ -4,9 +4,9 @@ import pytest
 import torch
 from harness import tiny_landmarker as tiny
 
-from sfsr_model.evaluation.report import UNREAD, expression_errors
+from sfsr_model.evaluation.report import expression_errors
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES, Expression
-from sfsr_model.landmarker import load_expression_encoder
+from sfsr_model.landmarker import UNREAD, load_expression_encoder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,63 @@
+"""The demo weights that come with the pack: where they lie, and what is said when one is missing or damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DEMO = "demo (bundled with this pack)"
+"""What the demo encoders are called where people choose."""
+ORIGIN = "trained by this project on rendered faces alone, Apache License 2.0; docs/models.md says what it can do"
+RESTORE = "it comes with the pack: run 'git checkout -- sfsr_model/weights' in the pack's folder, or install the pack again"
+
+
+class DamagedFileError(ValueError):
+    """A file that comes with the pack cannot be used; the message names it and says how to get it back."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The files of a folder of demo weights, whether they are there or not."""
+
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "demo.safetensors"
+
+    @property
+    def faces(self) -> Path:
+        """An insightface pack: detector and recogniser."""
+        return self.folder / "demo_faces"
+
+    @property
+    def detector(self) -> Path:
+        return self.faces / "det_demo.onnx"
+
+    @property
+    def recogniser(self) -> Path:
+        return self.faces / "rec_demo.onnx"
+
+    @property
+    def expression(self) -> Path:
+        return self.folder / "demo_expression.onnx"
+
+    def require(self, label: str, *files: Path) -> None:
+        """Raise FileNotFoundError naming those of these files that are missing. label: the input that asks for them."""
+        missing = " and ".join(file.relative_to(self.folder).as_posix() for file in files if not file.is_file())
+        if missing:
+            raise FileNotFoundError(f"{label}: the pack's sfsr_model/weights lacks {missing}; {RESTORE}")
+
+
+BUNDLED = Weights(Path(__file__).resolve().parent / "weights")
+
+
+@contextmanager
+def restorable() -> Iterator[None]:
+    """Turn the ValueError of a reader within the block into a DamagedFileError, which says how to get the file back."""
+    try:
+        yield
+    except ValueError as error:
+        raise DamagedFileError(f"{error}; {RESTORE}") from error

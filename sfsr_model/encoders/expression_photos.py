@@ -1,0 +1,137 @@
+"""Expressions from photos: which face is read, and the project's own encoder with a detector before it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..expressions import ARKIT_NAMES, Expression, concatenate
+from .detection import Detection, accepted, choose_face
+from .expression import ExpressionReader
+from .faces import look
+from .identity import IDEncoder
+
+MIN_WIDTH = 32.0
+"""Least width of a face in pixels, brow to chin and ear to ear, from which an expression can be read."""
+_ADVICE = "Use a picture in which the face is closer, larger and seen from the front"
+
+
+class NoExpressionError(ValueError):
+    """A picture without the wanted face; the message gives the picture's number in its batch and its size."""
+
+
+class Reading(nn.Module):
+    """Coefficients from a face whose place is known, with gradients. known: [52], 1 where the network can tell, else 0."""
+
+    known: Tensor
+
+    def forward(self, pictures: Tensor, points: Tensor) -> Tensor:
+        """Coefficients [N, 52] of the faces with five points [N, 5, 2] in pictures [N, H, W, 3], RGB in 0..1."""
+        raise NotImplementedError
+
+
+class PhotoEncoder(Protocol):
+    """What reads expressions from photos.
+
+    name: for people. note: what the user should know about it. blind: coefficients that it hardly ever raises, whatever the
+    face does. unread: those that an error leaves out, the blind ones included.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def blind(self) -> tuple[str, ...]: ...
+    @property
+    def unread(self) -> tuple[str, ...]: ...
+
+    def read(self, pictures: Tensor, order: str = "largest first", index: int = 0) -> Expression:
+        """One expression with its head pose for each picture of a batch [N, H, W, 3], float RGB in 0..1.
+
+        Face number `index` in the given order. Raises NoExpressionError naming a picture without such a face.
+        """
+        ...
+
+    def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
+        """Coefficients [52] in 0..1 of the face at five points [5, 2] of a picture [H, W, 3], or None if it sees none there."""
+        ...
+
+    def differentiable(self) -> Reading:
+        """The network as a module of its own, a new one at each call."""
+        ...
+
+
+def wanted_face(picture: Tensor, number: int, found: Sequence[Detection], why_none: str, order: str, index: int) -> int:
+    """The place in `found` of face number `index` in this order. why_none: the reason where nothing was found, or "".
+
+    Raises NoExpressionError naming the picture.
+    """
+    label = f"picture {number} ({picture.shape[1]} x {picture.shape[0]} pixels)"
+    if not found:
+        raise NoExpressionError(f"{label}: no face found{f'; {why_none}' if why_none else ''}. {_ADVICE}.")
+    try:
+        chosen = choose_face(found, order, index)
+    except ValueError as error:
+        raise NoExpressionError(f"{label}: {error}") from error
+    return next(place for place, one in enumerate(found) if one is chosen)
+
+
+class _PointsReading(Reading):
+    def __init__(self, reader: ExpressionReader) -> None:
+        super().__init__()
+        self.reader = copy.deepcopy(reader)
+        self.register_buffer("known", torch.ones(len(ARKIT_NAMES)))
+
+    def forward(self, pictures: Tensor, points: Tensor) -> Tensor:
+        return self.reader.measure(pictures, points)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoReader:
+    """An `ExpressionReader` and what finds faces for it: an ID encoder's detector, or the carried one for None."""
+
+    name: str
+    note: str
+    reader: ExpressionReader = field(repr=False)
+    finder: IDEncoder | None = None
+    blind: tuple[str, ...] = ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        return self.blind
+
+    def read(self, pictures: Tensor, order: str = "largest first", index: int = 0) -> Expression:
+        """As `PhotoEncoder.read`."""
+        rows = []
+        for number, picture in enumerate(pictures):
+            candidates, _ = look(picture, self.finder)
+            faces = accepted(candidates)
+            large = [one for one in faces if (one.box[2] - one.box[0]).item() >= MIN_WIDTH]
+            place = wanted_face(picture, number, large, _why_none(candidates, faces), order, index)
+            coefficients, pose = self.reader.read(picture[None].float(), large[place].points[None])
+            # Of what is no face a network may say any angle, and an expression takes none beyond half a turn.
+            rows.append(Expression(coefficients.cpu(), pose.cpu().clamp(-math.pi, math.pi)))
+        return concatenate(rows)
+
+    def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
+        """As `PhotoEncoder.read_at`; the given points are believed."""
+        return self.reader.read(picture[None].float(), points[None])[0][0].cpu()
+
+    def differentiable(self) -> Reading:
+        """As `PhotoEncoder.differentiable`."""
+        with torch.inference_mode(False):
+            return _PointsReading(self.reader)
+
+
+def _why_none(candidates: Sequence[Detection], faces: Sequence[Detection]) -> str:
+    if faces:
+        return f"a face of {max((one.box[2] - one.box[0]).item() for one in faces):.0f} pixels is too small"
+    best = max(candidates, key=lambda one: one.score, default=None)
+    return f"a find is no face ({best.refused})" if best is not None else ""

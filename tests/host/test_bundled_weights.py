@@ -1,0 +1,101 @@
+"""The demo weights that come with the pack, in a real ComfyUI: fresh nodes, photos, guidance, files that are gone."""
+
+import json
+
+import torch
+from harness.graph import node
+
+DEMO, CHECKPOINT = "demo (bundled with this pack)", "bundled/demo.safetensors"
+LOADERS = {
+    "LoadIDEncoder": ("encoder", DEMO),
+    "SFSRLoadExpressionEncoder": ("encoder", DEMO),
+    "SFSRLoadModel": ("checkpoint", CHECKPOINT),
+}
+
+
+def test_a_fresh_node_shows_the_bundled_one(client):
+    for name, (key, expected) in LOADERS.items():
+        (entry,) = client.object_info(name).values()
+        options = entry["input"]["required"][key][1]
+        assert options["options"][0] == options.get("default", expected) == expected
+        assert not any("untrained" in one or "found" in one for one in options["options"])
+
+
+def test_photos_are_read_without_a_file_of_ones_own(client):
+    prompt = {
+        "encoder": node("SFSRLoadExpressionEncoder", encoder=DEMO),
+        "recogniser": node("LoadIDEncoder", encoder=DEMO, provider="CPU"),
+        "one": node("SFSRSamplePortrait", sample="portrait_05"),
+        "other": node("SFSRSamplePortrait", sample="portrait_20"),
+    }
+    for name in ("one", "other"):
+        wires = {"image": [name, 0], "expression_encoder": ["encoder", 0]}
+        prompt[f"{name} look"] = node("ExpressionEmbed", source="image", word="happiness", intensity=1.0, **wires)
+        prompt[f"{name} text"] = node("PreviewAny", source=[f"{name} look", 0])
+    prompt["person"] = node(
+        "SFSRIdentity", id_encoder=["recogniser", 0], images=["one", 0], face_order="largest first", face_index=0
+    )
+    prompt["preview"] = node("PreviewImage", images=["person", 2])
+    outputs = client.run(prompt, timeout=600).outputs
+    looks = [outputs[f"{name} text"]["text"][0] for name in ("one", "other")]
+    assert all(look.startswith("Expression(coefficients=tensor(") for look in looks)
+    assert looks[0] != looks[1]
+    for name in ("encoder", "recogniser"):
+        assert outputs[name]["text"][0].startswith(f"{DEMO}: ")
+        assert "trained by this project on rendered faces alone" in outputs[name]["text"][0]
+    assert "52 of 52 coefficients" in outputs["encoder"]["text"][0]
+    assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
+
+
+def test_the_expression_encoder_guides(small, latents):
+    reader = small.node("SFSRLoadExpressionEncoder", encoder=DEMO)
+    wires = {"vae": small.vae, "expression_encoder": reader, "expression": small.expression}
+    conditioned = small.conditioned()
+    samplers = (small.sampler(**wires), small.sampler(expression_guidance=5.0, **wires))
+    plain, guided = latents(small, *(small.custom(conditioned, one) for one in samplers))
+    assert not torch.allclose(plain, guided, atol=1e-3)
+
+
+def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
+    """In a copy of the pack: without its weights, then with damaged ones."""
+    copy = copy_of_pack(tmp_path / "pack")
+    code = f"""
+        import json
+
+        pack = load({str(copy)!r})
+        node_ids(pack)
+        family = {{"LoadIDEncoder": "identity", "SFSRLoadExpressionEncoder": "expression_photo", "SFSRLoadModel": "model"}}
+        nodes = {{name: getattr(sys.modules[f"{{pack.__name__}}.nodes.{{file}}"], name) for name, file in family.items()}}
+        answers = {{}}
+        for name, (key, value) in {LOADERS!r}.items():
+            (shown,) = [one for one in nodes[name].define_schema().inputs if one.id == key]
+            answers[name] = [shown.options, shown.default, nodes[name].validate_inputs(value)]
+        weights = Path({str(copy)!r}) / "sfsr_model" / "weights"
+        (weights / "demo_faces").mkdir(parents=True)
+        for file in ("demo.safetensors", "demo_expression.onnx", "demo_faces/det_demo.onnx", "demo_faces/rec_demo.onnx"):
+            (weights / file).write_bytes(b"damaged")
+        for name, (key, value) in {LOADERS!r}.items():
+            assert nodes[name].validate_inputs(value) is True
+            try:
+                nodes[name].execute(value, *(["CPU"] if name == "LoadIDEncoder" else []))
+            except ValueError as error:
+                answers[name].append(str(error))
+        print(json.dumps(answers))
+    """
+    answers = json.loads(in_host(code).stdout.strip().splitlines()[-1])
+    stand_ins = {"LoadIDEncoder": "untrained demo recogniser (random weights)", "SFSRLoadModel": "untrained (random weights)"}
+    files = {
+        "LoadIDEncoder": "demo_faces/det_demo.onnx and demo_faces/rec_demo.onnx",
+        "SFSRLoadExpressionEncoder": "demo_expression.onnx",
+        "SFSRLoadModel": "demo.safetensors",
+    }
+    advice = (
+        "; it comes with the pack: run 'git checkout -- sfsr_model/weights' in the pack's folder, or install the pack again"
+    )
+    for name, (options, default, missing, damaged) in answers.items():
+        assert missing.endswith(f": the pack's sfsr_model/weights lacks {files[name]}{advice}")
+        assert files[name].rpartition("/")[2] in damaged
+        assert damaged.endswith(advice)
+        assert LOADERS[name][1] not in options
+        assert default == stand_ins.get(name)
+        assert stand_ins.get(name, "no face_landmarker.task found") in options

@@ -1,0 +1,153 @@
+"""Loaders of the demo weights, on generated files: what is loaded, who finds the faces, and files that are not whole."""
+
+import pytest
+import torch
+from harness.onnx_models import save_recogniser
+from harness.onnx_nets import save_detector
+from PIL import Image
+
+from sfsr_model.bundled import DEMO, DamagedFileError, Weights
+from sfsr_model.encoders.bundled import bundled_space, load_bundled_encoder, load_bundled_photo_reader
+from sfsr_model.encoders.expression_photos import NoExpressionError
+from sfsr_model.encoders.faces import find_faces
+from sfsr_model.encoders.pack import load_recogniser
+from sfsr_model.evaluation.report import expression_errors
+from sfsr_model.expressions import Expression
+from sfsr_model.guidance import ExpressionEnergy, crop_points
+from sfsr_model.landmarker.photos import read_gallery
+from sfsr_model.samples import FOLDER, load_sample
+
+
+def save_weights(folder):
+    weights = Weights(folder)
+    weights.faces.mkdir(parents=True)
+    save_detector(weights.detector)
+    save_recogniser(weights.recogniser)
+    save_expression(weights.expression)
+    return weights
+
+
+def save_expression(path):
+    save_recogniser(path, dim=55, size=128, scale=0.05)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """The detector sees green squares alone, so the carried one finds the faces of portraits."""
+    return save_weights(tmp_path_factory.mktemp("pack") / "weights")
+
+
+@pytest.fixture(scope="module")
+def reader(weights):
+    return load_bundled_photo_reader(weights)
+
+
+@pytest.fixture(scope="module")
+def portraits():
+    return torch.cat([load_sample(name) for name in ("portrait_05", "portrait_20")])
+
+
+def with_square(size, side):
+    """A grey picture with a green square in its middle, for the generated detector."""
+    picture = torch.full((size, size, 3), 0.5)
+    first = (size - side) // 2
+    picture[first : first + side, first : first + side] = torch.tensor([0.0, 1.0, 0.0])
+    return picture
+
+
+def test_the_demo_pack_says_what_it_is(weights):
+    encoder = load_bundled_encoder("CPU", weights)
+    assert (encoder.name, encoder.dim, encoder.provider, encoder.trained) == (DEMO, 512, "CPUExecutionProvider", True)
+    assert "trained by this project on rendered faces alone" in encoder.note
+    assert encoder.space == bundled_space(weights) == load_recogniser(weights.recogniser, "CPU").space
+
+
+def test_its_own_detector_comes_first_and_the_carried_one_helps(weights, portraits):
+    encoder = load_bundled_encoder("CPU", weights)
+    square = with_square(640, 56)
+    own = load_recogniser(weights.faces, "CPU").detect(square)
+    assert [one.score for one in encoder.detect(square)] == [one.score for one in own]
+    expected = find_faces(portraits[0], None)[0]
+    for picture in (portraits[0], encoder.prepare(portraits[0])):
+        (found,) = [one for one in encoder.detect(picture) if one.refused is None]
+        torch.testing.assert_close(found.points, expected.points, atol=0.5, rtol=0)
+
+
+def test_photos_are_read_where_their_faces_are(reader, portraits):
+    read = reader.read(portraits)
+    points = torch.stack([find_faces(picture, None)[0].points for picture in portraits])
+    coefficients, pose = reader.reader.read(portraits, points)
+    torch.testing.assert_close(read.coefficients, coefficients, atol=0.02, rtol=0)
+    torch.testing.assert_close(read.pose, pose, atol=0.2, rtol=0)
+    assert not torch.equal(read.coefficients[0], read.coefficients[1])
+    assert torch.equal(reader.read_at(portraits[0], points[0]), coefficients[0])
+
+
+def test_photos_without_the_wanted_face(reader, portraits):
+    height, width = portraits.shape[1:3]
+    with pytest.raises(NoExpressionError, match=rf"picture 1 \({width} x {height} pixels\): no face found\. Use a picture"):
+        reader.read(torch.cat((portraits[:1], torch.zeros_like(portraits[:1]))))
+    with pytest.raises(NoExpressionError, match=r"picture 0 .*face index: 2 asked for, but 1 face was found"):
+        reader.read(portraits, index=2)
+    with pytest.raises(NoExpressionError, match="no face found; a face of 27 pixels is too small"):
+        reader.read(with_square(135, 12)[None])
+
+
+def test_without_the_demo_pack_the_carried_detector_serves(tmp_path, reader, portraits):
+    alone = Weights(tmp_path)
+    save_expression(alone.expression)
+    found = load_bundled_photo_reader(alone)
+    assert found.finder is None
+    assert torch.equal(found.read(portraits).coefficients, reader.read(portraits).coefficients)
+
+
+def test_it_measures_and_guides(reader, portraits):
+    """What the report and the guidance ask of either kind of expression encoder."""
+    points = [find_faces(picture, None)[0].points for picture in portraits]
+    looks = torch.stack([reader.read_at(*pair) for pair in zip(portraits, points, strict=True)])
+    assert expression_errors(portraits, points, Expression(looks), reader) == pytest.approx((0.0, 0.0))
+    other = looks.clone()
+    other[1, :13] = 1 - other[1, :13]
+    expected = (other - looks).abs().mean(1).tolist()
+    assert expression_errors(portraits, points, Expression(other), reader) == pytest.approx(expected)
+    assert expression_errors(portraits, [None, points[1]], Expression(looks), reader)[0] is None
+
+    crops = torch.rand(1, 64, 64, 3, requires_grad=True)
+    with torch.inference_mode():
+        reading = reader.differentiable()
+    energy = ExpressionEnergy(reading, Expression(torch.full((1, 52), 0.5)), crop_points())
+    energy(crops).sum().backward()
+    assert float(crops.grad.abs().max()) > 0
+    assert reading.reader is not reader.reader
+
+
+def test_a_gallery_is_read_by_it(tmp_path, reader, portraits):
+    (tmp_path / "joy").mkdir()
+    with Image.open(FOLDER / "portrait_05.jpg") as picture:
+        picture.save(tmp_path / "joy" / "one.png")
+    library = read_gallery(tmp_path, reader)
+    torch.testing.assert_close(library.expression("joy", 1.0, "replace").coefficients, reader.read(portraits[:1]).coefficients)
+
+
+FILES = ("detector", "recogniser", "expression")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(tmp_path, name):
+    weights = save_weights(tmp_path / "weights")
+    gone = getattr(weights, name)
+    gone.unlink()
+    load = load_bundled_photo_reader if name == "expression" else load_bundled_encoder
+    with pytest.raises(FileNotFoundError, match=rf"encoder: .* lacks .*{gone.name}; .*git checkout -- sfsr_model/weights"):
+        load(weights=weights)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named(tmp_path, name):
+    weights = save_weights(tmp_path / "weights")
+    short = getattr(weights, name)
+    short.write_bytes(short.read_bytes()[:500])
+    load = load_bundled_photo_reader if name == "expression" else load_bundled_encoder
+    with pytest.raises(DamagedFileError, match=r"encoder.*cannot be read.*; it comes with the pack: run 'git") as caught:
+        load(weights=weights)
+    assert short.name in str(caught.value)

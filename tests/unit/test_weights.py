@@ -1,0 +1,126 @@
+"""What is shipped: the bundled files are small, whole, of one family, and each has its model card."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfsr_model.bundled import BUNDLED
+from sfsr_model.encoders.bundled import bundled_space, load_bundled_encoder, load_bundled_photo_reader
+from sfsr_model.encoders.onnx_files import DETECTION, RECOGNITION, inspect_onnx
+from sfsr_model.network import load_checkpoint
+from sfsr_model.samples import load_sample
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+PARTS = (BUNDLED.checkpoint, BUNDLED.detector, BUNDLED.recogniser, BUNDLED.expression)
+FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file())
+MEGABYTE = 1_000_000
+
+
+def short(path):
+    return path.relative_to(BUNDLED.folder).as_posix()
+
+
+def git(*arguments):
+    answer = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return answer.stdout.splitlines()
+
+
+def test_they_are_these_four():
+    assert sorted(PARTS) == FILES
+
+
+def test_they_are_small():
+    assert sum(path.stat().st_size for path in FILES) <= 36 * MEGABYTE
+    assert sum(path.stat().st_size for path in FILES if path.suffix == ".onnx") <= 16 * MEGABYTE
+
+
+def test_nothing_in_them_can_be_executed():
+    """Two formats that hold numbers and graphs alone; a pickle under their names starts otherwise."""
+    for path in FILES:
+        start = path.read_bytes()[:9]
+        if path.suffix == ".safetensors":
+            assert int.from_bytes(start[:8], "little") < path.stat().st_size, path.name
+            assert start[8:] == b"{", path.name
+        else:
+            assert path.suffix == ".onnx", path.name
+            assert start[:1] == b"\x08", path.name
+
+
+def test_git_takes_them_as_they_are():
+    """Neither left out nor turned into pointers or other line ends."""
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("not a git checkout")
+    names = [path.relative_to(REPOSITORY).as_posix() for path in PARTS]
+    # Rules of the repository alone: a checkout may have others of its own.
+    ignored = git("check-ignore", "--no-index", "--verbose", "--", *names)
+    assert not [line for line in ignored if line.startswith(".gitignore:")]
+    told = git("check-attr", "text", "filter", "--", *names)
+    for name in names:
+        assert f"{name}: text: unset" in told
+        assert f"{name}: filter: unspecified" in told
+
+
+@pytest.mark.parametrize("path", PARTS, ids=short)
+def test_each_has_a_model_card(path):
+    _, heading, rest = CARDS.partition(f"\n## {short(path)}\n")
+    assert heading, f"docs/models.md lacks the section '## {short(path)}'"
+    card = rest.partition("\n## ")[0]
+    for row in ("architecture", "training command", "data", "seed of the training", "hours and machine", "licence"):
+        assert f"\n| {row} | " in card, row
+    assert "Apache-2.0" in card
+    assert "**Limits.**" in card
+
+
+def test_no_file_lacks_a_card():
+    for path in FILES:
+        assert f"\n## {short(path)}\n" in CARDS
+
+
+def test_no_figure_is_missing():
+    assert "TODO" not in CARDS
+
+
+def test_they_belong_together():
+    about = load_checkpoint(BUNDLED.checkpoint).metadata
+    assert about.trained
+    assert about.licence == "Apache-2.0"
+    assert about.identity_space == bundled_space()
+    workflow = json.loads((REPOSITORY / "workflows" / "api" / "portrait.json").read_text(encoding="utf-8"))
+    (crop,) = [entry["inputs"] for entry in workflow.values() if entry["class_type"] == "SFSRFaceCrop"]
+    assert crop["size"] == about.resolution
+
+
+def test_the_pack_is_a_pack_to_insightface_itself(tmp_path):
+    from insightface.app import FaceAnalysis
+
+    assert inspect_onnx(BUNDLED.detector).task == DETECTION
+    assert inspect_onnx(BUNDLED.detector).gives_points
+    assert inspect_onnx(BUNDLED.recogniser).task == RECOGNITION
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / BUNDLED.faces.name).symlink_to(BUNDLED.faces, target_is_directory=True)
+    app = FaceAnalysis(name=BUNDLED.faces.name, root=str(tmp_path), providers=["CPUExecutionProvider"])
+    assert app.models.keys() == {"detection", "recognition"}
+    app.prepare(ctx_id=-1, det_size=(320, 320))
+    picture = (load_sample("portrait_05")[0].numpy() * 255).round().astype("uint8")[..., ::-1]
+    (face,) = app.get(picture)
+    assert face.kps.shape == (5, 2)
+    assert face.embedding.shape == (512,)
+
+
+def test_the_encoders_read_the_sample_portraits():
+    """Each sample: one face, by the demo detector itself; unlike people; coefficients that are not all alike."""
+    encoder, reader = load_bundled_encoder("CPU"), load_bundled_photo_reader()
+    portraits = [load_sample(name)[0] for name in ("portrait_05", "portrait_20", "portrait_32")]
+    people = []
+    for picture in portraits:
+        (found,) = [one for one in encoder.detect(picture) if one.refused is None]
+        assert 0.5 <= found.score <= 1.0  # the carried detector counts windows, from 40 up
+        people.append(torch.nn.functional.normalize(encoder.embed(picture, found.points), dim=0))
+        read = reader.read(picture[None])
+        assert float(read.coefficients.std()) > 0.01
+    cosines = torch.stack(people) @ torch.stack(people).T
+    assert float((cosines - torch.eye(len(people))).max()) < 0.6
