@@ -32,7 +32,7 @@ class AutoencoderTask:
         if settings.codec.initial is not None:
             self.autoencoder.load_state_dict(load_autoencoder(settings.codec.initial)[0].state_dict())
         # Twice as fast on a CPU.
-        self.autoencoder.to(memory_format=torch.channels_last)
+        self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
 
     def dataset(self) -> Dataset[Sample]:

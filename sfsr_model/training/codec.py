@@ -22,11 +22,11 @@ _CHUNK = 16
 class Codec(nn.Module):
     """An autoencoder with frozen weights. stored: its entries under the host's names, for the checkpoint.
 
-    deviation: what the host divides an encoder's output by before the network sees it. half: encode in bfloat16, twice as fast
+    deviation: what the host divides an encoder's output by before the network sees it. in_bfloat16: encode in it, twice as fast
     on a CPU; latents then err by half a percent of their deviation.
     """
 
-    half = False
+    in_bfloat16 = False
 
     def __init__(self, model: nn.Module, deviation: float, stored: dict[str, Tensor]) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Codec(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         """Latents [B, 4, H / 8, W / 8] of about unit deviation of pictures [B, H, W, 3] in 0..1."""
         values = images.movedim(-1, 1) * 2 - 1
-        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.in_bfloat16):
             latents = torch.cat([self.model(part, encode=True) for part in values.split(_CHUNK)])
         return latents.float() / self.deviation
 

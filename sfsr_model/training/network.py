@@ -49,7 +49,7 @@ class NetworkTask:
         path = settings.autoencoder or settings.network.initial
         assert path is not None
         self.codec = load_codec(path)
-        self.codec.half = settings.precision == "bf16"
+        self.codec.in_bfloat16 = settings.precision == "bf16"
         self.raw = open_dataset(settings.data)
         self._recogniser = _recogniser(settings)
         self.space, dim = self._identities()
@@ -85,7 +85,7 @@ class NetworkTask:
             "count": str(length(self.raw)),
             "autoencoder": state_digest(self.codec.stored),
             "identities": self.space,
-            "half": str(self.codec.half),
+            "in_bfloat16": str(self.codec.in_bfloat16),
         }
         folder = self._settings.latents or self._settings.state / _LATENTS
         return cache_latents(self.raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
