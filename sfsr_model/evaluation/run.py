@@ -12,7 +12,7 @@ from ..encoders.recogniser import InsightFaceEncoder
 from .cases import Case, check_seed, plan_cases
 from .expression_judges import ExpressionJudge, load_expression_judge
 from .generate import Sampling
-from .identities import load_judge
+from .identities import RENDERED, load_judge
 from .pictures import make_pictures
 from .plots import plot_bins, plot_metrics, plotting
 from .readings import Measured, join, read_part
@@ -84,10 +84,11 @@ def run(plan: Plan) -> str:
 
 
 def _load(plan: Plan) -> _Loaded:
+    if plan.judge is None and plan.recogniser == RENDERED:
+        raise ValueError("judge: the renderer's own vectors cannot judge pictures; give a recogniser's ONNX file as --judge")
     subject = load_subject(plan.checkpoint, plan.cache, plan.recogniser, plan.seed, plan.size, plan.device)
     judge = subject.encoder if plan.judge is None else load_judge(plan.judge)
-    if judge is None:
-        raise ValueError("judge: the renderer's own vectors cannot judge pictures; give a recogniser's ONNX file as --judge")
+    assert judge is not None
     expressions = None if plan.expression_judge is None else load_expression_judge(plan.expression_judge)
     return _Loaded(subject, judge, expressions, (subject.held_out, *_notes(subject, judge, expressions)))
 
