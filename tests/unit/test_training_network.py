@@ -108,6 +108,7 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
         "demo_autoencoder",
         "demo_detector",
         "demo_expression",
+        "demo_finetune",
         "demo_network",
         "demo_recogniser",
         "full_network",
@@ -120,7 +121,7 @@ def test_the_examples_can_be_read(name):
     millions = sum(math.prod(shape) for shape in unet_shapes(settings.network.unet).values()) / 1e6
     assert (settings.network.unet == SD15_INPAINTING) == (name == "full_network")
     assert millions <= 17 or name == "full_network"
-    assert settings.losses.on_pictures == (settings.task == "sfsr")
+    assert settings.losses.on_pictures == (name in ("demo_finetune", "full_network"))
 
 
 def test_the_channels_are_the_hosts(written):
