@@ -228,8 +228,16 @@ class NetworkTask:
         self, modules: dict[str, nn.Module], noisy: Tensor, steps: Tensor, examples: Examples, tokens: Tensor
     ) -> Tensor:
         channels = network_input(noisy, examples.hole, examples.faceless)
-        with _attention(noisy.device):
+        with self._attention(noisy.device):
             return modules["unet"](channels, steps, tokens, return_dict=False)[0].float()
+
+    def _attention(self, place: torch.device) -> AbstractContextManager[Any]:
+        """On a CPU, attention by plain matrix products: the fused kernel's backward is a third slower in bf16 on so few tokens.
+
+        Checkpointed layers are run again outside of this, where they must choose the same kernel.
+        """
+        plain = place.type == "cpu" and not self._settings.network.gradient_checkpointing
+        return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
 
     def _encoded(self, sample: Sample) -> Examples:
         return examples_of(batch_of(sample), self.codec, self._recogniser, self._place())
@@ -260,11 +268,6 @@ class NetworkTask:
         if self._recogniser is not None:
             return self._recogniser.space, self._recogniser.dim
         return RENDERED_SPACE, self.raw[0]["identity"].shape[-1]
-
-
-def _attention(place: torch.device) -> AbstractContextManager[Any]:
-    """On a CPU, attention by plain matrix products: the fused kernel's backward is a third slower in bf16 on so few tokens."""
-    return sdpa_kernel(SDPBackend.MATH) if place.type == "cpu" else nullcontext()
 
 
 def _recogniser(settings: Settings) -> TorchRecogniser | None:
