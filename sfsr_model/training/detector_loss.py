@@ -18,7 +18,7 @@ _REACH = 0.6
 # Which places answer for a face: those whose distance from its box's centre, along both axes, is within this many strides and
 # this share of the box's shorter side.
 _RADIUS_STRIDES, _RADIUS_SHARE = 1.5, 0.3
-_BOX, _POINTS = 2.0, 5.0
+_BOX, _POINTS = 2.0, 15.0
 # Where the smooth L1 loss turns from square to straight, in longer sides of the face.
 _TURN = 0.02
 

@@ -20,8 +20,8 @@ from .aligned import varied
 from .data import Sample
 
 SIDE, MAX_FACES = 192, 4
-# So many times are scenes this many times as wide, and as many fewer: for faces larger than SIDE.
-_WIDE_SHARE, _WIDE = 0.3, 2
+# Sides of a step's scenes in SIDEs, each as likely. Wide ones, for faces larger than SIDE, are fewer: as many pixels in all.
+_WIDTHS = (1, 1, 1, 2, 3)
 # How many scenes have no face, one, two ...
 _COUNTS = (0.1, 0.4, 0.25, 0.15, 0.1)
 # The least longer side of a face's box in pixels; the longer sides of scraps behind faces and before them, in canvas sides.
@@ -63,9 +63,8 @@ def face_box(landmarks: Tensor) -> Tensor:
 
 def draw_scenes(sample: Sample, count: int, generator: torch.Generator) -> Scenes:
     """Compose `count` scenes of SIDE pixels from the pictures of collated records, or a few wider ones."""
-    if torch.rand((), generator=generator) < _WIDE_SHARE:
-        return compose(sample, max(count // _WIDE**2, 1), generator, _WIDE * SIDE)
-    return compose(sample, count, generator)
+    width = _WIDTHS[int(torch.randint(len(_WIDTHS), (), generator=generator))]
+    return compose(sample, max(count // width**2, 1), generator, width * SIDE)
 
 
 def compose(sample: Sample, count: int, generator: torch.Generator, side: int = SIDE) -> Scenes:
