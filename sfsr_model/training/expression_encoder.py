@@ -16,9 +16,8 @@ from .face_network import export_onnx, face_network, load_averages
 from .settings import Settings
 
 SIDE = 128
-# Most coefficients of most faces are nearly 0; those that are not count as much more. Squares, because the least absolute error
-# is the median's: 0 for all that are seldom raised.
-_ACTIVE, _ACTIVE_FACTOR, _SCALE = 0.05, 3.0, 10.0
+# Most coefficients of most faces are nearly 0; those that are not count as much more.
+_ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
 
 
 class ExpressionTask:
@@ -38,7 +37,7 @@ class ExpressionTask:
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one batch, and its parts for the log; active and all are mean absolute errors."""
+        """The loss of one batch, and its parts for the log: mean absolute errors, the angles' in radians."""
         place = next(self.network.parameters()).device
         faces = faces_of(sample, crop_points(), SIDE, generator).to(place)
         read = modules["network"](faces * 2 - 1).float()
@@ -46,7 +45,7 @@ class ExpressionTask:
         error = (read[:, :COEFFICIENTS] - wanted).abs()
         active = wanted > _ACTIVE
         parts = {
-            "coefficients": _SCALE * (error.square() * torch.where(active, _ACTIVE_FACTOR, 1.0)).mean(),
+            "coefficients": (error * torch.where(active, _ACTIVE_FACTOR, 1.0)).mean(),
             "pose": (read[:, COEFFICIENTS:] - pose).abs().mean(),
         }
         total = torch.stack(list(parts.values())).sum()
