@@ -16,6 +16,9 @@ from .pack import load_recogniser, space_of
 from .recogniser import InsightFaceEncoder, RecogniserError
 from .runtime import RuntimeProblem
 
+# The demo detector learned on faces of up to 190 pixels: in a picture brought to 640 it finds parts of a face that fills it.
+_SIZES = (320, 160, 640)
+
 
 @dataclass(frozen=True)
 class BundledEncoder(InsightFaceEncoder):
@@ -43,7 +46,7 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> 
             raise RecogniserError(f"encoder: the detector of {loaded.name} is not usable ({loaded.note})")
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
-    return BundledEncoder(**values | {"name": DEMO, "note": note})
+    return BundledEncoder(**values | {"name": DEMO, "note": note, "sizes": _SIZES})
 
 
 def bundled_space(weights: Weights = BUNDLED) -> str | None:

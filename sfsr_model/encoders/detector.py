@@ -21,10 +21,12 @@ BORDER = 0.5
 
 @dataclass(frozen=True, eq=False)
 class FaceDetector:
-    """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file."""
+    """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. sizes: the sides in pixels to which a picture
+    is brought, in the order of trying."""
 
     name: str
     model: Any
+    sizes: tuple[int, ...] = DETECTION_SIZES
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection]:
         """Faces of a picture [H, W, 3], float RGB in 0..1 or what `bgr` made of it, and doubtful finds marked as refused.
@@ -45,7 +47,7 @@ class FaceDetector:
     def _sizes(self, picture: np.ndarray) -> list[int]:
         """Analysis sizes to try: the one that the detector's file fixes, or several; none that would flatten the picture."""
         fixed = self.model.session.get_inputs()[0].shape[-1]
-        sizes = (fixed,) if isinstance(fixed, int) else DETECTION_SIZES
+        sizes = (fixed,) if isinstance(fixed, int) else self.sizes
         short, long = sorted(picture.shape[:2])
         return [size for size in sizes if short * size >= long]
 

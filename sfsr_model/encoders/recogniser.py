@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .alignment import align_faces, arcface_template
 from .detection import Detection
-from .detector import FaceDetector, bgr
+from .detector import DETECTION_SIZES, FaceDetector, bgr
 from .differentiable import TorchRecogniser
 from .onnx_torch import OnnxError, OnnxModule
 
@@ -28,7 +28,7 @@ class RecogniserError(ValueError):
 
 @dataclass(frozen=True)
 class InsightFaceEncoder:
-    """A recogniser, and the pack's detector where there is one. Made by `load_recogniser`."""
+    """A recogniser, and the pack's detector where there is one. Made by `load_recogniser`. sizes: see `FaceDetector`."""
 
     name: str
     space: str
@@ -38,6 +38,7 @@ class InsightFaceEncoder:
     recogniser: Any
     detector: Any | None = None
     trained: bool = True
+    sizes: tuple[int, ...] = DETECTION_SIZES
 
     @property
     def face_size(self) -> int:
@@ -52,7 +53,7 @@ class InsightFaceEncoder:
         """Faces as `FaceDetector` finds them with the pack's own detector; None for a single recogniser file."""
         if self.detector is None:
             return None
-        return FaceDetector(Path(self.detector.model_file).name, self.detector).detect(image)
+        return FaceDetector(Path(self.detector.model_file).name, self.detector, self.sizes).detect(image)
 
     def align(self, image: Tensor | np.ndarray, points: Tensor) -> np.ndarray:
         """The aligned face [S, S, 3], uint8 BGR, with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
