@@ -21,8 +21,8 @@ BORDER = 0.5
 
 @dataclass(frozen=True, eq=False)
 class FaceDetector:
-    """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. sizes: the sides in pixels to which a picture
-    is brought, in the order of trying."""
+    """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. sizes: the sides in pixels that a picture is
+    brought to, in the order of trying."""
 
     name: str
     model: Any
