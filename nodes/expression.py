@@ -22,6 +22,7 @@ from .sockets import (
     require,
     require_expression_encoder,
     require_images,
+    told_beforehand,
 )
 
 logger = logging.getLogger(__name__)
@@ -149,16 +150,8 @@ class ExpressionEmbed(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, word: str | None = None) -> bool | str:
-        """Takes the place of the host's own list check: any case and numbers pass, a misspelling gets a suggestion.
-
-        A word that comes over a link is not known yet (None) and is looked up when the node runs.
-        """
-        try:
-            if word is not None:
-                lookup(word)
-        except ValueError as error:
-            return f"word: {error}"
-        return True
+        """Takes the place of the host's own list check: any case and numbers pass, a misspelling gets a suggestion."""
+        return told_beforehand(lookup, word, "word")
 
     @classmethod
     def execute(

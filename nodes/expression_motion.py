@@ -15,7 +15,7 @@ from ..sfsr_model.expressions import (
     travel,
     word_expression,
 )
-from .sockets import CATEGORY, ExpressionSocket, require
+from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
 LETTERS = ("a", "b", "c", "d")
 
@@ -117,13 +117,8 @@ class SFSRExpressionKeyframes(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, schedule: str | None = None) -> bool | str:
-        """Reads a typed schedule before anything runs; one that comes over a link (None) is read when the node runs."""
-        try:
-            if schedule is not None:
-                parse_keyframes(schedule, LETTERS)
-        except ValueError as error:
-            return f"schedule: {error}"
-        return True
+        """Reads a typed schedule before anything runs."""
+        return told_beforehand(lambda text: parse_keyframes(text, LETTERS), schedule, "schedule")
 
     @classmethod
     def execute(cls, schedule: str, frames: int, easing: str, loop: bool, a=None, b=None, c=None, d=None) -> io.NodeOutput:

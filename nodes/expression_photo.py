@@ -19,7 +19,7 @@ from .host.expression_files import (
     new_library_path,
 )
 from .host.progress import steps
-from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder
+from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder, told_beforehand
 
 
 class SFSRLoadExpressionEncoder(io.ComfyNode):
@@ -56,16 +56,8 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, encoder: str | None = None) -> bool | str:
-        """Takes the place of the host's own list check, whose message does not say where the file comes from.
-
-        A name that comes over a link is not known yet (None) and is looked up when the node runs.
-        """
-        try:
-            if encoder is not None:
-                expression_encoder_path(encoder)
-        except FileNotFoundError as error:
-            return str(error)
-        return True
+        """Takes the place of the host's own list check, whose message does not say where the file comes from."""
+        return told_beforehand(expression_encoder_path, encoder)
 
     @classmethod
     def fingerprint_inputs(cls, encoder: str) -> str:

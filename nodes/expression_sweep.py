@@ -16,7 +16,7 @@ from ..sfsr_model.expressions import (
     word_expression,
 )
 from ..sfsr_model.expressions.text import ALL, FAMILIES, MAX_INTENSITY
-from .sockets import CATEGORY, ExpressionSocket, require
+from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
 LISTED = "the list below"
 
@@ -85,12 +85,7 @@ class SFSRExpressionSweep(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, words: str | None = None) -> bool | str:
         """Reads a typed list before anything runs; an empty one may be meant, where it is not used."""
-        try:
-            if words is not None and words.strip():
-                parse_looks(words)
-        except ValueError as error:
-            return f"words: {error}"
-        return True
+        return told_beforehand(parse_looks, words if words and words.strip() else None, "words")
 
     @classmethod
     def execute(

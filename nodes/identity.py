@@ -26,7 +26,15 @@ from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
 from .host.folders import default_encoder, encoder_names, encoder_path
 from .host.progress import steps
-from .sockets import CATEGORY, IDEncoderSocket, IdentitySocket, face_choice, require, require_images
+from .sockets import (
+    CATEGORY,
+    IDEncoderSocket,
+    IdentitySocket,
+    face_choice,
+    require,
+    require_images,
+    told_beforehand,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +79,8 @@ class LoadIDEncoder(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, encoder: str | None = None) -> bool | str:
-        """Takes the place of the host's own list check: says what is missing, and still takes the untrained stand-in.
-
-        A name that comes over a link is not known yet (None) and is looked up when the node runs.
-        """
-        try:
-            if encoder not in (None, UNTRAINED_ENCODER):
-                encoder_path(encoder)
-        except FileNotFoundError as error:
-            return str(error)
-        return True
+        """Takes the place of the host's own list check: says what is missing, and still takes the untrained stand-in."""
+        return told_beforehand(encoder_path, None if encoder == UNTRAINED_ENCODER else encoder)
 
     @classmethod
     def fingerprint_inputs(cls, encoder: str, provider: str) -> str:

@@ -17,7 +17,7 @@ from ..sfsr_model.network.untrained import UNTRAINED
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
 from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, is_bundled
 from .host.network import attachment, build_model, build_vae
-from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images, require_masks
+from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images, require_masks, told_beforehand
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +48,7 @@ class SFSRLoadModel(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
         """As Load ID Encoder's."""
-        try:
-            if checkpoint not in (None, UNTRAINED):
-                checkpoint_path(checkpoint)
-        except FileNotFoundError as error:
-            return str(error)
-        return True
+        return told_beforehand(checkpoint_path, None if checkpoint == UNTRAINED else checkpoint)
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> str:

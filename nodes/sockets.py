@@ -5,6 +5,7 @@ Other packs may use the same type names; the page cannot tell their values apart
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -60,6 +61,19 @@ def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: s
             f"connect the output of {made_by}"
         )
     return value
+
+
+def told_beforehand(read: Callable[[Any], Any], value: Any, name: str = "") -> bool | str:
+    """What a node's `validate_inputs` answers for an input that `read` reads: True, or the error's message behind the name.
+
+    A value that comes over a link is not known yet (None) and is read when the node runs.
+    """
+    try:
+        if value is not None:
+            read(value)
+    except (ValueError, FileNotFoundError) as error:
+        return f"{name}: {error}" if name else str(error)
+    return True
 
 
 def require_expression_encoder(value: Any) -> ExpressionEncoder | PhotoReader:

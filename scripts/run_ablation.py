@@ -25,15 +25,13 @@ sys.path.insert(0, str(REPOSITORY))
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 0, 2 with one line on stderr for bad input, 130 after an interrupt."""
     options = _parser().parse_args(arguments)
-    try:
+    from sfsr_model.command import exit_status
+
+    def run() -> int:
         print(run_ablation(options))
         return 0
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+    return exit_status(run, "interrupted; the same command goes on where it stopped")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,11 +75,10 @@ def run_ablation(options: argparse.Namespace) -> str:
 
 def settings_of(options: argparse.Namespace, variant: str, seed: int) -> Any:
     """A fine-tune's settings; raises SettingsError where the file is not one of an ablation."""
-    from sfsr_model.training.settings import SettingsError, load_settings
+    from sfsr_model.training.settings import SettingsError, changes_of, load_settings
 
     work = options.work.resolve()
-    changes = dict(text.partition("=")[::2] for text in options.set)
-    changes |= {
+    changes = changes_of(options.set) | {
         "seed": str(seed),
         "steps": str(options.steps),
         "state": json.dumps(str(work / "finetunes" / f"{variant}-seed{seed}" / "state")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -44,9 +44,10 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> 
         if loaded.detector is None:
             # A user's own pack may be without one that works; the carried detector then serves alone.
             raise RecogniserError(f"encoder: the detector of {loaded.name} is not usable ({loaded.note})")
+    detector = replace(loaded.detector, sizes=_SIZES)
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
-    return BundledEncoder(**values | {"name": DEMO, "note": note, "sizes": _SIZES})
+    return BundledEncoder(**values | {"name": DEMO, "note": note, "detector": detector})
 
 
 def bundled_space(weights: Weights = BUNDLED) -> str | None:

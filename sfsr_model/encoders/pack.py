@@ -45,16 +45,14 @@ def load_detector(path: Path, provider: str = "auto") -> FaceDetector:
         pack = _load_pack(path, provider)
         if pack.detector is None:
             raise RecogniserError(f"detector: the pack {path.name} has none with five points; give the file of one")
-        return FaceDetector(Path(pack.detector.model_file).name, pack.detector)
+        return pack.detector
     found = _inspected(path)
     if found.task != DETECTION or not found.gives_points:
         raise RecogniserError(
             f"detector: {path.name} has {len(found.outputs)} outputs; expected a detector of SCRFD's kind with 9 or 15, which "
             "are scores, boxes and five points"
         )
-    model = _load_model(path, provider)
-    model.det_thresh = DOUBTFUL_SCORE
-    return FaceDetector(path.name, model)
+    return _detector(_load_model(path, provider))
 
 
 def space_of(path: Path) -> str:
@@ -136,9 +134,13 @@ def _encoder(name: str, file: Path, model: Any, detector: Any | None, wanted: st
     used = model.session.get_providers()[0]
     notes = "\n".join(line for line in (_provider_note(wanted, used), note) if line)
     dim = int(model.output_shape[-1])
-    if detector is not None:
-        detector.det_thresh = DOUBTFUL_SCORE
-    return InsightFaceEncoder(name, space_of(file), dim, used, notes, model, detector)
+    found_by = None if detector is None else _detector(detector)
+    return InsightFaceEncoder(name, space_of(file), dim, used, notes, model, found_by)
+
+
+def _detector(model: Any) -> FaceDetector:
+    model.det_thresh = DOUBTFUL_SCORE
+    return FaceDetector(Path(model.model_file).name, model)
 
 
 def _provider_note(wanted: str, used: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .alignment import align_faces, arcface_template
 from .detection import Detection
-from .detector import DETECTION_SIZES, FaceDetector, bgr
+from .detector import FaceDetector, bgr
 from .differentiable import TorchRecogniser
 from .onnx_torch import OnnxError, OnnxModule
 
@@ -28,7 +28,7 @@ class RecogniserError(ValueError):
 
 @dataclass(frozen=True)
 class InsightFaceEncoder:
-    """A recogniser, and the pack's detector where there is one. Made by `load_recogniser`. sizes: see `FaceDetector`."""
+    """A recogniser, and the pack's detector where there is one. Made by `load_recogniser`."""
 
     name: str
     space: str
@@ -36,9 +36,8 @@ class InsightFaceEncoder:
     provider: str
     note: str
     recogniser: Any
-    detector: Any | None = None
+    detector: FaceDetector | None = None
     trained: bool = True
-    sizes: tuple[int, ...] = DETECTION_SIZES
 
     @property
     def face_size(self) -> int:
@@ -50,10 +49,8 @@ class InsightFaceEncoder:
         return bgr(image)
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection] | None:
-        """Faces as `FaceDetector` finds them with the pack's own detector; None for a single recogniser file."""
-        if self.detector is None:
-            return None
-        return FaceDetector(Path(self.detector.model_file).name, self.detector, self.sizes).detect(image)
+        """Faces as the pack's own detector finds them; None for a single recogniser file."""
+        return None if self.detector is None else self.detector.detect(image)
 
     def align(self, image: Tensor | np.ndarray, points: Tensor) -> np.ndarray:
         """The aligned face [S, S, 3], uint8 BGR, with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..command import exit_status
 from . import options as shared
 from .encoders.command import add_command
 from .paper.options import PARTS, add_paper, paper_of
@@ -16,17 +17,9 @@ _WORDS = ("joy", "amusement", "sadness", "anger", "fear", "surprise", "disgust",
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0, 2 with one line on stderr for bad input, 130 after an interrupt."""
     options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("error: not enough memory; ask for a smaller --batch", file=sys.stderr)
-        return 2
+    return exit_status(
+        lambda: options.run(options), "interrupted; the same command goes on where it stopped", "ask for a smaller --batch"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

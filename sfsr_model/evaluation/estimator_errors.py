@@ -16,7 +16,7 @@ from ..estimators import ESTIMATORS, Noisy
 from ..estimators.study import remembering
 from ..estimators.variants import ROLES
 from ..schedule import ScaledLinearSchedule, midpoint_sigma
-from .metrics import Figure, figure
+from .metrics import figure, shown
 from .plots import plotting, save
 from .store import Arrays, RunFolder, out_folder, write_text
 from .study import Batch, Samples, Study
@@ -30,6 +30,7 @@ TITLES = {
 }
 ROUND_TRIP = "round_trip"
 """The truth itself, encoded and decoded: what no estimator can beat in pixels."""
+BACKGROUND = {True: "known, put back after every estimate", False: "as estimated"}
 MEASURED = (*ESTIMATORS, ROUND_TRIP)
 
 Errors = dict[str, dict[str, dict[int, Tensor]]]
@@ -69,10 +70,11 @@ def _measured(samples: Samples, numbers: range, put_back: bool) -> Arrays:
     """errors: of a batch, float32 [MEASURED, MEASURES, timesteps, B]."""
     batch = samples.batch(numbers)
     exact = _errors_of(samples, batch, batch.x0, put_back)
+    network = samples.denoiser(batch)
     rows = []
     for time in samples.study.timesteps:
         noisy = noisy_at(batch, time)
-        denoise = remembering(samples.denoiser(batch), noisy)
+        denoise = remembering(network, noisy)
         found = [_errors_of(samples, batch, estimator(denoise, noisy).x0, put_back) for estimator in ESTIMATORS.values()]
         rows.append(torch.stack([*found, exact]))
     return {"errors": torch.stack(rows, 2).cpu().numpy()}
@@ -136,8 +138,7 @@ def estimator_errors(study: Study, put_back: bool, out: Path) -> str:
     out_folder(out)
     found = summary(measure(samples, put_back))
     run = {"checkpoint": samples.network.name, "seed": study.seed, "samples": study.samples, "size": samples.size,
-           "background": "known, put back after every estimate" if put_back else "as estimated",
-           "note": samples.note}  # fmt: skip
+           "background": BACKGROUND[put_back], "note": samples.note}  # fmt: skip
     text = json.dumps({"run": run, "estimators": found}, indent=2, default=asdict) + "\n"
     table = _table(found, run)
     write_text(out / "estimators.json", text)
@@ -152,13 +153,9 @@ def _table(found: dict[str, Any], run: dict[str, Any]) -> str:
     for name, one in found.items():
         title = ", ".join([name, *(f"the paper's {role.replace('_', ' ')} here" for role in one["roles"])])
         title += ", a bound" if one["bound"] else ""
-        shown = " | ".join(_formatted(one[kind]["mean"]) for kind in MEASURES)
-        lines.append(f"| {title} | {one['evaluations']} | {shown} |")
+        cells = " | ".join(shown(one[kind]["mean"], "{:.4g}".format) for kind in MEASURES)
+        lines.append(f"| {title} | {one['evaluations']} | {cells} |")
     return "\n".join(lines) + "\n"
-
-
-def _formatted(one: Figure) -> str:
-    return f"{one.value:.4g} ({one.low:.4g} to {one.high:.4g})"
 
 
 def _plot(found: dict[str, Any], times: Sequence[int], path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +26,20 @@ class Figure:
     low: float | None
     high: float | None
     count: int
+
+
+def shown(one: Figure, number: Callable[[float], str]) -> str:
+    """A figure with its interval where it has one, such as "0.412 (0.380 to 0.441)"; a dash where nothing was measured."""
+    if one.value is None:
+        return "-"
+    if one.low is None or one.high is None:
+        return number(one.value)
+    return f"{number(one.value)} ({number(one.low)} to {number(one.high)})"
+
+
+def plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Figures by name as JSON takes them."""
+    return {name: asdict(one) for name, one in figures.items()}
 
 
 def figure(values: Tensor, owners: Tensor | None = None) -> Figure:
@@ -74,16 +90,13 @@ def correlation_figure(read: Tensor, wanted: Tensor, readable: Tensor, seed: int
     if not varies.any():
         return Figure(None, None, None, 0)
     x, y = read[:, varies].double(), wanted[:, varies].double()
-    _, members = (torch.arange(count) if owners is None else owners).unique(return_inverse=True)
-    drawn = torch.randint(int(members.max()) + 1, (_BOOTSTRAPS, int(members.max()) + 1), generator=_seeded(seed))
+    people, members = (torch.arange(count) if owners is None else owners).unique(return_inverse=True)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(len(people), (_BOOTSTRAPS, len(people)), generator=generator)
     times = torch.zeros(drawn.shape, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())[:, members]
     value = float(_correlations(x, y, torch.ones(1, count, dtype=torch.float64)))
     low, high = torch.quantile(_correlations(x, y, times), torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Figure(value, low, high, count)
-
-
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def _correlations(x: Tensor, y: Tensor, times: Tensor) -> Tensor:

@@ -42,13 +42,7 @@ def make_pictures(
     examples = [render_case(model, seed, case, size, max_yaw) for case in cases]
     arrays = stack(examples)
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
-    wanted = Wanted(
-        identity=identities_of(encoder, arrays),
-        expression=torch.from_numpy(arrays["coefficients"]),
-        pose=torch.from_numpy(arrays["pose"]),
-        target=target.float() / 255,
-        mask=mask,
-    )
+    wanted = wanted_of(encoder, arrays)
     made = {
         "generated": generate(network, wanted, case_noise(seed, first, len(cases), size), sampling),
         "round_trip": round_trip(network, torch.from_numpy(arrays["answer"]).float() / 255),
@@ -70,6 +64,17 @@ def identities_of(encoder: InsightFaceEncoder | None, arrays: Arrays) -> Tensor:
     if encoder is not None:
         return embeddings(encoder, arrays["reference"], arrays["reference_points"])
     return torch.from_numpy(arrays["person"])
+
+
+def wanted_of(encoder: InsightFaceEncoder | None, arrays: Arrays) -> Wanted:
+    """What stacked examples ask of the network; encoder: as for `identities_of`."""
+    return Wanted(
+        identity=identities_of(encoder, arrays),
+        expression=torch.from_numpy(arrays["coefficients"]),
+        pose=torch.from_numpy(arrays["pose"]),
+        target=torch.from_numpy(arrays["target"]).float() / 255,
+        mask=torch.from_numpy(arrays["mask"]),
+    )
 
 
 def case_noise(seed: int, first: int, count: int, size: int) -> Tensor:

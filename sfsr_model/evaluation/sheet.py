@@ -19,14 +19,20 @@ _CAPTION = 14
 
 def draw_sheet(rows: Sequence[Arrays], path: Path) -> None:
     """A JPEG with a row for each case and a captioned column for each of COLUMNS, uint8 [S, S, 3] each."""
+    cells = [[row[name] for name in COLUMNS] for row in rows]
+    draw_columns(cells, [name.replace("_", " ") for name in COLUMNS], path, _CAPTION)
+
+
+def draw_columns(cells: Sequence[Sequence[np.ndarray]], titles: Sequence[str], path: Path, caption: int) -> None:
+    """A JPEG of rows of pictures, uint8 [S, S, 3] each, below their columns' titles in a line of `caption` pixels."""
     from PIL import Image, ImageDraw
 
-    pixels = np.concatenate([np.concatenate([row[name] for name in COLUMNS], 1) for row in rows])
-    sheet = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + _CAPTION), (24, 24, 24))
-    sheet.paste(Image.fromarray(pixels), (0, _CAPTION))
+    pixels = np.concatenate([np.concatenate(row, 1) for row in cells])
+    sheet = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + caption), (24, 24, 24))
+    sheet.paste(Image.fromarray(pixels), (0, caption))
     drawing = ImageDraw.Draw(sheet)
-    for place, name in enumerate(COLUMNS):
-        drawing.text((place * pixels.shape[1] // len(COLUMNS) + 3, 1), name.replace("_", " "), fill=(255, 255, 255))
+    for place, title in enumerate(titles):
+        drawing.text((place * pixels.shape[1] // len(titles) + 3, 1), title, fill=(255, 255, 255))
     _save(sheet, path)
 
 

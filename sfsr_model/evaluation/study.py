@@ -15,7 +15,7 @@ from ..schedule import ScaledLinearSchedule
 from .cases import MAIN, Case, check_seed, render_case
 from .generate import Wanted
 from .network import Guidance, Surroundings
-from .pictures import case_noise, identities_of, stack
+from .pictures import case_noise, identities_of, stack, wanted_of
 from .store import Arrays, RunFolder, digest
 from .subject import load_subject
 
@@ -91,6 +91,10 @@ class Samples:
         return {"faces": digest(study.cache), "seed": study.seed, "samples": study.samples, "batch": study.batch,
                 "size": self.size}  # fmt: skip
 
+    def settings(self) -> dict[str, Any]:
+        """What anything made of these samples depends on: the pictures, the network and who conditions it."""
+        return self.faces() | {"checkpoint": digest(self.study.checkpoint), "identities": self.identities}
+
     def ranges(self, least: int | None = None) -> Iterator[range]:
         """The numbers of the samples of each batch, a progress bar beside them; least: whole batches up to that many."""
         from tqdm import tqdm
@@ -132,13 +136,7 @@ class Samples:
 
     def wanted(self, arrays: Arrays) -> Wanted:
         """What the rendered fields ask of the network."""
-        return Wanted(
-            identity=identities_of(self._encoder, arrays),
-            expression=torch.from_numpy(arrays["coefficients"]),
-            pose=torch.from_numpy(arrays["pose"]),
-            target=torch.from_numpy(arrays["target"]).float() / 255,
-            mask=torch.from_numpy(arrays["mask"]),
-        )
+        return wanted_of(self._encoder, arrays)
 
     def denoiser(self, batch: Batch) -> Denoiser:
         """The network under the full condition of a batch, without guidance, as in training."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from .metrics import Figure
+from .metrics import Figure, plain, shown
 from .pictures import KINDS
 from .summary import Figures
 
@@ -66,8 +65,8 @@ def as_markdown(
     lines += [_header(["metric", *(KIND_TITLES[kind] for kind in KINDS), "samples"])]
     for name, title in TITLES.items():
         if name in figures:
-            shown = [formatted(name, figures[name][kind]) for kind in KINDS]
-            lines.append(_row([title, *shown, str(figures[name]["generated"].count)]))
+            cells = [formatted(name, figures[name][kind]) for kind in KINDS]
+            lines.append(_row([title, *cells, str(figures[name]["generated"].count)]))
     for name, parts in binned.items():
         lines += ["", f"## By {name}", "", _header([_BIN_TITLES[name], "samples", "metric", *(KIND_TITLES[k] for k in KINDS)])]
         for label, count, one in parts:
@@ -80,17 +79,12 @@ def as_markdown(
 
 def formatted(name: str, figure: Figure) -> str:
     """A figure with its interval, such as "0.412 (0.380 to 0.441)"; a dash where nothing was measured."""
-    if figure.value is None or figure.low is None or figure.high is None:
-        return "-"
-    numbers = (figure.value, figure.low, figure.high)
-    value, low, high = (
-        f"{number:.1%}" if name in SHARES else f"{number:.2f}" if name in _LEVELS else f"{number:.3f}" for number in numbers
-    )
-    return f"{value} ({low} to {high})"
+    form = ".1%" if name in SHARES else ".2f" if name in _LEVELS else ".3f"
+    return shown(figure, lambda number: format(number, form))
 
 
 def _plain(figures: Figures) -> dict[str, dict[str, Any]]:
-    return {name: {kind: asdict(figure) for kind, figure in kinds.items()} for name, kinds in figures.items()}
+    return {name: plain(kinds) for name, kinds in figures.items()}
 
 
 def _header(cells: Sequence[str]) -> str:

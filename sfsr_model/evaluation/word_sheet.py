@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..expressions import word_expression
-from ..files import whole_file
 from .cases import Case, check_seed
 from .generate import Sampling
 from .pictures import make_pictures
-from .store import Arrays
+from .sheet import draw_columns
 from .subject import load_subject
 
 _CAPTION = 16
@@ -56,24 +52,8 @@ def draw_words(plan: WordSheet) -> str:
     rows = []
     for person in tqdm(range(plan.first, plan.first + plan.people), unit="person"):
         cases = [Case("word", person, word, person) for word in plan.words]
-        rows.append(
-            make_pictures(
-                one.network, one.model, one.encoder, cases, person * len(cases), plan.seed, one.size, plan.sampling
-            )
-        )  # fmt: skip
-    _draw(rows, plan.words, plan.out)
+        first = person * len(cases)
+        rows.append(make_pictures(one.network, one.model, one.encoder, cases, first, plan.seed, one.size, plan.sampling))
+    cells = [[row["reference"][0], row["target"][0], *row["generated"]] for row in rows]
+    draw_columns(cells, ("person", "portrait", *plan.words), plan.out, _CAPTION)
     return str(plan.out)
-
-
-def _draw(rows: Sequence[Arrays], words: Sequence[str], path: Path) -> None:
-    from PIL import Image, ImageDraw
-
-    lines = [np.concatenate([row["reference"][0], row["target"][0], *row["generated"]], 1) for row in rows]
-    pixels = np.concatenate(lines)
-    sheet = Image.new("RGB", (pixels.shape[1], pixels.shape[0] + _CAPTION), (24, 24, 24))
-    sheet.paste(Image.fromarray(pixels), (0, _CAPTION))
-    drawing, side = ImageDraw.Draw(sheet), pixels.shape[1] // (len(words) + 2)
-    for place, text in enumerate(("person", "portrait", *words)):
-        drawing.text((place * side + 3, 1), text, fill=(255, 255, 255))
-    with whole_file(path) as partial:
-        sheet.save(partial, "JPEG", quality=88)

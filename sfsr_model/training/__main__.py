@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..command import exit_status
+
 if TYPE_CHECKING:
     from .loop import Task
     from .settings import Settings
@@ -15,14 +17,7 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0, 2 with one line on stderr for bad input, 130 after an interrupt."""
     options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last saved state", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_status(lambda: options.run(options), "interrupted; the same command goes on from the last saved state")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,15 +44,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _task(options: argparse.Namespace) -> tuple[Settings, Task]:
-    from .settings import SettingsError, load_settings
+    from .settings import changes_of, load_settings
 
-    changes = {}
-    for text in options.set:
-        entry, separator, value = text.partition("=")
-        if not separator:
-            raise SettingsError(f"--set {text}: expected ENTRY=VALUE")
-        changes[entry] = value
-    settings = load_settings(options.settings, changes)
+    settings = load_settings(options.settings, changes_of(options.set))
     if settings.task == "autoencoder":
         from .autoencoder import AutoencoderTask
 

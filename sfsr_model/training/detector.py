@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from .data import Sample, open_dataset
 from .detector_loss import assign, detector_loss
-from .detector_network import Candidates, DetectorNetwork, export_detector, joined, places
+from .detector_network import Candidates, DetectorNetwork, boxes_at, export_detector, joined, places
 from .face_network import load_averages
 from .scenes import compose, draw_scenes
 from .settings import Settings
@@ -74,8 +74,7 @@ def scaled(images: Tensor) -> Tensor:
 def found_boxes(found: Candidates, height: int, width: int, least: float = _MIN_SCORE) -> list[Tensor]:
     """The boxes [M, 4] in pixels of each picture's anchors that score at least so much, on the CPU."""
     centres, strides = places(height, width)
-    distances = found.boxes.cpu() * strides[:, None]
-    boxes = torch.cat((centres - distances[..., :2], centres + distances[..., 2:]), -1)
+    boxes = boxes_at(centres, found.boxes.cpu() * strides[:, None])
     return [row[score >= least] for row, score in zip(boxes, found.scores.sigmoid().cpu(), strict=True)]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .detector_network import ANCHORS, STRIDES, Candidates, places
+from .detector_network import ANCHORS, STRIDES, Candidates, boxes_at, places
 from .scenes import Scenes
 
 # The longer side in pixels of the faces that each stride's anchors are for. The first takes smaller ones too, the last larger.
@@ -73,8 +73,7 @@ def detector_loss(found: Candidates, scenes: Scenes, assignment: Assignment) -> 
     chosen = face[rows, anchors]
     boxes, points = scenes.boxes.to(place)[rows, chosen], scenes.points.to(place)[rows, chosen]
     centre, stride = centres[anchors], strides[anchors, None]
-    distances = found.boxes[rows, anchors] * stride
-    overlap, generalised = overlaps(torch.cat((centre - distances[:, :2], centre + distances[:, 2:]), -1), boxes)
+    overlap, generalised = overlaps(boxes_at(centre, found.boxes[rows, anchors] * stride), boxes)
     read = found.points[rows, anchors].unflatten(-1, (-1, 2)) * stride[..., None] + centre[:, None]
     longer = (boxes[:, 2:] - boxes[:, :2]).amax(-1)[:, None, None]
     quality = torch.zeros_like(found.scores)
@@ -92,7 +91,7 @@ def detector_loss(found: Candidates, scenes: Scenes, assignment: Assignment) -> 
 
 
 def overlaps(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU [M] of boxes [M, 4] (left, top, right, bottom) with boxes [M, 4]."""
+    """IoU and generalised IoU [M] of boxes [M, 4] (left, top, right, bottom) with boxes [M, 4] or one [1, 4]."""
     shared = _area(torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:]))
     union = _area(first[:, :2], first[:, 2:]) + _area(second[:, :2], second[:, 2:]) - shared
     hull = _area(torch.minimum(first[:, :2], second[:, :2]), torch.maximum(first[:, 2:], second[:, 2:]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..files import whole_file
-from .face_network import ResidualBlock, convolution, halve_weights
+from .face_network import ResidualBlock, convolution
+from .onnx_export import write_onnx
 
 STRIDES, ANCHORS, POINTS = (8, 16, 32), 2, 5
 # Sides that pictures must be multiples of.
@@ -109,6 +108,11 @@ def places(height: int, width: int) -> tuple[Tensor, Tensor]:
     return torch.cat(centres), torch.cat(strides)
 
 
+def boxes_at(centres: Tensor, distances: Tensor) -> Tensor:
+    """Boxes [..., 4] of anchors at centres [..., 2] by their distances [..., 4] to left, top, right and bottom, in pixels."""
+    return torch.cat((centres - distances[..., :2], centres + distances[..., 2:]), -1)
+
+
 class _Exported(nn.Module):
     """One picture's outputs as insightface takes them: scores in 0..1, no axis for the number of pictures."""
 
@@ -128,15 +132,7 @@ def export_detector(network: DetectorNetwork, path: Path) -> None:
     It takes one picture, (pixels - 127.5) / 128 in RGB, and gives the nine outputs by which insightface knows SCRFD. Its
     weights are kept in half precision.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     names = [f"{kind}_{stride}" for kind in _KINDS for stride in STRIDES]
     picture = torch.zeros(1, 3, 4 * MULTIPLE, 4 * MULTIPLE)
-    axes = {"input.1": {2: "height", 3: "width"}} | {name: {0: f"anchors_{name.split('_')[1]}"} for name in names}
-    with whole_file(path) as partial, warnings.catch_warnings():
-        # The newer exporter needs one more package and folds less.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            _Exported(network.eval().cpu()), (picture,), str(partial), dynamo=False, opset_version=17,
-            input_names=["input.1"], output_names=names, dynamic_axes=axes,
-        )  # fmt: skip
-        halve_weights(partial)
+    free = {"input.1": {2: "height", 3: "width"}} | {name: {0: f"anchors_{name.split('_')[1]}"} for name in names}
+    write_onnx(_Exported(network), picture, path, names, free)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..files import whole_file
+from .onnx_export import write_onnx
 from .plain_network import PlainNetwork
 from .settings import Settings
 from .state import averages_of, trained_state
 
 WIDTHS, BLOCKS = (48, 96, 160), (2, 3, 2)
-_WORTH_HALVING = 256  # numbers in a weight; small ones, such as biases, are better kept
 
 
 class FaceNetwork(nn.Module):
@@ -91,36 +87,5 @@ def export_onnx(network: EncoderNetwork, path: Path, output: str) -> None:
 
     Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it. Weights are kept in half precision.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     faces = torch.zeros(1, 3, network.side, network.side)
-    with whole_file(path) as partial, warnings.catch_warnings():
-        # The newer exporter needs one more package and folds less.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            network.eval().cpu(), (faces,), str(partial), dynamo=False, opset_version=17, input_names=["input.1"],
-            output_names=[output], dynamic_axes={"input.1": {0: "N"}, output: {0: "N"}},
-        )  # fmt: skip
-        halve_weights(partial)
-
-
-def halve_weights(path: Path) -> None:
-    """Keep the larger weights of an ONNX file in half precision, and cast them back where they are used: half the size.
-
-    Runtimes fold the casts when they load the file, so nothing else changes, and nothing is computed in half precision.
-    """
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    model = onnx.load(str(path))
-    graph = model.graph
-    casts = []
-    for weight in graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or math.prod(weight.dims) < _WORTH_HALVING:
-            continue
-        values, name = numpy_helper.to_array(weight), weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    onnx.save(model, str(path))
+    write_onnx(network, faces, path, [output], {"input.1": {0: "N"}, output: {0: "N"}})

@@ -1,4 +1,4 @@
-"""A second kind of network for encoders, which judges what the first kind conditions: plain convolutions, one after another."""
+"""A second kind of network for encoders, so that who judges is unlike who is judged: plain convolutions, one after another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PlainNetwork(nn.Module):
 
     Convolutions in VGG's way (Simonyan and Zisserman 2015): two at every size, no shortcuts, maxima of 2 x 2 between the sizes.
     One matrix reads the last map as a whole. Neither the layers nor the way the places are brought together are
-    `FaceNetwork`'s, so its mistakes are others. Half of that one's work.
+    `FaceNetwork`'s, so its mistakes are others. Less than half of that one's work.
     """
 
     def __init__(self, side: int, outputs: int, widths: Sequence[int] = WIDTHS) -> None:

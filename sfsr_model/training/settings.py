@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -228,6 +229,17 @@ class Settings(_Section):
         if self.losses.identity and self.encoders.identity is None:
             raise ValueError("encoders.identity: the identity loss needs a recogniser's ONNX")
         return self
+
+
+def changes_of(texts: Sequence[str]) -> dict[str, str]:
+    """Entries and values of texts such as "optimiser.rate=1e-4"; raises SettingsError for another text."""
+    changes = {}
+    for text in texts:
+        entry, separator, value = text.partition("=")
+        if not separator:
+            raise SettingsError(f"--set {text}: expected ENTRY=VALUE")
+        changes[entry] = value
+    return changes
 
 
 def load_settings(path: Path, changes: dict[str, str] | None = None) -> Settings:

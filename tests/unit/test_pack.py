@@ -11,7 +11,6 @@ from harness.onnx_nets import save_detector, save_mobilefacenet, save_se_recogni
 
 from sfsr_model.encoders import pack as packs
 from sfsr_model.encoders.detection import NoFaceError
-from sfsr_model.encoders.detector import FaceDetector
 from sfsr_model.encoders.faces import find_faces, require_found
 from sfsr_model.encoders.pack import load_detector, load_recogniser
 from sfsr_model.encoders.recogniser import RecogniserError
@@ -188,7 +187,7 @@ def test_a_detector_of_one_size_gets_no_other(tmp_path):
     save_recogniser(tmp_path / "rec.onnx")
     encoder = load_recogniser(tmp_path)
     # insightface 0.7.3 hands any size on to ONNX Runtime, which refuses it; later ones correct it silently.
-    assert FaceDetector("det.onnx", encoder.detector)._sizes(np.zeros((640, 640, 3), np.uint8)) == [640]
+    assert encoder.detector._sizes(np.zeros((640, 640, 3), np.uint8)) == [640]
     assert len(find_faces(picture_with((330, 300)), encoder)) == 1
     assert len(find_faces(picture_with((330, 300), side=112, size=1280), encoder)) >= 1
     assert find_faces(picture_with(), encoder) == []

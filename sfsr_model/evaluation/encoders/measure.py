@@ -11,6 +11,7 @@ from ...encoders.detection import Detection
 from ...encoders.detector import FaceDetector
 from ...encoders.recogniser import InsightFaceEncoder
 from ...expressions import ARKIT_NAMES
+from ...training.detector_loss import overlaps
 from ..expression_judges import ExpressionJudge
 from ..identities import embeddings
 from ..metrics import Figure, correlation_figure, cosines, figure, pose_errors, retrieved
@@ -99,17 +100,10 @@ def measure_detector(detector: FaceDetector, scenes: Sequence[Scene]) -> Figures
 
 
 def _compared(finds: Sequence[Detection], scene: Scene) -> tuple[float, float, float]:
-    overlaps = [_overlap(one.box, scene.box) for one in finds]
-    hits = [place for place, overlap in enumerate(overlaps) if overlap >= OVERLAP]
+    shared = overlaps(torch.stack([one.box for one in finds]), scene.box[None])[0].tolist() if finds else []
+    hits = [place for place, overlap in enumerate(shared) if overlap >= OVERLAP]
     if not hits:
         return 0.0, float("nan"), float(len(finds))
-    best = finds[max(hits, key=lambda place: overlaps[place])]
+    best = finds[max(hits, key=lambda place: shared[place])]
     eyes = (scene.points[1] - scene.points[0]).norm()
     return 1.0, float((best.points - scene.points).norm(dim=1).mean() / eyes), float(len(finds) - 1)
-
-
-def _overlap(one: Tensor, other: Tensor) -> float:
-    """Intersection over union of two boxes [4]."""
-    shared = (torch.minimum(one[2:], other[2:]) - torch.maximum(one[:2], other[:2])).clamp_min(0).prod()
-    areas = (one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()
-    return float(shared / (areas - shared))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...landmarker import BLIND
-from ..metrics import Figure
+from ..metrics import Figure, shown
 from .measure import Figures
 
 REST = "a face at rest, whatever is shown"
@@ -101,8 +101,5 @@ def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _shown(name: str, figure: Figure) -> str:
-    if figure.value is None:
-        return "-"
-    numbers = [number for number in (figure.value, figure.low, figure.high) if number is not None]
-    texts = [f"{n:.1%}" if name in _SHARES else f"{n:.2f}" if name in _DEGREES else f"{n:.3f}" for n in numbers]
-    return texts[0] if len(texts) < 3 else f"{texts[0]} ({texts[1]} to {texts[2]})"
+    form = ".1%" if name in _SHARES else ".2f" if name in _DEGREES else ".3f"
+    return shown(figure, lambda number: format(number, form))

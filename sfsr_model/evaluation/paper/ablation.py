@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..metrics import Figure
+from ..metrics import Figure, plain, shown
 from ..plots import plotting, save
 from ..store import out_folder, write_text
 
@@ -115,10 +115,10 @@ def ablation(folders: Sequence[Path], out: Path) -> str:
     table = _table(rows, figures, beside)
     document = {
         "variants": {
-            name: {"seeds": [run.seed for run in found], "paper": _paper(name), **_plain(figures[name])}
+            name: {"seeds": [run.seed for run in found], "paper": _paper(name), **plain(figures[name])}
             for name, found in rows.items()
         },
-        "improved_midpoint_minus": {name: _plain(ones) for name, ones in beside.items()},
+        "improved_midpoint_minus": {name: plain(ones) for name, ones in beside.items()},
         "run": {entry: runs[0].document["run"].get(entry) for entry in _SAME},
     }
     write_text(out / "ablation.json", json.dumps(document, indent=2) + "\n")
@@ -139,10 +139,6 @@ def _differences(others: Sequence[Finished], base: Sequence[Finished]) -> dict[s
     return found
 
 
-def _plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    return {name: asdict(one) for name, one in figures.items()}
-
-
 def _paper(name: str) -> dict[str, float] | None:
     return {"ID": PAPER[name][0], "Exp": PAPER[name][1]} if name in PAPER else None
 
@@ -156,9 +152,9 @@ def _table(
     titles = list(_METRICS.values())
     lines += [f"| variant | seeds | {' | '.join(titles)} | the paper's ID | the paper's Exp. |", "|---" * 7 + "|"]
     for name, found in rows.items():
-        shown = [_times_100(figures[name][metric]) for metric in _METRICS]
+        cells = [_times_100(figures[name][metric]) for metric in _METRICS]
         paper = [str(value) for value in PAPER[name]] if name in PAPER else ["-", "-"]
-        lines.append(f"| {name} | {', '.join(str(run.seed) for run in found)} | {' | '.join([*shown, *paper])} |")
+        lines.append(f"| {name} | {', '.join(str(run.seed) for run in found)} | {' | '.join([*cells, *paper])} |")
     lines.append("")
     for metric, down in (("identity_cosine", True), ("identity_retrieval", True), ("expression_error", False)):
         lines.append(
@@ -179,10 +175,7 @@ def _order(values: Mapping[str, float | None], falling: bool) -> str:
 
 
 def _times_100(one: Figure) -> str:
-    if one.value is None:
-        return "-"
-    interval = "" if one.low is None or one.high is None else f" ({100 * one.low:.2f} to {100 * one.high:.2f})"
-    return f"{100 * one.value:.2f}{interval}"
+    return shown(one, lambda number: f"{100 * number:.2f}")
 
 
 def _plot(rows: Mapping[str, Sequence[Finished]], figures: Mapping[str, Mapping[str, Figure]], path: Path) -> None:

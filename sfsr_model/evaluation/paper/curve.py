@@ -12,7 +12,7 @@ from typing import Any
 from ...estimators import ESTIMATORS
 from ...estimators.variants import ROLES
 from ...network import load_checkpoint
-from ..estimator_errors import MEASURED, MEASURES, TITLES, measure, summary
+from ..estimator_errors import BACKGROUND, MEASURED, MEASURES, TITLES, measure, summary
 from ..metrics import Figure
 from ..plots import plotting, save
 from ..store import RunFolder, digest, out_folder, write_text
@@ -75,7 +75,7 @@ def curve(study: Study, checkpoints: Sequence[Path], put_back: bool, rendered: P
         points.append(Point(path.name, step, summary(measure(samples, put_back, kept))))
         note = samples.note
     run = {"samples": study.samples, "seed": study.seed, "timesteps": list(study.timesteps),
-           "background": "known, put back after every estimate" if put_back else "as estimated", "note": note}  # fmt: skip
+           "background": BACKGROUND[put_back], "note": note}  # fmt: skip
     best = {kind: lowest(points, kind) for kind in MEASURES}
     document = {"run": run, "lowest": best, "checkpoints": [asdict(point) for point in points]}
     table = _table(points, best, run)
@@ -94,12 +94,9 @@ def lowest(points: Sequence[Point], kind: str) -> dict[str, int]:
 
 
 def _fingerprint(samples: Samples, put_back: bool) -> dict[str, Any]:
-    study = samples.study
-    return samples.faces() | {
-        "checkpoint": digest(study.checkpoint),
-        "identities": samples.identities,
-        "pose": study.pose,
-        "timesteps": study.timesteps,
+    return samples.settings() | {
+        "pose": samples.study.pose,
+        "timesteps": samples.study.timesteps,
         "put_back": put_back,
         "estimators": MEASURED,
         "measures": MEASURES,

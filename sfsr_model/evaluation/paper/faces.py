@@ -31,12 +31,7 @@ def faces(study: Study, checkpoints: Sequence[Path], people: int, sampling: Samp
     made = []
     for path in checkpoints:
         samples = Samples(replace(study, checkpoint=path), rendered)
-        settings = samples.faces() | {
-            "checkpoint": digest(path),
-            "identities": samples.identities,
-            "sampling": asdict(sampling),
-        }
-        kept = RunFolder(out / "kept" / digest(path), settings)
+        kept = RunFolder(out / "kept" / digest(path), samples.settings() | {"sampling": asdict(sampling)})
         parts = []
         for numbers in samples.ranges(people):
             make = partial(_make, samples, numbers, sampling)

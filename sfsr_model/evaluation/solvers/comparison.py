@@ -21,7 +21,7 @@ from ..metrics import active_errors, cosines
 from ..network import Guidance, anchored
 from ..pictures import case_noise
 from ..plots import plotting
-from ..store import Arrays, RunFolder, digest
+from ..store import Arrays, RunFolder
 from ..study import Samples, Study
 from .results import EXACT, MEASURES, Values, write_results
 from .stock import LEVELS, STOCK, levels, sample_stock, stock_evaluations, stock_steps
@@ -92,9 +92,7 @@ def compare_solvers(plan: Comparison) -> str:
 
 def _fingerprint(plan: Comparison, samples: Samples) -> dict[str, Any]:
     """What the solutions depend on; the judges are free to change."""
-    return samples.faces() | {
-        "checkpoint": digest(plan.study.checkpoint),
-        "identities": samples.identities,
+    return samples.settings() | {
         "pose": plan.study.pose,
         "budgets": plan.budgets,
         "levels": plan.levels,

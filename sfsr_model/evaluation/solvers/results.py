@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..metrics import Figure, figure
+from ..metrics import Figure, figure, plain, shown
 from ..plots import plotting, save
 from ..store import write_text
 
@@ -43,9 +43,9 @@ def write_results(values: Values, rows: Rows, ours: Sequence[str], facts: Mappin
     table = _table(figures, rows, winners, facts)
     document = {
         "run": dict(facts),
-        EXACT: _plain(figures[EXACT]),
+        EXACT: plain(figures[EXACT]),
         "solvers": [
-            {"solver": solver, "budget": budget, "steps": steps, "evaluations": used, **_plain(figures[name])}
+            {"solver": solver, "budget": budget, "steps": steps, "evaluations": used, **plain(figures[name])}
             for name, (solver, budget, steps, used) in rows.items()
         ],
         "best": {kind: {str(budget): one for budget, one in found.items()} for kind, found in winners.items()},
@@ -88,24 +88,17 @@ def _table(
     lines = ["# Solvers at equal numbers of evaluations", "", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += [f"| solver | budget | evaluations | {' | '.join(_TITLES.values())} |", "|---" * (3 + len(MEASURES)) + "|"]
     for name, (solver, budget, _, used) in sorted(rows.items(), key=lambda row: row[1][1]):
-        shown = " | ".join(_formatted(kind, figures[name][kind]) for kind in MEASURES)
-        lines.append(f"| {solver} | {budget} | {used} | {shown} |")
-    shown = " | ".join("-" if kind.endswith("_rms") else _formatted(kind, figures[EXACT][kind]) for kind in MEASURES)
-    lines += [f"| {facts['exact solution']} | - | - | {shown} |", ""]
+        cells = " | ".join(_formatted(kind, figures[name][kind]) for kind in MEASURES)
+        lines.append(f"| {solver} | {budget} | {used} | {cells} |")
+    cells = " | ".join("-" if kind.endswith("_rms") else _formatted(kind, figures[EXACT][kind]) for kind in MEASURES)
+    lines += [f"| {facts['exact solution']} | - | - | {cells} |", ""]
     for kind, found in winners.items():
         lines += [f"## {_TITLES[kind]}", "", *(f"- {budget} evaluations: {verdict(one)}" for budget, one in found.items()), ""]
     return "\n".join(lines)
 
 
-def _plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    return {name: asdict(one) for name, one in figures.items()}
-
-
 def _formatted(kind: str, one: Figure) -> str:
-    if one.value is None or one.low is None or one.high is None:
-        return "-"
-    value, low, high = (f"{number:.{_DIGITS[kind]}f}" for number in (one.value, one.low, one.high))
-    return f"{value} ({low} to {high})"
+    return shown(one, lambda number: f"{number:.{_DIGITS[kind]}f}")
 
 
 def _plot(
