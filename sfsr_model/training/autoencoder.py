@@ -41,12 +41,12 @@ class AutoencoderTask:
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
-        images = pictures(sample)
+        images = pictures({"image": sample["image"].to(next(self.autoencoder.parameters()).device)})
         if self._codec.crop is not None:
             images = cut_out(images, self._codec.crop, generator)
-        images = images.to(next(self.autoencoder.parameters()).device, memory_format=torch.channels_last) * 2 - 1
+        images = images.to(memory_format=torch.channels_last) * 2 - 1
         latents = modules["autoencoder"](images, encode=True).float()
         spread = latents.detach().std()
         noise = torch.randn(latents.shape, generator=generator).to(latents.device) * self._codec.noise * spread
@@ -57,7 +57,7 @@ class AutoencoderTask:
             "latent": self._losses.latent * latents.square().mean(),
         }
         total = torch.stack(list(parts.values())).sum()
-        return total, {name: float(value.detach()) for name, value in parts.items()} | {"spread": float(spread)}
+        return total, parts | {"spread": spread}
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from ..face import five_points
 from ..synthetic.shards import DatasetError, is_whole, shard_path
-from ..synthetic.torch_data import RenderedDataset, ShardDataset
+from ..synthetic.torch_data import DecodedShards, RenderedDataset, ShardDataset
 from .settings import Data, SettingsError
 
 _REFERENCE, _TARGET, _ANSWER = 0, 2, 3
@@ -50,6 +50,8 @@ def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sa
         # Samples are drawn from all shards at once; a shard stays compressed in memory, about 0.1 MB a triplet of 128 pixels.
         shards = ShardDataset(data.path, keep=_SHARDS_KEPT)
         _check_whole(shards)
+        if data.memory:
+            shards = DecodedShards(data.path)
         kind, size = shards.manifest["kind"], shards.manifest["size"]
         if kind not in kinds or size != data.size:
             raise SettingsError(
@@ -118,5 +120,17 @@ def _photos(sample: Sample) -> Batch:
 
 def collated(dataset: Dataset[Sample], first: int, last: int) -> Sample:
     """Samples first .. last - 1 as one."""
-    rows = [dataset[index] for index in range(first, last)]
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return picked(dataset, range(first, last))
+
+
+def picked(dataset: Dataset[Sample], indices: Sequence[int]) -> Sample:
+    """Samples of some numbers as one."""
+    at_once = getattr(dataset, "__getitems__", None)
+    return as_batch([dataset[index] for index in indices] if at_once is None else at_once(indices))
+
+
+def as_batch(samples: Sequence[Sample] | Sample) -> Sample:
+    """Samples as one; a dataset that gives a step's at once has joined them already."""
+    if isinstance(samples, dict):
+        return samples
+    return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}

@@ -38,14 +38,14 @@ class DetectorTask:
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
         scenes = draw_scenes(sample, _count(sample), generator)
         place = next(self.network.parameters()).device
         found = joined(modules["network"](scaled(scenes.images.to(place))))
         parts = detector_loss(found, scenes, assign(scenes, *scenes.images.shape[-2:]))
         total = parts["score"] + parts["box"] + parts["points"]
-        return total, {name: float(value.detach()) for name, value in parts.items()}
+        return total, parts
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:

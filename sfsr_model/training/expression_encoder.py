@@ -36,10 +36,10 @@ class ExpressionTask:
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log: mean absolute errors, the angles' in radians."""
         place = next(self.network.parameters()).device
-        faces = faces_of(sample, crop_points(), SIDE, generator).to(place)
+        faces = faces_of(sample, crop_points(), SIDE, generator, place)
         read = modules["network"](faces * 2 - 1).float()
         wanted, pose = sample["coefficients"].flatten(0, 1).to(place), sample["pose"].flatten(0, 1).to(place)
         error = (read[:, :COEFFICIENTS] - wanted).abs()
@@ -49,8 +49,7 @@ class ExpressionTask:
             "pose": (read[:, COEFFICIENTS:] - pose).abs().mean(),
         }
         total = torch.stack(list(parts.values())).sum()
-        figures = {name: float(value.detach()) for name, value in parts.items()}
-        return total, figures | {"active": float(error.detach()[active].mean()), "all": float(error.detach().mean())}
+        return total, parts | {"active": error[active].mean(), "all": error.mean()}
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from ..face import five_points
 from ..files import whole_file
-from .data import Sample, collated, length
+from .data import Sample, collated, length, picked
 from .examples import LATENT_FIELDS, Examples
 
 BLOCK = 128
@@ -33,12 +33,17 @@ class LatentDataset(Dataset[Sample]):
         return len(self._kept["latent"])
 
     def __getitem__(self, index: int) -> Sample:
-        sample = {name: values[index] for name, values in self._kept.items()}
+        return {name: values[0] for name, values in self.__getitems__([index]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Sample:
+        """Several samples, joined."""
+        chosen = list(indices)
+        sample = {name: values[chosen] for name, values in self._kept.items()}
         if self._pictures:
-            raw = self._raw[index]
+            raw = picked(self._raw, chosen)
             picture, landmarks = raw["image"], raw["landmarks"]
-            if picture.ndim == 4:  # a triplet, whose last picture is the answer
-                picture, landmarks = picture[-1], landmarks[-1]
+            if picture.ndim == 5:  # triplets, whose last picture is the answer
+                picture, landmarks = picture[:, -1], landmarks[:, -1]
             sample |= {"picture": picture, "mask": raw["mask"], "points": five_points(landmarks)}
         return sample
 

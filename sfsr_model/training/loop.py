@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from .data import Sample, length
+from .data import Sample, as_batch, length
 from .order import StepBatches, step_generator
 from .settings import Settings
 from .state import Trained, latest_state, load_state, require_writable, save_state
@@ -35,7 +36,7 @@ class Task(Protocol):
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]: ...
+    ) -> tuple[Tensor, dict[str, Tensor]]: ...
 
     def show(self, sample: Sample) -> Tensor: ...
 
@@ -59,9 +60,14 @@ def train(
         require_writable(settings.state)
     modules = {name: module.train() for name, module in task.modules.items()}
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
-    optimiser = torch.optim.AdamW(parameters, settings.optimiser.rate, weight_decay=settings.optimiser.weight_decay)
+    on_gpu = accelerator.device.type == "cuda"
     for module in modules.values():
         module.to(accelerator.device)
+        if on_gpu:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(
+        parameters, settings.optimiser.rate, weight_decay=settings.optimiser.weight_decay, fused=on_gpu or None
+    )
     averages = {name: _copies(module) for name, module in modules.items()}
     trained = Trained(modules, optimiser, averages)
     first = _resume(settings, trained)
@@ -73,7 +79,7 @@ def train(
         dataset = task.dataset()
     place, places = accelerator.process_index, accelerator.num_processes
     batches = StepBatches(settings.seed, first, settings.steps, settings.batch, length(dataset), place, places)
-    loader = DataLoader(dataset, batch_sampler=batches, num_workers=settings.data.workers)
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=settings.data.workers, collate_fn=as_batch)
     main = accelerator.is_main_process
     log = _Log(settings.state if main else None)
     with tqdm(total=settings.steps, initial=first, unit="step", disable=not main) as bar:
@@ -82,20 +88,23 @@ def train(
                 group["lr"] = settings.optimiser.rate * rate_factor(step, settings.steps, settings.optimiser.warmup)
             with accelerator.autocast():
                 loss, parts = task.loss(wrapped, sample, step_generator(settings.seed, step, place))
-            if not math.isfinite(float(loss.detach())):
-                raise TrainingError(
-                    f"step {step}: the loss is {float(loss.detach())} ({_listed(parts)}); lower optimiser.rate or set "
-                    f"precision to bf16 or no, and start again: the last state in {settings.state} is whole"
-                )
             prepared.zero_grad(set_to_none=True)
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(parameters, settings.optimiser.clip)
+            # Looked at here, when a GPU has all of the step's work to do, it need not wait for more.
+            found = float(loss.detach())
+            if not math.isfinite(found):
+                raise TrainingError(
+                    f"step {step}: the loss is {found} ({_listed(parts)}); lower optimiser.rate or set "
+                    f"precision to bf16 or no, and start again: the last state in {settings.state} is whole"
+                )
             prepared.step()
             average(trained, settings.optimiser.ema, step)
             done = step + 1
             bar.update()
             if done % settings.log_every == 0 or done == settings.steps:
-                figures = {"loss": float(loss.detach()), **parts, "rate": optimiser.param_groups[0]["lr"]}
+                values = {name: float(value.detach()) for name, value in parts.items()}
+                figures = {"loss": found, **values, "rate": optimiser.param_groups[0]["lr"]}
                 bar.set_postfix(loss=f"{figures['loss']:.4f}")
                 log.figures(done, figures)
                 if main:
@@ -119,11 +128,10 @@ def rate_factor(step: int, steps: int, warmup: int) -> float:
 @torch.no_grad()
 def average(trained: Trained, decay: float, step: int) -> None:
     """Move the averages towards the weights; early on faster, by (1 + step) / (10 + step), as the first weights mean little."""
-    share = 1.0 - min(decay, (1 + step) / (10 + step))
+    move = get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))
     for name, module in trained.modules.items():
-        for key, value in module.state_dict().items():
-            if value.is_floating_point():
-                trained.averages[name][key].lerp_(value.float(), share)
+        state, averages = module.state_dict(), trained.averages[name]
+        move(list(averages.values()), [state[key].float() for key in averages], step)
 
 
 def fingerprint(settings: Settings) -> str:
@@ -141,8 +149,8 @@ def _resume(settings: Settings, trained: Trained) -> int:
     return 0 if state is None else load_state(state, trained, fingerprint(settings))
 
 
-def _listed(parts: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+def _listed(parts: dict[str, Tensor]) -> str:
+    return ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in parts.items())
 
 
 class _Log:

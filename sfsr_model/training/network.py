@@ -92,15 +92,15 @@ class NetworkTask:
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log, before their weights."""
         examples = stored_examples(sample).to(self._place()) if "latent" in sample else self._encoded(sample)
         diffusion = self._diffusion(modules, examples, generator)
-        total, parts = diffusion, {"diffusion": float(diffusion.detach())}
+        total, parts = diffusion, {"diffusion": diffusion}
         if self._losses.on_pictures:
             for name, (weight, value) in self._on_pictures(modules, examples, generator).items():
                 total = total + weight * value
-                parts[name] = float(value.detach())
+                parts[name] = value
         return total, parts
 
     @torch.no_grad()

@@ -30,6 +30,13 @@ def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(_mixed(seed + 7919 * process, 2 * step + 1))
 
 
+def generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """The generator itself on a CPU, elsewhere one of the device that it seeds: for numbers too many to bring there."""
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+
 def _mixed(seed: int, stream: int) -> int:
     """One 63-bit seed of two numbers (the finaliser of SplitMix64, Steele et al. 2014)."""
     mask = (1 << 64) - 1

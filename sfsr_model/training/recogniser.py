@@ -55,10 +55,10 @@ class RecogniserTask:
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
         place = next(self.network.parameters()).device
-        faces = faces_of(sample, arcface_template(SIDE), SIDE, generator).to(place)
+        faces = faces_of(sample, arcface_template(SIDE), SIDE, generator, place)
         raw = modules["network"](faces * 2 - 1).float()
         embeddings = nn.functional.normalize(raw, dim=-1).unflatten(0, (-1, 4))
         reference, answer = embeddings[:, _REFERENCE], embeddings[:, _ANSWER]
@@ -74,7 +74,7 @@ class RecogniserTask:
         }  # fmt: skip
         total = torch.stack(list(parts.values())).sum()
         hits = (answer @ torch.cat((reference, *others)).T).argmax(1) == torch.arange(len(answer), device=place)
-        return total, {name: float(value.detach()) for name, value in parts.items()} | {"hits": float(hits.float().mean())}
+        return total, parts | {"hits": hits.float().mean()}
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
