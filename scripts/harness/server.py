@@ -11,11 +11,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.hostlog import LogError, find_errors, import_seconds, plain
@@ -214,7 +216,7 @@ class ComfyServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         environment = clean_environment() | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
         windows = os.name == "nt"
-        with self.log_path.open("wb") as log:
+        with self.log_path.open("wb") as log, _held_signals():
             self._process = subprocess.Popen(
                 self._arguments(),
                 cwd=self.host_path,
@@ -245,6 +247,26 @@ class ComfyServer:
         except (OSError, ValueError):
             return False
         return str(self.base_dir) in stats.get("system", {}).get("argv", ())
+
+
+@contextlib.contextmanager
+def _held_signals() -> Iterator[None]:
+    """Whoever handles a signal by raising hears of it at the end: between a process's start and its being known, nobody
+    could stop it. The process itself inherits no handler."""
+    heard: list[int] = []
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and callable(signal.getsignal(number)):
+                handlers[number] = signal.signal(number, lambda told, _: heard.append(told))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in heard:
+        signal.raise_signal(number)
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -190,6 +191,29 @@ def test_a_host_that_died_is_noticed_and_its_number_left_alone(make_server):
     assert not server.is_alive()
     assert server.pid is None
     server.stop()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_signal_while_the_host_is_being_started_stops_it_too(make_server, monkeypatch):
+    started = []
+
+    def heard_at_once(*arguments, **options):
+        started.append(subprocess.Popen(*arguments, **options))
+        signal.raise_signal(signal.SIGTERM)
+        return started[0]
+
+    def leave(number, frame):
+        raise SystemExit(128 + number)
+
+    monkeypatch.setattr("harness.server.subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": heard_at_once}))
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        with pytest.raises(SystemExit):
+            make_server(ANSWERING + "serve()").start()
+        assert signal.getsignal(signal.SIGTERM) is leave
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not is_running(started[0].pid)
 
 
 def test_an_exit_without_stop_still_stops_the_host(tmp_path):
