@@ -8,11 +8,13 @@ from torch.nn import functional as F
 
 from ..encoders.alignment import align_faces
 from ..face import five_points
-from .data import Sample
+from .data import Sample, collated, length, open_dataset
 from .order import generator_on
+from .settings import Data
 
 # Deviation of each of the five points, as a share of the eyes' distance: detectors err by about that much.
 _JITTER = 0.04
+_FIRST = 64
 
 
 def faces_of(
@@ -30,6 +32,12 @@ def faces_of(
     eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None, None]
     points = points + torch.randn(points.shape, generator=generator, dtype=torch.float64) * _JITTER * eyes
     return varied(align_faces(images, points, template, size), generator_on(images.device, generator))
+
+
+def first_faces(data: Data, template: Tensor, size: int) -> Tensor:
+    """The faces of the data's first triplets, as `faces_of` without a generator gives them."""
+    dataset = open_dataset(data.model_copy(update={"memory": False}))
+    return faces_of(collated(dataset, 0, min(_FIRST, length(dataset))), template, size)
 
 
 def varied(faces: Tensor, generator: torch.Generator) -> Tensor:

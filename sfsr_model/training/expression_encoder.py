@@ -10,24 +10,29 @@ from torch.utils.data import Dataset
 
 from ..encoders.expression import ANGLES, COEFFICIENTS
 from ..face.crop import template
-from .aligned import faces_of
+from .aligned import faces_of, first_faces
 from .data import Sample, open_dataset
+from .exported import take_over
 from .face_network import export_onnx, face_network, load_averages
 from .settings import Settings
 
 SIDE = 128
 # Most coefficients of most faces are nearly 0; those that are not count as much more.
 _ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
+# Added to a batch's variance of a coefficient, that none counts for much which hardly varies in it.
+_LEAST_VARIANCE = 0.005
 
 
 class ExpressionTask:
     """Rendered triplets in, what every face of them does out. Takes crops of the project's own crop rule."""
 
     def __init__(self, settings: Settings) -> None:
-        self._data = settings.data
+        self._data, self._errors = settings.data, settings.encoder.errors
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = face_network(settings, SIDE, COEFFICIENTS + ANGLES)
+        if settings.encoder.initial is not None:
+            take_over(self.network, settings.encoder.initial, first_faces(settings.data, crop_points(), SIDE) * 2 - 1)
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
     def dataset(self) -> Dataset[Sample]:
@@ -37,15 +42,23 @@ class ExpressionTask:
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one batch, and its parts for the log: mean absolute errors, the angles' in radians."""
+        """The loss of one batch, and its parts for the log: the coefficients' errors, the angles' mean one in radians.
+
+        Absolute errors ask for the median, which is 0 for whatever is seldom sure. Squared ones ask for the mean; as shares of
+        each coefficient's variance they count all alike, the faint ones too.
+        """
         place = next(self.network.parameters()).device
         faces = faces_of(sample, crop_points(), SIDE, generator, place)
         read = modules["network"](faces * 2 - 1).float()
         wanted, pose = sample["coefficients"].flatten(0, 1).to(place), sample["pose"].flatten(0, 1).to(place)
         error = (read[:, :COEFFICIENTS] - wanted).abs()
         active = wanted > _ACTIVE
+        if self._errors == "squared":
+            apart = (error.square().mean(0) / (wanted.var(0) + _LEAST_VARIANCE)).mean()
+        else:
+            apart = (error * torch.where(active, _ACTIVE_FACTOR, 1.0)).mean()
         parts = {
-            "coefficients": (error * torch.where(active, _ACTIVE_FACTOR, 1.0)).mean(),
+            "coefficients": apart,
             "pose": (read[:, COEFFICIENTS:] - pose).abs().mean(),
         }
         total = torch.stack(list(parts.values())).sum()

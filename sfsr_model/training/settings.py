@@ -183,10 +183,13 @@ class Encoder(_Section):
     """The network that the tasks recogniser and expression train.
 
     architecture: "residual" or "plain" (without shortcuts, less than half of the work): an encoder that judges should be of
-    another kind than those that condition.
+    another kind than those that condition. initial: an exported encoder of the same task and architecture to train on from.
+    errors: of an expression's coefficients: "absolute", or "squared" as a share of each one's variance.
     """
 
     architecture: Literal["residual", "plain"] = "residual"
+    initial: Path | None = None
+    errors: Literal["absolute", "squared"] = "absolute"
 
 
 class Settings(_Section):
