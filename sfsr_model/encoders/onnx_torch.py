@@ -113,8 +113,36 @@ def _read(path: Path) -> tuple[Any, int]:
         raise OnnxError(f"{path.name}: cannot be read as an ONNX network ({_first_line(error)}); {_READ_AGAIN}") from error
     if not model.graph.node:
         raise OnnxError(f"{path.name}: holds no network (its graph has no nodes); {_READ_AGAIN}")
+    _unpack(model.graph, path)
     versions = [entry.version for entry in model.opset_import if entry.domain in _DOMAINS]
     return model.graph, max(versions, default=1)
+
+
+def read_graph(path: Path) -> Any:
+    """The graph of an ONNX file, its weights unpacked; raises OnnxError for a file that is none."""
+    return _read(path)[0]
+
+
+def _unpack(graph: Any, path: Path) -> None:
+    """Replace weights that are stored as whole numbers with scales (DequantizeLinear) by what they stand for."""
+    from onnx import helper, numpy_helper
+
+    constants = {weight.name: weight for weight in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]:
+        try:
+            packed, *rest = (numpy_helper.to_array(constants[name]).astype(np.float32) for name in node.input if name)
+            axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 1)
+            scale, zero = ([value.reshape(-1) for value in rest] + [np.zeros(1, np.float32)])[:2]
+            shape = [-1 if place == axis % packed.ndim else 1 for place in range(packed.ndim)]
+            values = (packed - zero.reshape(shape)) * scale.reshape(shape)
+        except (KeyError, ValueError) as error:
+            raise OnnxError(f"{path.name}: the weight '{node.output[0]}' cannot be unpacked ({_first_line(error)})") from error
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), node.output[0]))
+        graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input}
+    for name, weight in constants.items():
+        if name not in read:
+            graph.initializer.remove(weight)
 
 
 def _plan(graph: Any, opset: int, file: str, outputs: Sequence[str]) -> tuple[_Node, ...]:

@@ -130,7 +130,7 @@ def export_detector(network: DetectorNetwork, path: Path) -> None:
     """Write the network as an ONNX file for pictures of any size that is a multiple of 32; atomically.
 
     It takes one picture, (pixels - 127.5) / 128 in RGB, and gives the nine outputs by which insightface knows SCRFD. Its
-    weights are kept in half precision.
+    weights are kept in 8 bits.
     """
     names = [f"{kind}_{stride}" for kind in _KINDS for stride in STRIDES]
     picture = torch.zeros(1, 3, 4 * MULTIPLE, 4 * MULTIPLE)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..encoders.onnx_torch import OnnxError, read_graph
 from .settings import SettingsError
 
 _LAYERS: dict[type[nn.Module], str] = {
@@ -54,14 +55,12 @@ def take_over(network: nn.Module, path: Path, faces: Tensor) -> None:
 
 def _weights(path: Path) -> Iterator[tuple[str, list[Tensor]]]:
     """Operator and weights of each layer of the file, in the order in which it is carried out."""
-    import onnx
-    from google.protobuf.message import DecodeError
     from onnx import numpy_helper
 
     try:
-        graph = onnx.load(str(path)).graph
-    except (OSError, DecodeError) as error:
-        raise SettingsError(f"encoder.initial: {path} cannot be read as ONNX ({error}); give an exported encoder") from error
+        graph = read_graph(path)
+    except OnnxError as error:
+        raise SettingsError(f"encoder.initial: {error}") from error
     constants: dict[str, Any] = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
     for node in graph.node:
         if node.op_type == "Cast" and node.input[0] in constants:

@@ -85,7 +85,7 @@ def load_averages(settings: Settings, name: str, module: nn.Module) -> None:
 def export_onnx(network: EncoderNetwork, path: Path, output: str) -> None:
     """Write a network as ONNX with a free number of faces, its normalisation folded into the convolutions; atomically.
 
-    Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it. Weights are kept in half precision.
+    Such a file takes (pixels - 127.5) / 127.5, which is what insightface assumes of it. Weights are kept in 8 bits.
     """
     faces = torch.zeros(1, 3, network.side, network.side)
     write_onnx(network, faces, path, [output], {"input.1": {0: "N"}, output: {0: "N"}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -98,8 +99,11 @@ def _is_whole(path: Path, mark: str) -> bool:
 def _write(path: Path, mark: str, examples: Examples) -> None:
     tensors = {name: getattr(examples, name).cpu().contiguous() for name in LATENT_FIELDS}
     tensors |= {name: tensors[name].half() for name in ("latent", "faceless", "hole")}
+    # Runs that share the folder may be at the same samples.
+    own = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with whole_file(path) as partial:
+        with whole_file(own) as partial:
             save_file(tensors, partial, {"about": mark})
+        own.replace(path)
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error

@@ -98,7 +98,21 @@ def layer_norm(graph, x):
     return graph.node("LayerNormalization", x, graph.normal(12), graph.normal(12), axis=-1, epsilon=1e-3)
 
 
+def packed(*zeros, axis=0):
+    """Weights in 8 bits, with a scale for each output or input channel."""
+
+    def build(graph, x):
+        numbers = graph.constant(graph.random.integers(-127, 128, (6, 3, 3, 3), dtype=np.int8))
+        scales = graph.constant(graph.random.uniform(0.001, 0.01, (6, 3)[axis]).astype(np.float32))
+        inputs = [numbers, scales, *(graph.constant(zero) for zero in zeros)]
+        return graph.node("Conv", x, graph.node("DequantizeLinear", *inputs, axis=axis), kernel_shape=[3, 3])
+
+    return build
+
+
 CASES = {
+    "weights in 8 bits": packed(),
+    "weights in 8 bits, by inputs, about a number": packed(np.int8([1, -5, 7]), axis=1),
     "conv": conv(pads=[1, 1, 1, 1]),
     "conv, uneven": conv(pads=[0, 1, 2, 0], strides=[2, 1]),
     "conv, grouped and dilated": conv(group=3, dilations=[2, 1], pads=[2, 2, 2, 2]),

@@ -16,7 +16,7 @@ from filelock import FileLock
 from harness.tiny_makehuman import tiny_folder
 
 from sfsr_model.synthetic.shards import DatasetError, Shard, shard_path, write_shard
-from sfsr_model.synthetic.torch_data import RenderedDataset, ShardDataset
+from sfsr_model.synthetic.torch_data import DecodedShards, RenderedDataset, ShardDataset
 from sfsr_model.synthetic.write import DatasetPlan, write_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +44,16 @@ def test_shards_hold_what_is_rendered_on_the_fly(cache, written):
     assert len(stored) == len(rendered) == 5
     assert stored[4]["image"].shape == (4, 3, 64, 64)
     assert all(same(stored[index], rendered[index]) for index in (0, 3, 4))
+
+
+def test_decoded_shards_are_the_same_and_give_several_at_once(written):
+    stored, decoded = ShardDataset(written), DecodedShards(written)
+    assert len(decoded) == 5
+    assert all(same(stored[index], decoded[index]) for index in range(5))
+    both = decoded.__getitems__([4, 0])
+    assert all((both[name][0] == stored[4][name]).all() and (both[name][1] == stored[0][name]).all() for name in stored[0])
+    with pytest.raises(IndexError, match="sample 5 of 5"):
+        decoded[5]
 
 
 def test_pictures_are_stored_as_well(cache, tmp_path):

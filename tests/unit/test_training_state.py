@@ -61,6 +61,7 @@ def test_random_numbers_depend_on_seed_step_and_process_alone():
         (GOOD + f"seed: {2**63}", "seed: Input should be less than"),
         (SFSR.replace("faces.npz", "faces.npz, size: 72"), "data.size: found 72; expected a multiple of 32"),
         (GOOD.replace("autoencoder", "sfsr"), "autoencoder: the task sfsr needs one"),
+        (GOOD.replace("faces.npz", "faces.npz, memory: true"), "data: memory: only data of kind shards can be kept decoded"),
         ("task: autoencoder\nstate: s", "data: Field required"),
         ("task: [", "cannot be read as YAML"),
     ],
