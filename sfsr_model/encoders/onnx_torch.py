@@ -125,7 +125,7 @@ def read_graph(path: Path) -> Any:
 
 def _unpack(graph: Any, path: Path) -> None:
     """Replace weights that are stored as whole numbers with scales (DequantizeLinear) by what they stand for."""
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     constants = {weight.name: weight for weight in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -205,7 +206,8 @@ class Settings(_Section):
     steps: Count = 10_000
     batch: Count = 32
     seed: Seed = 0
-    precision: Literal["no", "fp16", "bf16"] = "no"
+    # YAML reads a bare no as false.
+    precision: Annotated[Literal["no", "fp16", "bf16"], BeforeValidator(lambda value: "no" if value is False else value)] = "no"
     save_every: Count = 500
     sample_every: Count = 1_000
     log_every: Count = 25

@@ -74,6 +74,12 @@ def test_bad_settings_name_the_entry(tmp_path, text, message):
     assert str(path) in str(caught.value)
 
 
+def test_no_precision_may_be_written_as_yaml_understands_it(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(GOOD + "precision: no")
+    assert load_settings(path).precision == load_settings(path, {"precision": "'no'"}).precision == "no"
+
+
 def test_settings_take_changes_and_paths_from_the_files_folder(tmp_path):
     (tmp_path / "run.yaml").write_text(GOOD)
     settings = load_settings(tmp_path / "run.yaml", {"optimiser.rate": "1e-4", "data.size": "64"})

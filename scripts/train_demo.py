@@ -1,0 +1,158 @@
+"""The bundled weights from nothing: renders the faces, trains every network, exports them. Run it again to go on.
+
+python scripts/train_demo.py --cache faces.npz --work FOLDER [--at-once 5] [--only RESULT ...] [--set ENTRY=VALUE ...]
+
+What is trained stands in sfsr_model/training/configs; the settings are copied to FOLDER, where the results come to lie:
+detector.onnx, recogniser.onnx, expression.onnx, demo.safetensors, the two judges, and what lies between. A result that is
+there is not made again. Several that do not wait for each other are made at once, which fills a GPU. Their output is in
+FOLDER/logs. --set changes an entry of all settings, such as batch=32 for a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+_CONFIGS = REPOSITORY / "sfsr_model" / "training" / "configs"
+_TAIL = 15  # lines of a log, where a job failed
+
+TRAININGS = {
+    "detector.onnx": ("demo_detector", ("portraits",)),
+    "recogniser.onnx": ("demo_recogniser", ("triplets",)),
+    "judge_recogniser.onnx": ("judge_recogniser", ("triplets",)),
+    "demo_expression.onnx": ("demo_expression", ("triplets",)),
+    "expression.onnx": ("demo_expression_means", ("triplets", "demo_expression.onnx")),
+    "judge_expression.onnx": ("judge_expression", ("triplets",)),
+    "judge_expression_means.onnx": ("judge_expression_means", ("triplets", "judge_expression.onnx")),
+    "autoencoder.safetensors": ("demo_autoencoder", ("triplets",)),
+    "network.safetensors": ("demo_network", ("triplets", "recogniser.onnx", "autoencoder.safetensors")),
+    "demo.safetensors": ("demo_finetune", ("triplets", "network.safetensors", "recogniser.onnx", "expression.onnx")),
+}
+"""Results, the settings they are trained by, and what must be there before."""
+DATASETS = {
+    "triplets": ("--count", "16384", "--size", "128", "--seed", "1"),
+    "portraits": ("--kind", "pictures", "--unaligned", "--count", "8000", "--size", "160", "--seed", "1"),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Commands, one after the other, that make `name` in the folder once `needs` are there."""
+
+    name: str
+    needs: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0, 2 with one line on stderr for bad input or a job that failed, 130 after an interrupt."""
+    from sfsr_model.command import exit_status
+
+    options = _parser().parse_args(arguments)
+
+    def run() -> int:
+        carry_out(planned(options), options.work, options.at_once)
+        return 0
+
+    return exit_status(run, "interrupted; the same command goes on where it stopped")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, required=True, help="the renderer's cache file, such as faces.npz")
+    parser.add_argument("--work", type=Path, required=True, help="folder of everything that is made")
+    parser.add_argument("--at-once", type=int, default=1, help="jobs at a time (default 1; 5 for a GPU with 16 CPU cores)")
+    parser.add_argument("--only", nargs="+", choices=list(TRAININGS), help="these results, and what they need")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render (default: all cores)")
+    parser.add_argument("--set", action="append", default=[], metavar="ENTRY=VALUE", help="change an entry of all settings")
+    return parser
+
+
+def planned(options: argparse.Namespace) -> dict[str, Job]:
+    """The jobs of the results that are wanted and not there yet, and of what these need, by name."""
+    from sfsr_model.training.settings import changes_of
+
+    changes_of(options.set)
+    if options.at_once < 1:
+        raise ValueError(f"at-once: expected at least 1, found {options.at_once}")
+    jobs: dict[str, Job] = {}
+    wanted = list(options.only or TRAININGS)
+    while wanted:
+        name = wanted.pop()
+        if name in jobs or (name in TRAININGS and (options.work / name).exists()):
+            continue
+        jobs[name] = _rendering(options, name) if name in DATASETS else _training(options, name)
+        wanted += jobs[name].needs
+    return jobs
+
+
+def _rendering(options: argparse.Namespace, name: str) -> Job:
+    """A dataset's command, which finds out by itself what is missing."""
+    command = (sys.executable, "-m", "sfsr_model.synthetic", "dataset", "--cache", str(options.cache.resolve()), "--out",
+               str(options.work.resolve() / name), "--workers", str(options.workers), *DATASETS[name])  # fmt: skip
+    return Job(name, (), (command,))
+
+
+def _training(options: argparse.Namespace, name: str) -> Job:
+    stem, needs = TRAININGS[name]
+    work = options.work.resolve()
+    changes = [text for change in options.set for text in ("--set", change)]
+    start = (sys.executable, "-m", "sfsr_model.training")
+    settings = str(work / f"{stem}.yaml")
+    # Apart from each other: what the training did to a network, such as half precision, must not go into the file.
+    return Job(
+        name, needs, ((*start, "run", settings, *changes), (*start, "export", settings, "--out", str(work / name), *changes))
+    )
+
+
+def carry_out(jobs: dict[str, Job], work: Path, at_once: int) -> None:
+    """Carry out jobs as soon as what they need is made. Raises RuntimeError naming what failed, when all else is made."""
+    (work / "logs").mkdir(parents=True, exist_ok=True)
+    for settings in _CONFIGS.glob("*.yaml"):
+        if not (work / settings.name).exists():
+            shutil.copy(settings, work)
+    left, made, failed = dict(jobs), set[str](), list[str]()
+    running: dict[Future[None], str] = {}
+    with ThreadPoolExecutor(at_once) as threads:
+        while True:
+            ready = [job for job in left.values() if all(need in made or need not in jobs for need in job.needs)]
+            for job in ready[: at_once - len(running)]:
+                running[threads.submit(_carry_out, left.pop(job.name), work)] = job.name
+            if not running:
+                break
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                name, error = running.pop(done), done.exception()
+                made |= {name} if error is None else set()
+                failed += [] if error is None else [f"{name}: {error}"]
+    if failed:
+        raise RuntimeError("; ".join(failed))
+
+
+def _carry_out(job: Job, work: Path) -> None:
+    begun = time.monotonic()
+    print(f"{job.name}: begun", flush=True)
+    path = work / "logs" / f"{job.name}.log"
+    with path.open("a", encoding="utf-8") as log:
+        for command in job.commands:
+            log.write(f"{shlex.join(command)}\n")
+            log.flush()
+            status = subprocess.run(command, cwd=REPOSITORY, stdout=log, stderr=log, check=False).returncode
+            if status:
+                lines = path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
+                raise RuntimeError(f"{command[2]} {command[3]} ended with status {status}; the end of {path}:\n" +
+                                   "\n".join(lines[-_TAIL:]))  # fmt: skip
+    print(f"{job.name}: made in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

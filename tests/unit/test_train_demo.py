@@ -1,0 +1,77 @@
+"""scripts/train_demo.py on six triplets, one step a network: in which order things are made, going on, and failures."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from harness.tiny_makehuman import tiny_folder
+from harness.tiny_training import write_triplets
+
+from sfsr_model.network import load_checkpoint
+
+ROOT = Path(__file__).parents[2]
+spec = importlib.util.spec_from_file_location("train_demo", ROOT / "scripts" / "train_demo.py")
+script = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = script  # which dataclasses look for
+spec.loader.exec_module(script)
+
+NETWORK = ("recogniser.onnx", "autoencoder.safetensors", "network.safetensors")
+
+
+@pytest.fixture
+def made_of_noise(monkeypatch, tmp_path):
+    """The triplets are there, and their command is one that leaves a mark."""
+    work = tmp_path / "work"
+    write_triplets(work / "triplets")
+    monkeypatch.setattr(script, "_rendering", lambda options, name: script.Job(name, (), (("touch", str(work / "rendered")),)))
+    return work
+
+
+def command(work: Path, *more: str) -> list[str]:
+    tiny = {"steps": 1, "batch": 2, "data.size": 64, "precision": "no", "sample_every": 100}
+    sets = [text for entry, value in tiny.items() for text in ("--set", f"{entry}={value}")]
+    return ["--cache", str(tiny_folder() / "faces.npz"), "--work", str(work), *sets, *more]
+
+
+def test_a_network_is_made_of_what_it_needs(made_of_noise, capfd):
+    work = made_of_noise
+    assert script.main(command(work, "--only", "network.safetensors", "--at-once", "2")) == 0
+    told = capfd.readouterr().out
+    assert all((work / name).is_file() for name in NETWORK)
+    assert (work / "rendered").exists()
+    assert {path.name for path in work.glob("*.onnx")} == {"recogniser.onnx"}
+    ends = [told.index(f"{name}: made in") for name in NETWORK[:2]]
+    assert told.index("triplets: made in") < told.index("recogniser.onnx: begun")
+    assert max(ends) < told.index("network.safetensors: begun")
+    assert load_checkpoint(work / "network.safetensors").metadata.step == 1
+    before = {path: path.stat().st_mtime_ns for path in work.iterdir() if path.is_file()}
+    assert script.main(command(work, "--only", *NETWORK)) == 0
+    assert {path: path.stat().st_mtime_ns for path in work.iterdir() if path.is_file()} == before
+
+
+def test_what_fails_is_named_and_the_rest_is_made(made_of_noise, capfd):
+    work = made_of_noise
+    (work / "demo_autoencoder.yaml").write_text("task: autoencoder\nstepz: 1\n")
+    assert script.main(command(work, "--only", "network.safetensors", "--at-once", "2")) == 2
+    error = capfd.readouterr().err
+    assert "autoencoder.safetensors: sfsr_model.training run ended with status 2; the end of" in error
+    assert "stepz: Extra inputs are not permitted" in error
+    assert (work / "recogniser.onnx").is_file()
+    assert not (work / "network.safetensors").exists()
+    assert not (work / "logs" / "network.safetensors.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [(("--at-once", "0"), "at-once: expected at least 1, found 0"), (("--set", "steps"), "--set steps: expected ENTRY=VALUE")],
+)
+def test_bad_input_is_named(made_of_noise, more, told, capfd):
+    assert script.main(command(made_of_noise, *more)) == 2
+    assert told in capfd.readouterr().err
+
+
+def test_every_result_has_settings_and_is_what_they_ask_for():
+    for name, (stem, needs) in script.TRAININGS.items():
+        text = (ROOT / "sfsr_model/training/configs" / f"{stem}.yaml").read_text()
+        assert all(f": {need}" in text for need in needs), name
