@@ -73,6 +73,7 @@ def bare(folder: Path, options: argparse.Namespace) -> Seconds:
     from harness.tiny_training import write_settings
     from torch.utils.data import DataLoader
 
+    from sfsr_model.training.data import as_batch
     from sfsr_model.training.initial import new_unet
     from sfsr_model.training.network import NetworkTask
     from sfsr_model.training.settings import load_settings
@@ -88,7 +89,7 @@ def bare(folder: Path, options: argparse.Namespace) -> Seconds:
         accelerator = Accelerator()
         unet: Any = new_unet(settings.network.unet, 0).train()
         optimiser = torch.optim.AdamW(unet.parameters(), 2e-4, weight_decay=0.01)
-        loader = DataLoader(dataset, batch_size=options.batch, shuffle=True, drop_last=True)
+        loader = DataLoader(dataset, collate_fn=as_batch, batch_size=options.batch, shuffle=True, drop_last=True)
         unet, optimiser, loader = accelerator.prepare(unet, optimiser, loader)
         scheduler = DDPMScheduler(1000, 0.00085, 0.012, "scaled_linear")
         here = tokens.to(accelerator.device)

@@ -14,18 +14,22 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 _CONFIGS = REPOSITORY / "sfsr_model" / "training" / "configs"
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 _TAIL = 15  # lines of a log, where a job failed
 
+_FINETUNED = ("triplets", "autoencoder.safetensors", "network.safetensors", "recogniser.onnx", "expression.onnx")
 TRAININGS = {
     "detector.onnx": ("demo_detector", ("portraits",)),
     "recogniser.onnx": ("demo_recogniser", ("triplets",)),
@@ -36,7 +40,7 @@ TRAININGS = {
     "judge_expression_means.onnx": ("judge_expression_means", ("triplets", "judge_expression.onnx")),
     "autoencoder.safetensors": ("demo_autoencoder", ("triplets",)),
     "network.safetensors": ("demo_network", ("triplets", "recogniser.onnx", "autoencoder.safetensors")),
-    "demo.safetensors": ("demo_finetune", ("triplets", "network.safetensors", "recogniser.onnx", "expression.onnx")),
+    "demo.safetensors": ("demo_finetune", _FINETUNED),
 }
 """Results, the settings they are trained by, and what must be there before."""
 DATASETS = {
@@ -55,7 +59,7 @@ class Job:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0, 2 with one line on stderr for bad input or a job that failed, 130 after an interrupt."""
+    """0; 2 with one line on stderr for bad input, or what failed and the ends of its logs; 130 after an interrupt."""
     from sfsr_model.command import exit_status
 
     options = _parser().parse_args(arguments)
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, required=True, help="folder of everything that is made")
     parser.add_argument("--at-once", type=int, default=1, help="jobs at a time (default 1; 5 for a GPU with 16 CPU cores)")
     parser.add_argument("--only", nargs="+", choices=list(TRAININGS), help="these results, and what they need")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render (default: all cores)")
+    parser.add_argument("--workers", type=int, help="processes that render (default: as many as the dataset command takes)")
     parser.add_argument("--set", action="append", default=[], metavar="ENTRY=VALUE", help="change an entry of all settings")
     return parser
 
@@ -99,8 +103,9 @@ def planned(options: argparse.Namespace) -> dict[str, Job]:
 def _rendering(options: argparse.Namespace, name: str) -> Job:
     """A dataset's command, which finds out by itself what is missing."""
     command = (sys.executable, "-m", "sfsr_model.synthetic", "dataset", "--cache", str(options.cache.resolve()), "--out",
-               str(options.work.resolve() / name), "--workers", str(options.workers), *DATASETS[name])  # fmt: skip
-    return Job(name, (), (command,))
+               str(options.work.resolve() / name), *DATASETS[name])  # fmt: skip
+    workers = () if options.workers is None else ("--workers", str(options.workers))
+    return Job(name, (), ((*command, *workers),))
 
 
 def _training(options: argparse.Namespace, name: str) -> Job:
@@ -146,7 +151,7 @@ def _carry_out(job: Job, work: Path) -> None:
         for command in job.commands:
             log.write(f"{shlex.join(command)}\n")
             log.flush()
-            status = subprocess.run(command, cwd=REPOSITORY, stdout=log, stderr=log, check=False).returncode
+            status = _ended(command, log)
             if status:
                 lines = path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
                 raise RuntimeError(f"{command[2]} {command[3]} ended with status {status}; the end of {path}:\n" +
@@ -154,5 +159,22 @@ def _carry_out(job: Job, work: Path) -> None:
     print(f"{job.name}: made in {(time.monotonic() - begun) / 60:.1f} minutes", flush=True)
 
 
+def _ended(command: tuple[str, ...], log: IO[str]) -> int:
+    """The status of a command, which is ended with this process."""
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log) as process:
+        _RUNNING.add(process)
+        try:
+            return process.wait()
+        finally:
+            _RUNNING.discard(process)
+
+
+def _end_all(number: int, frame: object) -> None:
+    for process in list(_RUNNING):
+        process.terminate()
+    os._exit(128 + number)  # its threads wait for what they started, not for the signal
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end_all)
     sys.exit(main())

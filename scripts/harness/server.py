@@ -265,8 +265,8 @@ def _held_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in heard:
-        signal.raise_signal(number)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 def free_port() -> int:

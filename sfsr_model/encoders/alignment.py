@@ -50,12 +50,12 @@ def align_faces(images: Tensor, points: Tensor, template: Tensor, size: int) -> 
             f"{tuple(points.shape)}"
         )
     height, width = images.shape[1:3]
-    back = invert_affine(similarity(points.detach().to("cpu", torch.float64), template))
-    # Some accelerators lack float64.
-    back = back.to(images.device) if images.device.type in ("cpu", "cuda") else back.float().to(images.device)
-    steps = torch.arange(size).to(back)
+    # Where an accelerator lacks float64, places are computed on the CPU.
+    place = images.device if images.device.type == "cuda" else torch.device("cpu")
+    back = invert_affine(similarity(points.detach().to("cpu", torch.float64), template)).to(place)
+    steps = torch.arange(size, dtype=torch.float64, device=place)
     pixels = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
     source = torch.einsum("nij,hwj->nhwi", back[:, :, :2], pixels) + back[:, None, None, :, 2]
     # grid_sample measures a picture from -1 at its left edge to 1 at its right one; pixel 0's centre is half a pixel inside.
-    grid = (2 * source + 1) / torch.tensor([width, height]).to(back) - 1
+    grid = (2 * source + 1) / torch.tensor([width, height], dtype=torch.float64, device=place) - 1
     return F.grid_sample(images.movedim(-1, 1), grid.to(images), padding_mode="zeros", align_corners=False)

@@ -128,6 +128,7 @@ def _unpack(graph: Any, path: Path) -> None:
     from onnx import numpy_helper
 
     constants = {weight.name: weight for weight in graph.initializer}
+    unpacked: set[str] = set()
     for node in [node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in constants]:
         try:
             packed, *rest = (numpy_helper.to_array(constants[name]).astype(np.float32) for name in node.input if name)
@@ -139,10 +140,9 @@ def _unpack(graph: Any, path: Path) -> None:
             raise OnnxError(f"{path.name}: the weight '{node.output[0]}' cannot be unpacked ({_first_line(error)})") from error
         graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), node.output[0]))
         graph.node.remove(node)
-    read = {name for node in graph.node for name in node.input}
-    for name, weight in constants.items():
-        if name not in read:
-            graph.initializer.remove(weight)
+        unpacked |= set(node.input)
+    for name in unpacked - {name for node in graph.node for name in node.input} - {""}:
+        graph.initializer.remove(constants[name])
 
 
 def _plan(graph: Any, opset: int, file: str, outputs: Sequence[str]) -> tuple[_Node, ...]:

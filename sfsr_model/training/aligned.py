@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ..encoders.alignment import align_faces
 from ..face import five_points
-from .data import Sample, collated, length, open_dataset
+from .data import Sample, collated, length, peek
 from .order import generator_on
 from .settings import Data
 
@@ -36,7 +36,7 @@ def faces_of(
 
 def first_faces(data: Data, template: Tensor, size: int) -> Tensor:
     """The faces of the data's first triplets, as `faces_of` without a generator gives them."""
-    dataset = open_dataset(data.model_copy(update={"memory": False}))
+    dataset = peek(data)
     return faces_of(collated(dataset, 0, min(_FIRST, length(dataset))), template, size)
 
 

@@ -15,7 +15,7 @@ from ..files import whole_file
 from ..losses import pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
 from ..network.layout import HOST_FACTOR
-from .data import Sample, length, open_dataset, pictures
+from .data import Sample, length, open_dataset, peek, pictures
 from .settings import Settings, SettingsError
 from .state import averages_of, trained_state
 
@@ -73,7 +73,7 @@ class AutoencoderTask:
         """
         averages = averages_of(trained_state(settings.state), "autoencoder")
         self.autoencoder.load_state_dict(averages)
-        dataset = open_dataset(settings.data)
+        dataset = peek(settings.data)
         samples = [dataset[index] for index in range(min(pictures_measured // 4, length(dataset)))]
         images = torch.cat([pictures({"image": sample["image"][None]}) for sample in samples])
         spread = float(self.autoencoder(images * 2 - 1, encode=True).std())

@@ -50,14 +50,12 @@ def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sa
         # Samples are drawn from all shards at once; a shard stays compressed in memory, about 0.1 MB a triplet of 128 pixels.
         shards = ShardDataset(data.path, keep=_SHARDS_KEPT)
         _check_whole(shards)
-        if data.memory:
-            shards = DecodedShards(data.path)
         kind, size = shards.manifest["kind"], shards.manifest["size"]
         if kind not in kinds or size != data.size:
             raise SettingsError(
                 f"data.path: {data.path} holds {kind} of {size} pixels; expected {' or '.join(kinds)} of {data.size}"
             )
-        return shards
+        return DecodedShards(data.path) if data.memory else shards
     from .photo_data import PhotoDataset
 
     photos = PhotoDataset(data.path)
@@ -66,6 +64,11 @@ def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sa
             f"data.path: {data.path} holds crops of {photos.size} pixels, data.size is {data.size}; make the two equal"
         )
     return photos
+
+
+def peek(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
+    """The same samples for a look at a few of them: nothing is decoded that is not asked for."""
+    return open_dataset(data.model_copy(update={"memory": False}), kinds)
 
 
 def _check_whole(shards: ShardDataset) -> None:

@@ -15,6 +15,10 @@ from .settings import SettingsError
 _LAYERS: dict[type[nn.Module], str] = {
     nn.Conv2d: "Conv", nn.PReLU: "PRelu", nn.Linear: "Gemm", nn.BatchNorm1d: "BatchNormalization"
 }  # fmt: skip
+# Weights of a layer in the file's order.
+_NAMES: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Module: ("weight", "bias"), nn.PReLU: ("weight",), nn.BatchNorm1d: ("weight", "bias", "running_mean", "running_var")
+}  # fmt: skip
 
 
 @torch.no_grad()
@@ -43,7 +47,9 @@ def take_over(network: nn.Module, path: Path, faces: Tensor) -> None:
         operator, values = next(found, ("nothing", []))
         if operator != kind:
             raise _unlike(path, f"{operator} where {kind} is expected")
-        names = ("weight", "bias", "running_mean", "running_var")[: len(values)]
+        names = _NAMES.get(type(layer), _NAMES[nn.Module])
+        if len(values) != len(names):
+            raise _unlike(path, f"{operator} with {len(values)} weights where {len(names)} are expected")
         given = dict(zip(names, values, strict=True))
         if isinstance(layer, nn.Conv2d) and layer.bias is None:
             shift = given.pop("bias")
@@ -55,15 +61,16 @@ def take_over(network: nn.Module, path: Path, faces: Tensor) -> None:
 
 def _weights(path: Path) -> Iterator[tuple[str, list[Tensor]]]:
     """Operator and weights of each layer of the file, in the order in which it is carried out."""
-    from onnx import numpy_helper
-
     try:
         graph = read_graph(path)
     except OnnxError as error:
         raise SettingsError(f"encoder.initial: {error}") from error
+    from onnx import numpy_helper
+
     constants: dict[str, Any] = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Cast" and node.input[0] in constants:
+        # The exporter writes equal weights once.
+        if node.op_type in ("Cast", "Identity") and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
         if node.op_type in _LAYERS.values():
             values = [constants[name] for name in node.input if name in constants]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..face import five_points
-from ..files import whole_file
 from .data import Sample, collated, length, picked
 from .examples import LATENT_FIELDS, Examples
 
@@ -99,11 +98,11 @@ def _is_whole(path: Path, mark: str) -> bool:
 def _write(path: Path, mark: str, examples: Examples) -> None:
     tensors = {name: getattr(examples, name).cpu().contiguous() for name in LATENT_FIELDS}
     tensors |= {name: tensors[name].half() for name in ("latent", "faceless", "hole")}
-    # Runs that share the folder may be at the same samples.
-    own = path.with_name(f"{path.name}.{os.getpid()}")
+    # Runs that share the folder may be at the same samples, each in a folder of its own until its file is whole.
     try:
-        with whole_file(own) as partial:
+        with TemporaryDirectory(dir=path.parent) as own:
+            partial = Path(own) / path.name
             save_file(tensors, partial, {"about": mark})
-        own.replace(path)
+            partial.replace(path)
     except SafetensorError as error:
         raise OSError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error

@@ -21,6 +21,7 @@ from .state import Trained, latest_state, load_state, require_writable, save_sta
 _FLOOR = 0.1
 # Settings that may change between a run and its continuation.
 _FREE = ("state", "latents", "about", "licence", "save_every", "sample_every", "log_every")
+_FREE_OF_DATA = ("memory", "workers")
 
 
 class TrainingError(RuntimeError):
@@ -128,7 +129,8 @@ def average(trained: Trained, decay: float, step: int) -> None:
 def fingerprint(settings: Settings) -> str:
     """The settings that a continued run must share, as JSON."""
     values: dict[str, Any] = json.loads(settings.model_dump_json())
-    return json.dumps({key: value for key, value in values.items() if key not in _FREE}, sort_keys=True)
+    data = {key: value for key, value in values.pop("data").items() if key not in _FREE_OF_DATA}
+    return json.dumps({"data": data} | {key: value for key, value in values.items() if key not in _FREE}, sort_keys=True)
 
 
 def _started(settings: Settings, task: Task, device: torch.device) -> Trained:

@@ -27,7 +27,7 @@ from ..network.layout import SD15_INPAINTING
 from ..schedule import ScaledLinearSchedule
 from ..synthetic.torch_data import ShardDataset
 from .codec import load_codec
-from .data import Batch, Sample, batch_of, collated, length, open_dataset
+from .data import Batch, Sample, batch_of, collated, length, open_dataset, peek
 from .examples import Examples, examples_of, network_input, stored_examples
 from .initial import start
 from .latents import cache_latents, state_digest
@@ -50,7 +50,7 @@ class NetworkTask:
         assert path is not None
         self.codec = load_codec(path)
         self.codec.in_bfloat16 = settings.precision == "bf16"
-        self.raw = open_dataset(settings.data)
+        self.raw = peek(settings.data)
         self._recogniser = _recogniser(settings)
         self.space, dim = self._identities()
         self.compound_config = CompoundConfig(
@@ -80,6 +80,7 @@ class NetworkTask:
         """The samples; of a fixed set with their latents, which are computed now where the state folder lacks them."""
         if self._settings.data.kind == "rendered":
             return self.raw
+        raw = open_dataset(self._settings.data)
         about = {
             "data": str(self._settings.data.path.resolve()),
             "count": str(length(self.raw)),
@@ -88,7 +89,7 @@ class NetworkTask:
             "in_bfloat16": str(self.codec.in_bfloat16),
         }
         folder = self._settings.latents or self._settings.state / _LATENTS
-        return cache_latents(self.raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
+        return cache_latents(raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator

@@ -1,4 +1,4 @@
-"""Which samples a step sees and which random numbers it draws: functions of the seed and the step alone.
+"""Which samples a step sees and which random numbers it draws: functions of the seed, the step and the kind of device alone.
 
 So a run that was killed goes on with the very data and noise it would have seen.
 """
@@ -26,7 +26,7 @@ def _permutation(seed: int, epoch: int, count: int) -> Tensor:
 
 
 def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
-    """The generator of everything random in one step of one process, on the CPU, so that no device changes the numbers."""
+    """The generator of everything random in one step of one process, on the CPU; see `generator_on` for the rest."""
     return torch.Generator().manual_seed(_mixed(seed + 7919 * process, 2 * step + 1))
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from ..encoders.alignment import arcface_template
 from .aligned import faces_of, first_faces
-from .data import Sample, open_dataset
+from .data import Sample, open_dataset, peek
 from .exported import take_over
 from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
 from .settings import Settings
@@ -43,18 +43,18 @@ class RecogniserTask:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._triplets = open_dataset(settings.data)
+        self._data = settings.data
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = face_network(settings, SIDE, DIM)
-            self.reader = nn.Linear(DIM, self._triplets[0]["identity"].shape[-1])
+            self.reader = nn.Linear(DIM, peek(settings.data)[0]["identity"].shape[-1])
         if settings.encoder.initial is not None:
             take_over(self.network, settings.encoder.initial, first_faces(settings.data, arcface_template(SIDE), SIDE) * 2 - 1)
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
-        return self._triplets
+        return open_dataset(self._data)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator

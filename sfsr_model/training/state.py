@@ -131,6 +131,10 @@ def load_state(path: Path, trained: Trained, fingerprint: str) -> int:
         state.setdefault(int(index), {})[entry] = value
     current = trained.optimiser.state_dict()
     trained.optimiser.load_state_dict({"state": state, "param_groups": current["param_groups"]})
+    for parameter, moments in trained.optimiser.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:  # a fused step wants them in the parameter's own memory layout
+                moments[name] = torch.empty_like(parameter).copy_(value)
     return int(metadata["step"])
 
 

@@ -216,6 +216,23 @@ def test_a_signal_while_the_host_is_being_started_stops_it_too(make_server, monk
     assert not is_running(started[0].pid)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_signal_is_heard_where_the_host_cannot_be_started(make_server, monkeypatch):
+    def refused(*arguments, **options):
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError("no more processes")
+
+    heard = []
+    monkeypatch.setattr("harness.server.subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": refused}))
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with pytest.raises(OSError, match="no more processes"):
+            make_server(ANSWERING + "serve()").start()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
 def test_an_exit_without_stop_still_stops_the_host(tmp_path):
     (tmp_path / "main.py").write_text(ANSWERING + "serve()")
     code = (

@@ -177,6 +177,19 @@ def test_operators_equal_onnx_runtime(name, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_weight_that_nobody_reads_is_no_second_picture(tmp_path):
+    """In old files weights are among the inputs."""
+    from onnx import TensorProto, helper, load, save
+
+    graph = GraphWriter(12)
+    graph.normal(3)
+    path = graph.save(tmp_path / "one.onnx", graph.node("Relu", graph.input))
+    model = load(str(path))
+    model.graph.input.append(helper.make_tensor_value_info(model.graph.initializer[0].name, TensorProto.FLOAT, [3]))
+    save(model, str(path))
+    assert OnnxModule(path)(torch.ones(1, 3, 12, 12)).sum() == 432
+
+
 OLD_CASES = {
     "softmax flattens": (11, operator("Softmax", axis=1)),
     "squeeze by attribute": (11, lambda g, x: g.node("Squeeze", g.node("Unsqueeze", x, axes=[0, 5]), axes=[0])),

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from harness.onnx_graph import GraphWriter
 from harness.tiny_training import write_settings, write_triplets
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,13 +16,14 @@ from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.training.__main__ import main
 from sfsr_model.training.aligned import faces_of
 from sfsr_model.training.data import collated
+from sfsr_model.training.exported import take_over
 from sfsr_model.training.expression_encoder import ExpressionTask
-from sfsr_model.training.face_network import FaceNetwork
+from sfsr_model.training.face_network import FaceNetwork, export_onnx
 from sfsr_model.training.loop import train
 from sfsr_model.training.onnx_export import in_8_bits
 from sfsr_model.training.plain_network import PlainNetwork
 from sfsr_model.training.recogniser import RecogniserTask, margin_loss, read_faces
-from sfsr_model.training.settings import load_settings
+from sfsr_model.training.settings import SettingsError, load_settings
 
 TASKS = {"recogniser": RecogniserTask, "expression": ExpressionTask}
 
@@ -146,6 +148,24 @@ def test_an_encoder_of_other_layers_is_named(started, changes, told, tmp_path, c
     sets = [text for entry, value in encoder.items() for text in ("--set", f"encoder.{entry}={value}")]
     assert main(["run", str(path), *sets, "--set", f"state={tmp_path / 'other'}"]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_encoder_that_was_not_trained_is_taken_over_too(tmp_path):
+    """Its biases are all alike, and equal weights are in the file once."""
+    torch.manual_seed(3)
+    network, other = FaceNetwork(112, 8), FaceNetwork(112, 8)
+    export_onnx(network, tmp_path / "fresh.onnx", "vector")
+    faces = torch.rand(4, 3, 112, 112) * 2 - 1
+    take_over(other, tmp_path / "fresh.onnx", faces)
+    with torch.no_grad():
+        torch.testing.assert_close(other.eval()(faces), network.eval()(faces), atol=2e-2, rtol=0)
+
+
+def test_layers_without_their_weights_are_not_taken_over(tmp_path):
+    graph = GraphWriter(112)
+    graph.save(tmp_path / "bare.onnx", graph.node("Conv", graph.input, graph.normal(24, 3, 3, 3), kernel_shape=[3, 3]))
+    with pytest.raises(SettingsError, match=r"bare\.onnx is of a network of other layers \(Conv with 1 weights where 2 are"):
+        take_over(FaceNetwork(112, 8), tmp_path / "bare.onnx", torch.zeros(2, 3, 112, 112))
 
 
 def test_squared_errors_are_shares_of_the_variance(started):

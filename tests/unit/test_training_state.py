@@ -121,6 +121,28 @@ def test_a_state_brings_everything_back(tmp_path):
     assert torch.equal(first.averages["net"]["weight"], second.averages["net"]["weight"])
 
 
+def test_moments_come_back_in_the_memory_layout_of_their_weights(tmp_path):
+    """As on a GPU: a fused step there refuses any other, and on a CPU goes wrong without a word."""
+
+    def started(seed):
+        torch.manual_seed(seed)
+        net = torch.nn.Conv2d(8, 8, 3).to(memory_format=torch.channels_last)
+        return Trained({"net": net}, torch.optim.AdamW(net.parameters(), 0.01, fused=True), {"net": {}})
+
+    def steps(one, count):
+        for _ in range(count):
+            one.optimiser.zero_grad()
+            one.modules["net"](torch.ones(2, 8, 6, 6).to(memory_format=torch.channels_last)).square().mean().backward()
+            one.optimiser.step()
+
+    first, second = started(0), started(1)
+    steps(first, 3)
+    load_state(save_state(tmp_path, 3, first, "{}"), second, "{}")
+    steps(first, 1)
+    steps(second, 1)
+    assert torch.equal(first.modules["net"].weight, second.modules["net"].weight)
+
+
 def test_a_torn_state_is_passed_over_and_old_ones_go(tmp_path):
     one = trained()
     advance(one, 1)
