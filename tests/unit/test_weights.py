@@ -10,12 +10,15 @@ import torch
 from sfsr_model.bundled import BUNDLED
 from sfsr_model.encoders.bundled import bundled_space, load_bundled_encoder, load_bundled_photo_reader
 from sfsr_model.encoders.onnx_files import DETECTION, RECOGNITION, inspect_onnx
+from sfsr_model.encoders.onnx_torch import OnnxModule
+from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.network import load_checkpoint
 from sfsr_model.samples import load_sample, sample_names
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
 PARTS = (BUNDLED.checkpoint, BUNDLED.detector, BUNDLED.recogniser, BUNDLED.expression)
+JUDGES = tuple(BUNDLED.folder / "judges" / name for name in ("judge_recogniser.onnx", "judge_expression.onnx"))
 FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file())
 MEGABYTE = 1_000_000
 
@@ -29,8 +32,8 @@ def git(*arguments):
     return answer.stdout.splitlines()
 
 
-def test_they_are_these_four():
-    assert sorted(PARTS) == FILES
+def test_they_are_these():
+    assert sorted(PARTS + JUDGES) == FILES
 
 
 def test_they_are_small():
@@ -64,12 +67,12 @@ def test_git_takes_them_as_they_are():
         assert f"{name}: filter: unspecified" in told
 
 
-@pytest.mark.parametrize("path", PARTS, ids=short)
+@pytest.mark.parametrize("path", PARTS + JUDGES, ids=short)
 def test_each_has_a_model_card(path):
     _, heading, rest = CARDS.partition(f"\n## {short(path)}\n")
     assert heading, f"docs/models.md lacks the section '## {short(path)}'"
     card = rest.partition("\n## ")[0]
-    for row in ("architecture", "training command", "data", "seed of the training", "hours and machine", "licence"):
+    for row in ("architecture", "training command", "data", "seed of the training", "time and machine", "licence"):
         assert f"\n| {row} | " in card, row
     assert "Apache-2.0" in card
     assert "**Limits.**" in card
@@ -82,6 +85,16 @@ def test_no_file_lacks_a_card():
 
 def test_no_figure_is_missing():
     assert "TODO" not in CARDS
+
+
+def test_the_judges_are_others_than_the_demos():
+    recogniser, expression = JUDGES
+    assert load_recogniser(recogniser, "CPU").space != bundled_space()
+    demo = OnnxModule(BUNDLED.expression)
+    judge = OnnxModule(expression)
+    faces = torch.rand(2, 3, 128, 128) * 2 - 1
+    assert demo(faces).shape == judge(faces).shape == (2, 55)
+    assert len(list(demo.buffers())) != len(list(judge.buffers()))
 
 
 def test_they_belong_together():
