@@ -29,7 +29,6 @@ _CONFIGS = REPOSITORY / "sfsr_model" / "training" / "configs"
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 _TAIL = 15  # lines of a log, where a job failed
 
-_FINETUNED = ("triplets", "autoencoder.safetensors", "network.safetensors", "recogniser.onnx", "expression.onnx")
 TRAININGS = {
     "detector.onnx": ("demo_detector", ("portraits",)),
     "recogniser.onnx": ("demo_recogniser", ("triplets",)),
@@ -40,7 +39,10 @@ TRAININGS = {
     "judge_expression_means.onnx": ("judge_expression_means", ("triplets", "judge_expression.onnx")),
     "autoencoder.safetensors": ("demo_autoencoder", ("triplets",)),
     "network.safetensors": ("demo_network", ("triplets", "recogniser.onnx", "autoencoder.safetensors")),
-    "demo.safetensors": ("demo_finetune", _FINETUNED),
+    "demo.safetensors": (
+        "demo_finetune",
+        ("triplets", "autoencoder.safetensors", "network.safetensors", "recogniser.onnx", "expression.onnx"),
+    ),
 }
 """Results, the settings they are trained by, and what must be there before."""
 DATASETS = {
@@ -137,8 +139,10 @@ def carry_out(jobs: dict[str, Job], work: Path, at_once: int) -> None:
                 break
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 name, error = running.pop(done), done.exception()
-                made |= {name} if error is None else set()
-                failed += [] if error is None else [f"{name}: {error}"]
+                if error is None:
+                    made.add(name)
+                else:
+                    failed.append(f"{name}: {error}")
     if failed:
         raise RuntimeError("; ".join(failed))
 

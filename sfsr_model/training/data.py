@@ -66,9 +66,9 @@ def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sa
     return photos
 
 
-def peek(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
-    """The same samples for a look at a few of them: nothing is decoded that is not asked for."""
-    return open_dataset(data.model_copy(update={"memory": False}), kinds)
+def peek(data: Data) -> Dataset[Sample]:
+    """The samples of `open_dataset` for a look at a few of them: nothing is decoded that is not asked for."""
+    return open_dataset(data.model_copy(update={"memory": False}))
 
 
 def _check_whole(shards: ShardDataset) -> None:

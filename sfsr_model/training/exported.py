@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from ..encoders.onnx_torch import OnnxError, read_graph
 from .settings import SettingsError
 
-_LAYERS: dict[type[nn.Module], str] = {
-    nn.Conv2d: "Conv", nn.PReLU: "PRelu", nn.Linear: "Gemm", nn.BatchNorm1d: "BatchNormalization"
-}  # fmt: skip
-# Weights of a layer in the file's order.
-_NAMES: dict[type[nn.Module], tuple[str, ...]] = {
-    nn.Module: ("weight", "bias"), nn.PReLU: ("weight",), nn.BatchNorm1d: ("weight", "bias", "running_mean", "running_var")
-}  # fmt: skip
+# The operator that stands for a layer, and the layer's weights in the order of its inputs.
+_LAYERS: dict[type[nn.Module], tuple[str, tuple[str, ...]]] = {
+    nn.Conv2d: ("Conv", ("weight", "bias")),
+    nn.PReLU: ("PRelu", ("weight",)),
+    nn.Linear: ("Gemm", ("weight", "bias")),
+    nn.BatchNorm1d: ("BatchNormalization", ("weight", "bias", "running_mean", "running_var")),
+}
+_OPERATORS = {operator for operator, _ in _LAYERS.values()}
 
 
 @torch.no_grad()
@@ -41,13 +42,12 @@ def take_over(network: nn.Module, path: Path, faces: Tensor) -> None:
             folded.append(layer)
             shift = None
             continue
-        kind = _LAYERS.get(type(layer))
-        if kind is None:
+        if type(layer) not in _LAYERS:
             continue
+        kind, names = _LAYERS[type(layer)]
         operator, values = next(found, ("nothing", []))
         if operator != kind:
             raise _unlike(path, f"{operator} where {kind} is expected")
-        names = _NAMES.get(type(layer), _NAMES[nn.Module])
         if len(values) != len(names):
             raise _unlike(path, f"{operator} with {len(values)} weights where {len(names)} are expected")
         given = dict(zip(names, values, strict=True))
@@ -72,7 +72,7 @@ def _weights(path: Path) -> Iterator[tuple[str, list[Tensor]]]:
         # The exporter writes equal weights once.
         if node.op_type in ("Cast", "Identity") and node.input[0] in constants:
             constants[node.output[0]] = constants[node.input[0]]
-        if node.op_type in _LAYERS.values():
+        if node.op_type in _OPERATORS:
             values = [constants[name] for name in node.input if name in constants]
             yield node.op_type, [torch.from_numpy(value.copy()).float() for value in values]
 

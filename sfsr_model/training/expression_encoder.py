@@ -10,9 +10,8 @@ from torch.utils.data import Dataset
 
 from ..encoders.expression import ANGLES, COEFFICIENTS
 from ..face.crop import template
-from .aligned import faces_of, first_faces
+from .aligned import faces_of
 from .data import Sample, open_dataset
-from .exported import take_over
 from .face_network import export_onnx, face_network, load_averages
 from .settings import Settings
 
@@ -30,9 +29,7 @@ class ExpressionTask:
         self._data, self._errors = settings.data, settings.encoder.errors
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = face_network(settings, SIDE, COEFFICIENTS + ANGLES)
-        if settings.encoder.initial is not None:
-            take_over(self.network, settings.encoder.initial, first_faces(settings.data, crop_points(), SIDE) * 2 - 1)
+            self.network = face_network(settings, SIDE, COEFFICIENTS + ANGLES, crop_points())
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
     def dataset(self) -> Dataset[Sample]:

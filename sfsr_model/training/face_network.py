@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .aligned import first_faces
+from .exported import take_over
 from .onnx_export import write_onnx
 from .plain_network import PlainNetwork
 from .settings import Settings
@@ -71,9 +73,15 @@ def convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tupl
 EncoderNetwork = FaceNetwork | PlainNetwork
 
 
-def face_network(settings: Settings, side: int, outputs: int) -> EncoderNetwork:
-    """The network of the settings' architecture, of random weights."""
-    return PlainNetwork(side, outputs) if settings.encoder.architecture == "plain" else FaceNetwork(side, outputs)
+def face_network(settings: Settings, side: int, outputs: int, template: Tensor) -> EncoderNetwork:
+    """The network of the settings' architecture, of random weights or of `encoder.initial`'s; template [5, 2] aligns its faces.
+
+    Raises SettingsError for an `encoder.initial` that does not fit.
+    """
+    network = PlainNetwork(side, outputs) if settings.encoder.architecture == "plain" else FaceNetwork(side, outputs)
+    if settings.encoder.initial is not None:
+        take_over(network, settings.encoder.initial, first_faces(settings.data, template, side) * 2 - 1)
+    return network
 
 
 def load_averages(settings: Settings, name: str, module: nn.Module) -> None:

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..encoders.alignment import arcface_template
-from .aligned import faces_of, first_faces
+from .aligned import faces_of
 from .data import Sample, open_dataset, peek
-from .exported import take_over
 from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
 from .settings import Settings
 
@@ -46,10 +45,8 @@ class RecogniserTask:
         self._data = settings.data
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = face_network(settings, SIDE, DIM)
+            self.network = face_network(settings, SIDE, DIM, arcface_template(SIDE))
             self.reader = nn.Linear(DIM, peek(settings.data)[0]["identity"].shape[-1])
-        if settings.encoder.initial is not None:
-            take_over(self.network, settings.encoder.initial, first_faces(settings.data, arcface_template(SIDE), SIDE) * 2 - 1)
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
     def dataset(self) -> Dataset[Sample]:
