@@ -15,7 +15,9 @@ from ..files import whole_file
 from ..losses import pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
 from ..network.layout import HOST_FACTOR
-from .data import Sample, length, open_dataset, peek, pictures
+from .data import Sample, batch_of, length, open_dataset, peek, pictures
+from .frozen import expression_reader, recogniser
+from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
 from .state import averages_of, trained_state
 
@@ -24,7 +26,7 @@ _THIN_ENCODER, _THIN_DECODER = (1, 4, 5), (13, 14, 17)
 
 
 class AutoencoderTask:
-    """Pictures in, the same pictures out."""
+    """Pictures in, the same pictures out; with losses of identity and expression, also what encoders see in them."""
 
     def __init__(self, settings: Settings) -> None:
         self._losses, self._data, self._codec = settings.losses, settings.data, settings.codec
@@ -34,6 +36,8 @@ class AutoencoderTask:
         # Twice as fast on a CPU.
         self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
+        self._recogniser = recogniser(settings) if settings.losses.identity else None
+        self._picture_losses = PictureLosses(settings.losses, self._recogniser, expression_reader(settings))
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
@@ -43,21 +47,47 @@ class AutoencoderTask:
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
-        images = pictures({"image": sample["image"].to(next(self.autoencoder.parameters()).device)})
+        place = next(self.autoencoder.parameters()).device
+        images = pictures({"image": sample["image"].to(place)})
         if self._codec.crop is not None:
             images = cut_out(images, self._codec.crop, generator)
-        images = images.to(memory_format=torch.channels_last) * 2 - 1
-        latents = modules["autoencoder"](images, encode=True).float()
-        spread = latents.detach().std()
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device) * self._codec.noise * spread
-        back = modules["autoencoder"](latents + noise, encode=False).float()
+        back, latents = self._there_and_back(modules["autoencoder"], images, generator)
         parts = {
-            "absolute": (back - images).abs().mean(),
-            "bands": pyramid_loss(back, images).mean(),
+            "absolute": 2 * (back - images).abs().mean(),
+            "bands": 2 * pyramid_loss(back, images).mean(),
             "latent": self._losses.latent * latents.square().mean(),
         }
         total = torch.stack(list(parts.values())).sum()
-        return total, parts | {"spread": spread}
+        if self._losses.on_pictures:
+            for name, (weight, value) in self._on_faces(modules["autoencoder"], sample, generator).items():
+                total = total + weight * value
+                parts[name] = value
+        return total, parts | {"spread": latents.detach().std()}
+
+    def _there_and_back(self, autoencoder: nn.Module, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pictures [N, 3, H, W] in 0..1 from their latents with some noise on them, and the latents."""
+        values = images.to(memory_format=torch.channels_last) * 2 - 1
+        latents = autoencoder(values, encode=True).float()
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        back = autoencoder(latents + noise * self._codec.noise * latents.detach().std(), encode=False).float()
+        return (back + 1) / 2, latents
+
+    def _on_faces(
+        self, autoencoder: nn.Module, sample: Sample, generator: torch.Generator
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Weights and losses on whole faces, the answers of the batch's first samples: each is to be read as what it is."""
+        place = next(self.autoencoder.parameters()).device
+        few = max(1, round(self._losses.share * len(sample["image"])))
+        batch = batch_of({name: values[:few] for name, values in sample.items()})
+        answer, points = batch.answer.to(place), batch.answer_points
+        back, _ = self._there_and_back(autoencoder, answer.movedim(-1, 1), generator)
+        self._picture_losses.to(place)
+        with torch.autocast(place.type, enabled=False):
+            with torch.no_grad():
+                person = batch.person.to(place) if self._recogniser is None else self._recogniser.embed(answer, points)
+            mask, own = batch.mask.to(place)[:, None], torch.ones(few, device=place)
+            expression = batch.expression.to(place)
+            return self._picture_losses(Judged(back, points, person, expression, mask, answer.movedim(-1, 1), own))
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:

@@ -14,11 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
 from ..compound import CompoundConfig
-from ..encoders.differentiable import TorchRecogniser
-from ..encoders.expression import ExpressionReader, load_expression_reader
 from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
 from ..estimators.midpoint import Level, beside
-from ..landmarker import FaceLandmarker, load_landmarker
 from ..losses import diffusion_loss, snr_weight, time_gate
 from ..network import Checkpoint, Metadata, save_checkpoint
 from ..network.checkpoint import RENDERED_SPACE
@@ -29,6 +26,7 @@ from ..synthetic.torch_data import ShardDataset
 from .codec import load_codec
 from .data import Batch, Sample, batch_of, collated, length, open_dataset, peek
 from .examples import Examples, examples_of, network_input, stored_examples
+from .frozen import expression_reader, recogniser
 from .initial import start
 from .latents import cache_latents, state_digest
 from .photo_data import PhotoDataset
@@ -51,7 +49,7 @@ class NetworkTask:
         self.codec = load_codec(path)
         self.codec.in_bfloat16 = settings.precision == "bf16"
         self.raw = peek(settings.data)
-        self._recogniser = _recogniser(settings)
+        self._recogniser = recogniser(settings)
         self.space, dim = self._identities()
         self.compound_config = CompoundConfig(
             identity_dim=dim,
@@ -74,7 +72,7 @@ class NetworkTask:
                 f"{float(self.sigmas[1]):.3f}; raise it"
             )
         self._estimator = estimator(self._losses.estimator)
-        self._picture_losses = PictureLosses(self._losses, self._recogniser, _expression_reader(settings))
+        self._picture_losses = PictureLosses(self._losses, self._recogniser, expression_reader(settings))
 
     def dataset(self) -> Dataset[Sample]:
         """The samples; of a fixed set with their latents, which are computed now where the state folder lacks them."""
@@ -269,24 +267,6 @@ class NetworkTask:
         if self._recogniser is not None:
             return self._recogniser.space, self._recogniser.dim
         return RENDERED_SPACE, self.raw[0]["identity"].shape[-1]
-
-
-def _recogniser(settings: Settings) -> TorchRecogniser | None:
-    path = settings.encoders.identity
-    if path is None:
-        return None
-    if not path.exists():
-        raise SettingsError(f"encoders.identity: {path} does not exist; give a recogniser's ONNX file or an insightface pack")
-    from ..encoders.pack import load_recogniser
-
-    return load_recogniser(path, "CPU").differentiable()
-
-
-def _expression_reader(settings: Settings) -> FaceLandmarker | ExpressionReader | None:
-    path = settings.encoders.expression
-    if not settings.losses.expression or path is None:
-        return None
-    return load_expression_reader(path) if path.suffix.lower() == ".onnx" else load_landmarker(path)
 
 
 def _crossed(examples: Examples, crossed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
