@@ -37,7 +37,11 @@ TRAININGS = {
     "expression.onnx": ("demo_expression_means", ("triplets", "demo_expression.onnx")),
     "judge_expression.onnx": ("judge_expression", ("triplets",)),
     "judge_expression_means.onnx": ("judge_expression_means", ("triplets", "judge_expression.onnx")),
-    "autoencoder.safetensors": ("demo_autoencoder", ("triplets",)),
+    "autoencoder_pixels.safetensors": ("demo_autoencoder", ("triplets",)),
+    "autoencoder.safetensors": (
+        "demo_autoencoder_faces",
+        ("triplets", "autoencoder_pixels.safetensors", "recogniser.onnx", "expression.onnx"),
+    ),
     "network.safetensors": ("demo_network", ("triplets", "recogniser.onnx", "autoencoder.safetensors")),
     "demo.safetensors": (
         "demo_finetune",

@@ -1,7 +1,8 @@
 """Cutting a face out of a picture and pasting it back; every pixel outside the mask stays bit-equal.
 
-Pictures are ComfyUI's IMAGE: float [H, W, C] or [B, H, W, C], 0..1. Everything is torch and differentiable. Half precision is
-kept at both ends and computed in float32. Work and memory follow the face's region, not the picture.
+Pictures are ComfyUI's IMAGE: float [H, W, C] or [B, H, W, C], 0..1. Everything is torch and differentiable. Every precision is
+kept at both ends and computed in float32, so that a mask is 0 in the same places for all of them. Work and memory follow the
+face's region, not the picture.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def resample(pixels: Tensor, transform: Tensor, box: Box, padding: str = "border
     height, width = pixels.shape[-2:]
     x0, y0, x1, y1 = _enclosing(apply_affine(back, corners - 0.5), math.ceil(2 + 1 / min(scale, 1.0)), width, height)
     back[:, 2] -= torch.tensor([x0, y0], dtype=torch.float64)
-    region = _reduced(_computable(pixels[..., y0:y1, x0:x1]), scale)
+    region = _reduced(pixels[..., y0:y1, x0:x1].float(), scale)
     return _sample(region, _to_unit(back, x1 - x0, y1 - y0), box, padding)
 
 
@@ -151,10 +152,6 @@ def _sample(pixels: Tensor, unit: Tensor, box: Box, padding: str = "border") -> 
     grid = across.to(pixels)[None] + down.to(pixels)[:, None]
     grid = grid.expand(pixels.shape[0], -1, -1, -1)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=padding, align_corners=False)
-
-
-def _computable(pixels: Tensor) -> Tensor:
-    return pixels if pixels.dtype in (torch.float32, torch.float64) else pixels.float()
 
 
 def _enclosing(points: Tensor, margin: int, width: int, height: int) -> Box:
@@ -205,7 +202,7 @@ def _crop_channels_first(crop: Tensor, frame: FaceFrame, pixels: Tensor) -> Tens
             f"crop: shape {tuple(crop.shape)} does not fit; expected {size} x {size} pixels with {channels} channels, "
             f"one for all or one for each of the {batch} pictures"
         )
-    return _computable(patch.to(pixels)).expand(batch, -1, -1, -1)
+    return patch.to(pixels).float().expand(batch, -1, -1, -1)
 
 
 def _channels_last(pixels: Tensor, batched: bool) -> Tensor:
