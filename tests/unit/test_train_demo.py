@@ -41,7 +41,7 @@ def test_a_network_is_made_of_what_it_needs(made_of_noise, capfd):
     told = capfd.readouterr().out
     assert all((work / name).is_file() for name in NETWORK)
     assert (work / "rendered").exists()
-    assert {path.name for path in work.glob("*.onnx")} == {"recogniser.onnx"}
+    assert {path.name for path in work.glob("*.onnx")} == {"recogniser.onnx", "demo_expression.onnx", "expression.onnx"}
     ends = [told.index(f"{name}: made in") for name in NETWORK[:2]]
     assert told.index("triplets: made in") < told.index("recogniser.onnx: begun")
     assert max(ends) < told.index("network.safetensors: begun")
@@ -56,7 +56,7 @@ def test_what_fails_is_named_and_the_rest_is_made(made_of_noise, capfd):
     (work / "demo_autoencoder.yaml").write_text("task: autoencoder\nstepz: 1\n")
     assert script.main(command(work, "--only", "network.safetensors", "--at-once", "2")) == 2
     error = capfd.readouterr().err
-    assert "autoencoder.safetensors: sfsr_model.training run ended with status 2; the end of" in error
+    assert "autoencoder_pixels.safetensors: sfsr_model.training run ended with status 2; the end of" in error
     assert "stepz: Extra inputs are not permitted" in error
     assert (work / "recogniser.onnx").is_file()
     assert not (work / "network.safetensors").exists()

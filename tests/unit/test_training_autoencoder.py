@@ -52,6 +52,20 @@ def test_it_learns(tmp_path):
     assert min(losses[-5:]) < 0.8 * losses[0]
 
 
+def test_it_learns_what_encoders_see(tmp_path):
+    weights = ROOT / "sfsr_model" / "weights"
+    encoders = f"{{identity: '{weights / 'demo_faces' / 'rec_demo.onnx'}', expression: '{weights / 'demo_expression.onnx'}'}}"
+    path = settings_file(
+        tmp_path, steps=25, save_every=100, codec="{crop: 16}", losses="{identity: 3, expression: 7}", encoders=encoders
+    )
+    settings, found = load_settings(path, {"data.count": "1", "losses.share": "1"}), []
+    train(settings, AutoencoderTask(settings), lambda step, values: found.append(values))
+    for one in found:
+        pixels = one["absolute"] + one["bands"] + one["latent"]
+        assert one["loss"] == pytest.approx(pixels + 3 * one["identity"] + 7 * one["expression"], rel=1e-4)
+    assert min(one["identity"] for one in found[-5:]) < 0.8 * found[0]["identity"]
+
+
 def test_a_killed_run_goes_on_to_the_same_weights(trained_folder, tmp_path):
     path = settings_file(tmp_path)
     with subprocess.Popen(
