@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from comfy_api.latest import io, ui
 
@@ -12,13 +13,16 @@ from ..sfsr_model.expressions import HEAD, NEUTRAL, Expression, all_words, looku
 from ..sfsr_model.expressions.library import USES, load_library
 from ..sfsr_model.expressions.sliders import HEAD_LIMIT, HEAD_SLIDERS, SLIDERS, add_sliders
 from ..sfsr_model.landmarker.face_records import landmarks_expression
+from .given import checked
 from .host.expression_files import BUILT_IN, library_names, library_path
+from .host.folders import fingerprint
 from .sockets import (
     CATEGORY,
     ExpressionEncoderSocket,
     ExpressionSocket,
     FaceLandmarksSocket,
     face_choice,
+    naming,
     require,
     require_expression_encoder,
     require_images,
@@ -154,6 +158,11 @@ class ExpressionEmbed(io.ComfyNode):
         return told_beforehand(lookup, word, "word")
 
     @classmethod
+    def fingerprint_inputs(cls, library: str | None = BUILT_IN, **_: Any) -> str | float:
+        return fingerprint(library, lambda name: [] if name == BUILT_IN else [library_path(name)])
+
+    @classmethod
+    @checked
     def execute(
         cls,
         source: str,
@@ -195,13 +204,13 @@ class ExpressionEmbed(io.ComfyNode):
 
 def _of_word(word: str, intensity: float, library: str, use: str) -> tuple[Expression, str | None]:
     """The word's expression, and a note where the library does not have it."""
-    try:
+    with naming("word"):
         name = lookup(word).word
-    except ValueError as error:
-        raise ValueError(f"word: {error}") from error
     if library == BUILT_IN:
         return word_expression(name, intensity), None
-    loaded = load_library(library_path(library))
+    path = library_path(library)
+    with naming("library"):
+        loaded = load_library(path)
     note = None
     if name not in loaded and name != NEUTRAL:
         note = f"library: {library} has no photos of '{name}'; the built-in word is used"
@@ -219,10 +228,8 @@ def _of_photo(image, encoder, order: str, index: int) -> Expression:
             "face landmarks to face_landmarks"
         )
     reader = require_expression_encoder(encoder)
-    try:
+    with naming("image"):
         return reader.read(images, order, index)
-    except ValueError as error:
-        raise ValueError(f"image: {error}") from error
 
 
 NODES = [ExpressionEmbed]

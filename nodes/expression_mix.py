@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..sfsr_model.expressions import HEAD, PARTS, Expression, blend, take_parts
+from .given import checked
 from .sockets import CATEGORY, ExpressionSocket, require
 
 LETTERS = tuple("abcdefgh")
@@ -70,6 +71,7 @@ class SFSRExpressionBlend(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         expressions: io.Autogrow.Type,

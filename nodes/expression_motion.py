@@ -15,7 +15,8 @@ from ..sfsr_model.expressions import (
     travel,
     word_expression,
 )
-from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
+from .given import checked
+from .sockets import CATEGORY, ExpressionSocket, naming, require, told_beforehand
 
 LETTERS = ("a", "b", "c", "d")
 
@@ -71,6 +72,7 @@ class SFSRExpressionTravel(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, start, end, frames: int, easing: str, there_and_back: bool) -> io.NodeOutput:
         return io.NodeOutput(travel(_single(start, "start"), _single(end, "end"), frames, easing, there_and_back))
 
@@ -121,17 +123,16 @@ class SFSRExpressionKeyframes(io.ComfyNode):
         return told_beforehand(lambda text: parse_keyframes(text, LETTERS), schedule, "schedule")
 
     @classmethod
+    @checked
     def execute(cls, schedule: str, frames: int, easing: str, loop: bool, a=None, b=None, c=None, d=None) -> io.NodeOutput:
         given = {letter: value for letter, value in zip(LETTERS, (a, b, c, d), strict=True) if value is not None}
         looks = {letter: _single(value, letter) for letter, value in given.items()}
-        try:
+        with naming("schedule"):
             keys = parse_keyframes(schedule, LETTERS)
             require_within(keys, frames)
             for key in keys:
                 if key.look.name in LETTERS and key.look.name not in looks:
                     raise ValueError(f"{key.entry}: nothing is connected to the input {key.look.name}; connect an expression")
-        except ValueError as error:
-            raise ValueError(f"schedule: {error}") from error
         return io.NodeOutput(interpolate({key.frame: _worn(key.look, looks) for key in keys}, frames, easing, loop))
 
 

@@ -10,16 +10,18 @@ from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.expressions import ARKIT_NAMES
 from ..sfsr_model.landmarker import load_expression_encoder
 from ..sfsr_model.landmarker.photos import read_gallery
+from .given import checked
 from .host.expression_files import (
     LIBRARIES,
-    NO_ENCODER,
+    expression_encoder_files,
     expression_encoder_names,
     expression_encoder_path,
     gallery_path,
     new_library_path,
 )
+from .host.folders import fingerprint
 from .host.progress import steps
-from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder, told_beforehand
+from .sockets import CATEGORY, ExpressionEncoderSocket, naming, require_expression_encoder, told_beforehand
 
 
 class SFSRLoadExpressionEncoder(io.ComfyNode):
@@ -60,16 +62,15 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
         return told_beforehand(expression_encoder_path, encoder)
 
     @classmethod
-    def fingerprint_inputs(cls, encoder: str) -> str:
-        if encoder == NO_ENCODER:
-            return encoder
-        stat = expression_encoder_path(encoder).stat()
-        return f"{encoder}:{stat.st_mtime_ns}:{stat.st_size}"
+    def fingerprint_inputs(cls, encoder: str | None) -> str | float:
+        return fingerprint(encoder, expression_encoder_files)
 
     @classmethod
+    @checked
     def execute(cls, encoder: str) -> io.NodeOutput:
         path = expression_encoder_path(encoder)
-        loaded = load_bundled_photo_reader() if encoder == DEMO else load_expression_encoder(path)
+        with naming("encoder"):
+            loaded = load_bundled_photo_reader() if encoder == DEMO else load_expression_encoder(path)
         info = _described(encoder, loaded)
         return io.NodeOutput(loaded, info, ui=ui.PreviewText(info))
 
@@ -115,16 +116,17 @@ class SFSRExpressionLibrary(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, expression_encoder=None, folder: str = "", name: str = "") -> str:
-        files = sorted(file for file in gallery_path(folder).rglob("*") if file.is_file())
-        stats = [(file.as_posix(), file.stat()) for file in files]
-        return f"{name}|" + "|".join(f"{path}:{stat.st_mtime_ns}:{stat.st_size}" for path, stat in stats)
+    def fingerprint_inputs(cls, folder: str | None, expression_encoder=None, name: str | None = None) -> str | float:
+        return fingerprint(folder, lambda one: sorted(file for file in gallery_path(one).rglob("*") if file.is_file()))
 
     @classmethod
+    @checked
     def execute(cls, expression_encoder, folder: str, name: str) -> io.NodeOutput:
         encoder = require_expression_encoder(expression_encoder)
         path = new_library_path(name)
-        library = read_gallery(gallery_path(folder), encoder, steps)
+        photos = gallery_path(folder)
+        with naming("folder"):
+            library = read_gallery(photos, encoder, steps)
         library.save(path)
         counts = ", ".join(f"{word} {count}" for word, count in zip(library.words, library.counts, strict=True))
         info = f"models/{LIBRARIES}/{path.name}: {len(library.words)} words, photos of each: {counts}"

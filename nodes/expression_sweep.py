@@ -6,7 +6,6 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.expressions import (
     Expression,
-    Look,
     concatenate,
     even_steps,
     family_looks,
@@ -16,7 +15,8 @@ from ..sfsr_model.expressions import (
     word_expression,
 )
 from ..sfsr_model.expressions.text import ALL, FAMILIES, MAX_INTENSITY
-from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
+from .given import checked
+from .sockets import CATEGORY, ExpressionSocket, naming, require, told_beforehand
 
 LISTED = "the list below"
 
@@ -85,14 +85,16 @@ class SFSRExpressionSweep(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, words: str | None = None) -> bool | str:
         """Reads a typed list before anything runs; an empty one may be meant, where it is not used."""
-        return told_beforehand(parse_looks, words if words and words.strip() else None, "words")
+        return told_beforehand(lambda text: parse_looks(text) if text.strip() else None, words, "words")
 
     @classmethod
+    @checked
     def execute(
         cls, family: str, words: str, intensity_from: float, intensity_to: float, steps: int, expression=None
     ) -> io.NodeOutput:
         if expression is None:
-            looks = _words(words) if family == LISTED else family_looks(family)
+            with naming("words"):
+                looks = parse_looks(words) if family == LISTED else family_looks(family)
             shown = concatenate([word_expression(look.name, look.intensity) for look in looks])
             names = [look.name if look.intensity == 1.0 else f"{look.name} {look.intensity:g}" for look in looks]
         else:
@@ -101,13 +103,6 @@ class SFSRExpressionSweep(io.ComfyNode):
         intensities = even_steps(intensity_from, intensity_to, steps)
         labels = "\n".join(sweep_labels(names, intensities))
         return io.NodeOutput(sweep(shown, intensities), labels, ui=ui.PreviewText(labels))
-
-
-def _words(text: str) -> tuple[Look, ...]:
-    try:
-        return parse_looks(text)
-    except ValueError as error:
-        raise ValueError(f"words: {error}") from error
 
 
 NODES = [SFSRExpressionSweep]

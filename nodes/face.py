@@ -12,6 +12,7 @@ from ..sfsr_model.encoders.framing import NO_FACE_POLICIES, FramingSettings, fra
 from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import placements
 from ..sfsr_model.face.storage import uninitialised
+from .given import checked
 from .host.conditioning import LATENT_FACTOR
 from .host.faces import given_boxes, landmark_faces
 from .host.progress import steps
@@ -111,6 +112,7 @@ class SFSRFaceCrop(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         images,
@@ -195,6 +197,7 @@ class SFSRFacePaste(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, images, faces, face, feather: float, colour_match: float, mask=None) -> io.NodeOutput:
         require_images(images, "images")
         faces, frames = require_images(faces, "faces"), require_frames(face)

@@ -19,12 +19,13 @@ from ..sfsr_model.encoders.enrolment import (
     enrol,
 )
 from ..sfsr_model.encoders.identity import Identity
-from ..sfsr_model.encoders.pack import load_recogniser
+from ..sfsr_model.encoders.pack import load_recogniser, pack_files
 from ..sfsr_model.encoders.preview import number_faces
 from ..sfsr_model.encoders.recogniser import InsightFaceEncoder
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
-from .host.folders import default_encoder, encoder_names, encoder_path
+from .given import checked
+from .host.folders import default_encoder, encoder_names, encoder_path, fingerprint
 from .host.progress import steps
 from .sockets import (
     CATEGORY,
@@ -83,14 +84,11 @@ class LoadIDEncoder(io.ComfyNode):
         return told_beforehand(encoder_path, None if encoder == UNTRAINED_ENCODER else encoder)
 
     @classmethod
-    def fingerprint_inputs(cls, encoder: str, provider: str) -> str:
-        if encoder == UNTRAINED_ENCODER:
-            return encoder
-        path = encoder_path(encoder)
-        files = sorted(path.glob("*.onnx")) if path.is_dir() else [path]
-        return "|".join(f"{file.name}:{file.stat().st_mtime_ns}:{file.stat().st_size}" for file in files) + provider
+    def fingerprint_inputs(cls, encoder: str | None, provider: str) -> str | float:
+        return fingerprint(encoder, lambda name: [] if name == UNTRAINED_ENCODER else pack_files(encoder_path(name)))
 
     @classmethod
+    @checked
     def execute(cls, encoder: str, provider: str) -> io.NodeOutput:
         if encoder == UNTRAINED_ENCODER:
             loaded = UntrainedEncoder()
@@ -170,6 +168,7 @@ class SFSRIdentity(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         id_encoder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..sfsr_model.encoders.identity_batch import PEOPLE, join
+from .given import checked
 from .sockets import CATEGORY, IdentitySocket, require
 
 MOST = 16
@@ -50,6 +51,7 @@ class SFSRIdentityBatch(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, identities: io.Autogrow.Type, repeats: int) -> io.NodeOutput:
         connected = [require(value, PEOPLE, name, "Identity") for name, value in identities.items() if value is not None]
         return io.NodeOutput(join(connected).repeat(repeats))

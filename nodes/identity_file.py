@@ -6,8 +6,9 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.encoders.identity import Identity
 from ..sfsr_model.encoders.identity_file import load_identity, save_identity
-from .host.folders import identity_names, identity_path, new_identity_path
-from .sockets import CATEGORY, IdentitySocket, require
+from .given import checked
+from .host.folders import fingerprint, identity_names, identity_path, new_identity_path
+from .sockets import CATEGORY, IdentitySocket, naming, require
 
 
 class SFSRSaveIdentity(io.ComfyNode):
@@ -33,6 +34,7 @@ class SFSRSaveIdentity(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, identity, name: str) -> io.NodeOutput:
         person = require(identity, Identity, "identity", "Identity")
         path = new_identity_path(name)
@@ -68,13 +70,15 @@ class SFSRLoadIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, identity: str) -> str:
-        stat = identity_path(identity).stat()
-        return f"{identity}:{stat.st_mtime_ns}:{stat.st_size}"
+    def fingerprint_inputs(cls, identity: str | None) -> str | float:
+        return fingerprint(identity, lambda name: [identity_path(name)])
 
     @classmethod
+    @checked
     def execute(cls, identity: str) -> io.NodeOutput:
-        person = load_identity(identity_path(identity))
+        path = identity_path(identity)
+        with naming("identity"):
+            person = load_identity(path)
         info = _described(person)
         return io.NodeOutput(person, info, ui=ui.PreviewText(info))
 

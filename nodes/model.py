@@ -14,10 +14,20 @@ from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
+from .given import checked
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
-from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, is_bundled
-from .host.network import attachment, build_model, build_vae
-from .sockets import CATEGORY, ExpressionSocket, IdentitySocket, require, require_images, require_masks, told_beforehand
+from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, fingerprint, is_bundled
+from .host.network import attachment, build_model, build_vae, require_vae
+from .sockets import (
+    CATEGORY,
+    ExpressionSocket,
+    IdentitySocket,
+    naming,
+    require,
+    require_images,
+    require_masks,
+    told_beforehand,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +61,15 @@ class SFSRLoadModel(io.ComfyNode):
         return told_beforehand(checkpoint_path, None if checkpoint == UNTRAINED else checkpoint)
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str) -> str:
-        if checkpoint == UNTRAINED:
-            return checkpoint
-        stat = checkpoint_path(checkpoint).stat()
-        return f"{checkpoint}:{stat.st_mtime_ns}:{stat.st_size}"
+    def fingerprint_inputs(cls, checkpoint: str | None) -> str | float:
+        return fingerprint(checkpoint, lambda name: [] if name == UNTRAINED else [checkpoint_path(name)])
 
     @classmethod
+    @checked
     def execute(cls, checkpoint: str) -> io.NodeOutput:
-        with restorable() if is_bundled(checkpoint) else nullcontext():
-            loaded = untrained_checkpoint() if checkpoint == UNTRAINED else load_checkpoint(checkpoint_path(checkpoint))
+        path = None if checkpoint == UNTRAINED else checkpoint_path(checkpoint)
+        with naming("checkpoint"), restorable() if is_bundled(checkpoint) else nullcontext():
+            loaded = untrained_checkpoint() if path is None else load_checkpoint(path)
             model, vae = build_model(loaded), build_vae(loaded)
         if not loaded.metadata.trained:
             logger.warning("SFSR: the checkpoint '%s' is not trained, the new face will be noise", loaded.name)
@@ -138,6 +147,7 @@ class SFSRConditioning(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,
@@ -157,6 +167,7 @@ class SFSRConditioning(io.ComfyNode):
     ) -> io.NodeOutput:
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
+        require_vae(vae)
         image = require_images(image, "image")
         mask = _checked_mask(mask, image)
         _check_resolution(model, image)

@@ -15,6 +15,8 @@ from ..sfsr_model.evaluation.report import Report, expression_errors, identity_c
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
 from .face import frames_of_pictures
+from .given import checked
+from .host.folders import require_output_prefix
 from .host.network import attachment
 from .host.progress import steps
 from .identity import ENCODERS
@@ -71,6 +73,7 @@ class SFSRReport(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, images, identity, expression, id_encoder, face=None, model=None, expression_encoder=None) -> io.NodeOutput:
         images = require_images(images, "images")
         people = per_frame(require(identity, PEOPLE, "identity", "Identity")).expand(len(images)).people
@@ -173,8 +176,10 @@ class SFSRSaveImage(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, images, filename_prefix: str, provenance: bool, report: str | None = None) -> io.NodeOutput:
         images = require_images(images, "images")
+        require_output_prefix(filename_prefix, "filename_prefix")
         if provenance:
             note = {
                 "digital_source_type": DIGITAL_SOURCE_TYPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..sfsr_model.samples import load_sample, sample_names
+from .given import checked
 from .sockets import CATEGORY, require_images
 
 
@@ -33,6 +34,7 @@ class SFSRSamplePortrait(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, sample: str, image=None) -> io.NodeOutput:
         return io.NodeOutput(load_sample(sample) if image is None else require_images(image, "image"))
 

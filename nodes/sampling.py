@@ -14,6 +14,8 @@ from ..sfsr_model.face import FaceFrame
 from ..sfsr_model.guidance import ExpressionEnergy, IdentityEnergy, crop_points
 from ..sfsr_model.schedule import MIDPOINT_LOCATIONS
 from .face import require_frames
+from .given import checked
+from .host.network import require_vae
 from .host.sampler import SolverOptions, guided_midpoint_sampler, improved_midpoint_sampler
 from .identity import ENCODERS
 from .sockets import (
@@ -140,6 +142,7 @@ class ImprovedMidpointSampler(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         order: int,
@@ -160,6 +163,7 @@ class ImprovedMidpointSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         options = SolverOptions(order, midpoint_location, midpoint_fraction, background_anchoring, eta)
         frames = None if face is None else require_frames(face)
+        vae = None if vae is None else require_vae(vae)
         terms = []
         with torch.inference_mode(False):
             if identity_guidance > 0.0:

@@ -5,7 +5,8 @@ Other packs may use the same type names; the page cannot tell their values apart
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -66,14 +67,24 @@ def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: s
 def told_beforehand(read: Callable[[Any], Any], value: Any, name: str = "") -> bool | str:
     """What a node's `validate_inputs` answers for an input that `read` reads: True, or the error's message behind the name.
 
-    A value that comes over a link is not known yet (None) and is read when the node runs.
+    A value that comes over a link is not known yet (None) and is read when the node runs; a list is a link that leads nowhere,
+    which the host itself refuses.
     """
     try:
-        if value is not None:
+        if value is not None and not isinstance(value, list):
             read(value)
     except (ValueError, FileNotFoundError) as error:
         return f"{name}: {error}" if name else str(error)
     return True
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put an input's name before the message of a ValueError that is raised within the block by what reads the input."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def require_expression_encoder(value: Any) -> ExpressionEncoder | PhotoReader:
@@ -110,10 +121,11 @@ def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, 
     """Masks [1 or count, H, W] in 0..1 of a mask [H, W] or [B, H, W].
 
     size: (height, width) they must have. Raises ValueError for another shape or values that are not finite; `meant_for` says
-    what they must fit and `advice` what to connect; TypeError for what is no tensor.
+    what they must fit and `advice` what to connect; TypeError for what is no tensor of floating-point numbers.
     """
-    if not isinstance(mask, torch.Tensor):
-        raise TypeError(f"mask: found a {type(mask).__name__}, expected a MASK; {advice}")
+    if not isinstance(mask, torch.Tensor) or not mask.is_floating_point():
+        found = f"a mask of {mask.dtype}" if isinstance(mask, torch.Tensor) else f"a {type(mask).__name__}"
+        raise TypeError(f"mask: found {found}, expected a MASK of floating-point numbers from 0 to 1; {advice}")
     masks = mask[None] if mask.ndim == 2 else mask
     if masks.ndim != 3 or tuple(masks.shape[1:]) != size or len(masks) not in (1, count):
         raise ValueError(f"mask: shape {tuple(mask.shape)} does not fit {meant_for}; {advice}")
@@ -122,14 +134,41 @@ def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, 
     return masks.clamp(0.0, 1.0)
 
 
-def require_latent(latent: Any, name: str) -> dict[str, Any]:
-    """A LATENT of pictures, samples [B, C, h, w]. Raises TypeError or ValueError for another kind, or values not finite."""
+def require_latent(latent: Any, name: str, channels: int) -> dict[str, Any]:
+    """A LATENT of pictures, samples [B, channels, h, w], and its mask where it has one.
+
+    Raises TypeError for another kind, ValueError for other channels, an empty batch or values that are not finite.
+    """
+    advice = "connect the latent of SFSR Conditioning"
     samples = latent.get("samples") if isinstance(latent, dict) else None
-    if getattr(samples, "ndim", 0) != 4:
-        found = type(latent).__name__ if samples is None else f"samples of shape {tuple(samples.shape)}"
-        raise TypeError(
-            f"{name}: found {found}, expected latents of pictures [B, C, h, w]; connect the latent of SFSR Conditioning"
+    if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
+        shape = f"samples of shape {tuple(samples.shape)}" if isinstance(samples, torch.Tensor) else None
+        found = shape or f"a {type(latent).__name__} without samples"
+        raise TypeError(f"{name}: found {found}, expected latents of pictures [B, {channels}, h, w]; {advice}")
+    if samples.shape[1] != channels or 0 in samples.shape:
+        raise ValueError(
+            f"{name}: found samples of shape {tuple(samples.shape)}, expected [B, {channels}, h, w] as this model's; {advice}"
         )
+    if not isinstance(latent.get("noise_mask"), torch.Tensor | None):
+        raise TypeError(f"{name}: its noise mask is a {type(latent['noise_mask']).__name__}, expected a MASK; {advice}")
     if not bool(samples.isfinite().all()):
         raise ValueError(f"{name}: it holds values that are not finite (NaN or infinity); check the node before this one")
     return latent
+
+
+def require_conditioning(conditioning: Any, name: str, width: int) -> list:
+    """A CONDITIONING: pairs of tokens [B, T, width] and a dictionary. Raises TypeError for another kind, ValueError for tokens
+    of another model."""
+    pairs = conditioning if isinstance(conditioning, list) and conditioning else [conditioning]
+    for pair in pairs:
+        tokens = pair[0] if isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[1], dict) else None
+        if not isinstance(tokens, torch.Tensor) or tokens.ndim != 3:
+            raise TypeError(
+                f"{name}: found a {type(conditioning).__name__}, expected a CONDITIONING; connect {name} of SFSR Conditioning"
+            )
+        if tokens.shape[-1] != width:
+            raise ValueError(
+                f"{name}: its tokens have {tokens.shape[-1]} numbers, this model takes {width}; connect {name} of the SFSR "
+                "Conditioning that the model comes from"
+            )
+    return conditioning

@@ -11,9 +11,10 @@ from comfy_api.latest import io, ui
 from ..sfsr_model.estimators.levels import noise_levels
 from ..sfsr_model.estimators.sheet import error_maps, grid, mse_plot, require_matplotlib
 from ..sfsr_model.estimators.study import figures, study
-from .host.network import attachment
+from .given import checked
+from .host.network import attachment, require_vae
 from .host.study import to_latent, with_denoiser
-from .sockets import CATEGORY, require_latent
+from .sockets import CATEGORY, require_conditioning, require_latent
 
 EVALUATIONS = 7  # of the model, a level
 
@@ -66,13 +67,17 @@ class SFSREstimatorStudy(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, model, vae, positive, negative, latent: dict[str, Any], levels: str, cfg: float, seed: int
     ) -> io.NodeOutput:
         metadata = attachment(model).metadata
+        require_vae(vae)
+        for name, conditioning in (("positive", positive), ("negative", negative)):
+            require_conditioning(conditioning, name, metadata.unet.context_dim)
         require_matplotlib()
         sigmas = noise_levels(levels)
-        latent = require_latent(latent, "latent")
+        latent = require_latent(latent, "latent", metadata.unet.out_channels)
 
         def use(denoise, clean, hole):
             return study(denoise, clean, hole, sigmas, seed)

@@ -1,4 +1,4 @@
-"""Writing files so that a killed process or a full disk leaves a whole one: the new, or what was there before."""
+"""Writing files so that a killed process or a full disk leaves a whole one, and telling whether one has changed."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def state_of(*files: Path) -> tuple[tuple[str, int, int], ...]:
+    """Path, time of the last change and size of each file: another value where one of them has been written anew."""
+    return tuple((str(file), (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files)

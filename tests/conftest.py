@@ -54,11 +54,17 @@ def pack_name() -> str:
 
 
 @pytest.fixture(scope="session")
-def server(host_path: Path, host_version: str, pack_name: str) -> Iterator[ComfyServer]:
+def other_packs() -> tuple[Path, ...]:
+    """Folders of packs that lie beside this one in the host."""
+    return ()
+
+
+@pytest.fixture(scope="session")
+def server(host_path: Path, host_version: str, pack_name: str, other_packs: tuple[Path, ...]) -> Iterator[ComfyServer]:
     """A running ComfyUI with this pack. The session fails if its log holds an error of ours that no test expected."""
     from harness.server import ComfyServer
 
-    with ComfyServer(host_path, Path(sys.executable), pack_name=pack_name) as running:
+    with ComfyServer(host_path, Path(sys.executable), pack_name=pack_name, other_packs=other_packs) as running:
         yield running
         errors = running.errors_in_log()
     assert not errors, f"ComfyUI {host_version} logged errors of this pack:\n" + "\n".join(errors)

@@ -40,6 +40,7 @@ def expression_encoder_names() -> list[str]:
 
 def expression_encoder_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError saying where to get one and where it belongs."""
+    require_file_name(name, "encoder")
     if name == DEMO:
         BUNDLED.require("encoder", BUNDLED.expression)
         return BUNDLED.expression
@@ -52,6 +53,12 @@ def expression_encoder_path(name: str) -> Path:
     raise FileNotFoundError(f"encoder: {found}. {_GET}")
 
 
+def expression_encoder_files(name: str) -> list[Path]:
+    """The files that a listed encoder is made of; raises as `expression_encoder_path` does."""
+    faces = [BUNDLED.detector, BUNDLED.recogniser] if name == DEMO else []
+    return [expression_encoder_path(name), *(file for file in faces if file.is_file())]
+
+
 def library_names() -> list[str]:
     """The built-in words, then every library below models/sfsr_libraries."""
     names = folder_paths.get_filename_list(LIBRARIES)
@@ -60,6 +67,7 @@ def library_names() -> list[str]:
 
 def library_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError for one that is not there."""
+    require_file_name(name, "library")
     for root in map(Path, folder_paths.get_folder_paths(LIBRARIES)):
         path = (root / name).resolve()
         if path.is_relative_to(root.resolve()) and path.is_file():

@@ -74,6 +74,9 @@ def given_boxes(value: Any, pictures: int) -> list[list[tuple[Tensor, float]]]:
         lists = [lists] * pictures
     if len(lists) not in (1, pictures):
         raise ValueError(f"bboxes: found boxes for {len(lists)} pictures, but {pictures} are connected; give one list each")
+    for number, boxes in enumerate(lists):
+        if not isinstance(boxes, list):
+            raise TypeError(f"bboxes: picture {number}: found a {type(boxes).__name__}, no list of boxes; {_BOXES}")
     read = [[_given_box(box, number) for box in boxes] for number, boxes in enumerate(lists)]
     return read if len(read) == pictures else read * pictures
 

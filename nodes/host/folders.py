@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 
 from ...sfsr_model.bundled import BUNDLED, DEMO
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
+from ...sfsr_model.files import state_of
 from ...sfsr_model.network.untrained import UNTRAINED
 
 BUNDLED_PREFIX = "bundled/"
@@ -17,6 +21,7 @@ SAVED_IDENTITIES = "identities"  # in ComfyUI's output folder
 FROM_OUTPUT = " [output]"  # as the host marks names that lie there
 # File systems allow 255 bytes, of which counters, endings and the names of temporary files need some.
 _LONGEST_NAME = 200
+_LONGEST_PATH = 1000
 
 for _key, _folder in (("sfsr", "sfsr"), ("insightface", "insightface"), (IDENTITIES, "sfsr/identities")):
     folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _folder))
@@ -36,7 +41,9 @@ def default_checkpoint() -> str:
 
 
 def checkpoint_path(name: str) -> Path:
-    """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there."""
+    """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there, and
+    ValueError for what can be no file's name."""
+    require_file_name(name, "checkpoint")
     if not is_bundled(name):
         return _listed("sfsr", name, "checkpoint")
     path = BUNDLED.folder / Path(name).name
@@ -69,10 +76,11 @@ def default_encoder() -> str:
 
 def encoder_path(name: str) -> Path:
     """The file or pack folder behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
+    require_file_name(name, "encoder")
     if name == DEMO:
         BUNDLED.require("encoder", BUNDLED.detector, BUNDLED.recogniser)
         return BUNDLED.faces
-    return _listed("insightface", name, "encoder")
+    return _listed("insightface", name, "encoder", folders=True)
 
 
 def identity_names() -> list[str]:
@@ -86,8 +94,9 @@ def identity_names() -> list[str]:
 
 def identity_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
+    require_file_name(name, "identity")
     if not name.endswith(FROM_OUTPUT):
-        return _listed(IDENTITIES, name, "identity", "models/sfsr/identities")
+        return _listed(IDENTITIES, name, "identity", where="models/sfsr/identities")
     name = name.removesuffix(FROM_OUTPUT)
     folder = Path(folder_paths.get_output_directory()) / SAVED_IDENTITIES
     return _inside(folder, name.removeprefix(f"{SAVED_IDENTITIES}/"), "identity")
@@ -113,29 +122,49 @@ def new_identity_path(name: str) -> Path:
     return path
 
 
-def require_file_name(name: str, label: str = "name") -> None:
-    """Raises ValueError for a name, a path included, with signs that no file can have or a part that is too long."""
-    if any(ord(sign) < ord(" ") for sign in name):
+def fingerprint(name: Any, files: Callable[[Any], Iterable[Path]]) -> str | float:
+    """What the host compares from run to run for a node that reads `files(name)`: another value where one has changed.
+
+    A name that comes over a link is not known yet (None). NaN equals nothing, itself included, so the node runs again.
+    """
+    return float("nan") if name is None else f"{name}: {state_of(*files(name))}"
+
+
+def require_output_prefix(prefix: str, label: str) -> None:
+    """Raises ValueError for the start of a file's name, a path included, that leads out of ComfyUI's output folder."""
+    require_file_name(prefix, label)
+    output = Path(folder_paths.get_output_directory()).resolve()
+    if not (output / prefix).resolve().is_relative_to(output):
+        raise ValueError(f"{label}: '{prefix}' leads out of ComfyUI's output folder; choose a plain name, or folder/name")
+
+
+def require_file_name(name: Any, label: str = "name") -> None:
+    """Raises ValueError for what is no text, and a name, a path included, with signs that no file can have or too long."""
+    if not isinstance(name, str):
+        raise ValueError(f"{label}: found a {type(name).__name__}, expected the name of a file or folder; choose one")
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
         raise ValueError(f"{label}: {name!r} holds a sign that no file name can; use letters, digits, spaces, - and _")
-    longest = max((len(part.encode()) for part in name.split("/")), default=0)
+    longest = max(len(part.encode()) for part in name.split("/"))
     if longest > _LONGEST_NAME:
         raise ValueError(f"{label}: '{name[:20]}...' has {longest} bytes; expected {_LONGEST_NAME} or fewer")
+    if len(name.encode()) > _LONGEST_PATH:
+        raise ValueError(f"{label}: '{name[:20]}...' has {len(name.encode())} bytes; expected {_LONGEST_PATH} or fewer")
 
 
-def _listed(key: str, name: str, label: str, folder: str = "") -> Path:
+def _listed(key: str, name: str, label: str, *, folders: bool = False, where: str = "") -> Path:
     for root in folder_paths.get_folder_paths(key):
         try:
-            return _inside(Path(root), name, label)
+            return _inside(Path(root), name, label, folders=folders)
         except FileNotFoundError:
             continue
     raise FileNotFoundError(
-        f"{label}: '{name}' is not in ComfyUI's {folder or f'models/{key}'} folder; put it there and refresh the page (key R)"
+        f"{label}: '{name}' is not in ComfyUI's {where or f'models/{key}'} folder; put it there and refresh the page (key R)"
     )
 
 
-def _inside(root: Path, name: str, label: str) -> Path:
-    """`root/name` when it exists and does not lead out of `root`."""
+def _inside(root: Path, name: str, label: str, *, folders: bool = False) -> Path:
+    """`root/name` when it does not lead out of `root` and is a file, or with `folders` a folder."""
     path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()) or not path.exists():
+    if not path.is_relative_to(root.resolve()) or not (path.is_file() or (folders and path.is_dir())):
         raise FileNotFoundError(f"{label}: '{name}' is not in {root.name}; refresh the page (key R) and choose again")
     return path

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...sfsr_model.compound import CompoundEncoder
 from ...sfsr_model.network import Checkpoint, CheckpointError, Metadata
+from ...sfsr_model.network.layout import LATENT_CHANNELS
 
 ATTACHMENT = "sfsr"
 MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
@@ -77,6 +78,18 @@ def attachment(model: Any) -> Attachment:
         inner = type(getattr(model, "model", model)).__name__
         raise TypeError(f"model: found a {inner} that is no SFSR model; connect the MODEL output of Load SFSR Model")
     return found
+
+
+def require_vae(vae: Any) -> Any:
+    """What came over a `vae` socket. Raises TypeError for what is no VAE of the host's, ValueError for another model's."""
+    if not isinstance(vae, comfy.sd.VAE):
+        raise TypeError(f"vae: found a {type(vae).__name__}, expected a VAE; connect the VAE output of Load SFSR Model")
+    if vae.latent_channels != LATENT_CHANNELS:
+        raise ValueError(
+            f"vae: its latents have {vae.latent_channels} channels, an SFSR model's have {LATENT_CHANNELS}; connect the VAE "
+            "output of Load SFSR Model"
+        )
+    return vae
 
 
 def _compound(checkpoint: Checkpoint) -> Any:

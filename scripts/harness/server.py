@@ -50,6 +50,7 @@ class ComfyServer:
 
     host_path, python    the ComfyUI folder and the interpreter that runs it
     pack_name            folder name under custom_nodes; None leaves the pack out
+    other_packs          folders of further packs, linked in under their own names
     base_dir             where custom_nodes, input, output, models and user lie; a temporary folder if None
     models               folder to use as models, as that of an existing host
     cpu                  None: CPU only if torch finds no accelerator
@@ -64,6 +65,7 @@ class ComfyServer:
         *,
         pack_name: str | None = PACK_NAME,
         pack: Path = REPOSITORY,
+        other_packs: Sequence[Path] = (),
         base_dir: Path | None = None,
         models: Path | None = None,
         cpu: bool | None = True,
@@ -76,6 +78,7 @@ class ComfyServer:
         self.python = Path(python)
         self.pack_name = pack_name
         self.pack = Path(pack)
+        self.other_packs = tuple(other_packs)
         self.port = port
         self.extra_args = tuple(extra_args)
         self.startup_timeout = startup_timeout
@@ -192,6 +195,8 @@ class ComfyServer:
             self._link(self._models, self.base_dir / "models")
         if self.pack_name is not None:
             self._link(self.pack, self.base_dir / "custom_nodes" / self.pack_name)
+        for other in self.other_packs:
+            self._link(other, self.base_dir / "custom_nodes" / other.name)
         settings = self.base_dir / "user" / "default" / "comfy.settings.json"
         if not settings.exists():
             settings.write_text(json.dumps({"Comfy.TutorialCompleted": True}), encoding="utf-8")

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..files import state_of
 from .detector import DOUBTFUL_SCORE, FaceDetector
 from .onnx_files import DETECTION, RECOGNITION, OnnxFile, inspect_onnx
 from .recogniser import InsightFaceEncoder, RecogniserError
@@ -53,6 +54,11 @@ def load_detector(path: Path, provider: str = "auto") -> FaceDetector:
             "are scores, boxes and five points"
         )
     return _detector(_load_model(path, provider))
+
+
+def pack_files(path: Path) -> list[Path]:
+    """The files that a recogniser or a pack folder is made of: the ONNX file, or those of the folder and its manifest."""
+    return [path] if path.is_file() else sorted([*path.glob("*.onnx"), *path.glob(_MANIFEST)])
 
 
 def space_of(path: Path) -> str:
@@ -191,12 +197,11 @@ def _inspected(path: Path) -> OnnxFile:
 
 def _load_model(path: Path, provider: str, task: str | None = None) -> Any:
     """A model of insightface: of one file, or the one that a pack's manifest names for a task."""
-    stat = (path / _MANIFEST if task else path).stat()
-    return _load_model_once(str(path), stat.st_mtime_ns, stat.st_size, provider, task)
+    return _load_model_once(str(path), state_of(*pack_files(path)), provider, task)
 
 
 @lru_cache(maxsize=16)
-def _load_model_once(path: str, mtime: int, size: int, provider: str, task: str | None) -> Any:
+def _load_model_once(path: str, state: tuple, provider: str, task: str | None) -> Any:
     providers = inspect_onnx_runtime().choose(provider)
     _need_insightface()
     from insightface.model_zoo import get_model

@@ -37,18 +37,20 @@ def _expression(faces: Any, number: int, order: str, index: int) -> Expression:
         face = next(face for face, one in zip(faces, found, strict=True) if one is chosen)
         shapes = dict(face["blendshapes"])
         values = torch.tensor([[float(shapes.get(name, 0.0)) for name in ARKIT_NAMES]])
-        matrix = face.get("transformation_matrix")
-    except (KeyError, TypeError) as error:
+        return Expression(values.clamp(0, 1), _pose(face.get("transformation_matrix")))
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise TypeError(
             f"face_landmarks: picture {number}: an expression cannot be read from it ({error}); {_MAKER}"
         ) from error
     except ValueError as error:
         raise ValueError(f"face_landmarks: picture {number}: {error}") from error
-    pose = None
-    if matrix is not None:
-        rotation = torch.as_tensor(matrix, dtype=torch.float64)[:3, :3]
-        pose = rotation_angles((rotation / rotation[:, 0].norm())[None]).float()
-    return Expression(values.clamp(0, 1), pose)
+
+
+def _pose(matrix: Any) -> torch.Tensor | None:
+    if matrix is None:
+        return None
+    rotation = torch.as_tensor(matrix, dtype=torch.float64).reshape(4, 4)[:3, :3]
+    return rotation_angles((rotation / rotation[:, 0].norm())[None]).float()
 
 
 def _box(face: Any) -> torch.Tensor:

@@ -31,6 +31,12 @@ def node_titled(prompt: dict[str, Any], title: str) -> str:
     return found
 
 
+@pytest.fixture(scope="session")
+def other_packs() -> tuple[Path, ...]:
+    """A pack whose values are nobody's, for test_any_input.py; the other tests show that it is in nobody's way."""
+    return (Path(__file__).parent / "data" / "stranger",)
+
+
 @pytest.fixture
 def portrait() -> Callable[..., dict[str, Any]]:
     """Builds the bundled portrait workflow with inputs changed: portrait(Steps={"steps": 2})."""

@@ -298,6 +298,12 @@ def test_landmarks_without_the_face_or_of_another_kind():
             landmarks_expression(other, "largest first", 0)
     with pytest.raises(TypeError, match=r"cannot be read from it .'blendshapes'"):
         landmarks_expression({"frames": [[{key: face[key] for key in ("bbox_xyxy", "score")}]]}, "largest first", 0)
+    for damage in ({"bbox_xyxy": 3}, {"transformation_matrix": [1, 2]}, {"transformation_matrix": "turned"}):
+        with pytest.raises(TypeError, match=r"face_landmarks: picture 0: an expression cannot be read"):
+            landmarks_expression({"frames": [[face | damage]]}, "largest first", 0)
+    for damage in ({"blendshapes": {"jawOpen": float("nan")}}, {"transformation_matrix": np.full((4, 4), np.nan)}):
+        with pytest.raises(ValueError, match=r"face_landmarks: picture 0: .* finite"):
+            landmarks_expression({"frames": [[face | damage]]}, "largest first", 0)
 
 
 @real
