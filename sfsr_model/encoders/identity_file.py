@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from ..files import read_metadata, read_tensors
 from .identity import Identity
 
 FORMAT = "sfsr-identity"
@@ -44,14 +45,14 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
     if not path.is_file():
         raise IdentityFileError(f"{path.name}: no such file; it was there when the list was made, refresh the page")
     try:
-        with safe_open(path, framework="pt") as file:
-            about = _metadata(file.metadata() or {}, path.name)
-            missing = {"embeddings", "quality"} - set(file.keys())
-            if missing:
-                raise IdentityFileError(f"{path.name}: holds no {' and no '.join(sorted(missing))}; get the file again")
-            embeddings, quality = file.get_tensor("embeddings"), file.get_tensor("quality")
+        strings, tensors = read_metadata(path), read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise IdentityFileError(f"{path.name}: not a readable safetensors file ({error}); get the file again") from error
+    about = _metadata(strings, path.name)
+    missing = {"embeddings", "quality"} - tensors.keys()
+    if missing:
+        raise IdentityFileError(f"{path.name}: holds no {' and no '.join(sorted(missing))}; get the file again")
+    embeddings, quality = tensors["embeddings"], tensors["quality"]
     try:
         sources = tuple(str(source) for source in about["sources"])
         return Identity(embeddings.to(torch.float32), str(about["space"]), tuple(quality.reshape(-1).tolist()), sources)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..files import whole_file
+from ..files import read_metadata, read_tensors, whole_file
 from .arkit import ARKIT_INDEX, ARKIT_NAMES
 from .value import Expression
 from .vocabulary import lookup
@@ -118,9 +118,7 @@ def load_library(path: str | os.PathLike[str]) -> ExpressionLibrary:
     if not path.is_file():
         raise LibraryError(f"{path.name}: no such file; refresh the page (key R) or build the library again")
     try:
-        with safe_open(path, framework="pt") as file:
-            strings = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+        strings, tensors = read_metadata(path), read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise LibraryError(f"{path.name}: not a readable safetensors file ({error}); build the library again") from error
     if strings.get("format") != "sfsr-expression-library" or tensors.keys() != {"coefficients"}:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..compound import CompoundConfig
 from ..estimators.prediction import PREDICTIONS
-from ..files import whole_file
+from ..files import read_metadata, read_tensors, whole_file
 from .layout import UNetConfig
 
 FORMAT = "sfsr"
@@ -99,9 +99,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path.name}: no such file; in ComfyUI refresh the page, as its list is older")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = Metadata.from_strings(file.metadata(), path.name)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+        metadata = Metadata.from_strings(read_metadata(path), path.name)
+        tensors = read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path.name}: not a readable safetensors file ({error}); get the file again") from error
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PREFIXES}
