@@ -1,7 +1,9 @@
 """What a user gets wrong: each gives one sentence that helps, and the host goes on."""
 
+import re
+
 import pytest
-from harness.client import PromptFailed, PromptRejected
+from harness.client import PromptFailed, PromptInterrupted, PromptRejected
 
 
 @pytest.fixture
@@ -267,19 +269,97 @@ def test_a_word_of_no_kind_names_the_input(refused):
     assert "word: unknown expression 'None'" in str(refused(Expression={"word": None}))
 
 
-def test_interrupt_stops_the_run_and_the_host_goes_on(client, portrait):
-    import threading
-
-    from harness.client import PromptInterrupted
-
-    started = threading.Event()
+def test_interrupt_ends_within_a_step_and_the_host_goes_on(client, portrait):
+    """Of a batch, so that a step takes much longer than asking for the end of it."""
+    steps = []
 
     def stop_when_sampling(title, value, maximum):
-        if title == "Sample" and not started.is_set():
-            started.set()
+        if title != "Sample":
+            return
+        steps.append(value)
+        if len(steps) == 1:
             client.interrupt()
 
+    sweep = {"family": "the list below", "words": "joy, anger, fear, love", "intensity_from": 0.0, "intensity_to": 1.0}
+    looks = {"class_type": "SFSRExpressionSweep", "inputs": sweep | {"steps": 2}, "_meta": {"title": "Looks"}}
+    changes = {"Steps": {"steps": 400}, "Seed": {"noise_seed": 77}, "Conditioning": {"expression": ["looks", 0]}}
     with pytest.raises(PromptInterrupted):
-        client.run(portrait(Steps={"steps": 400}, Seed={"noise_seed": 77}), on_progress=stop_when_sampling, timeout=600)
-    assert started.is_set()
+        client.run(portrait(**changes) | {"looks": looks}, on_progress=stop_when_sampling, timeout=600)
+    # A step that had ended before the host heard of it may be told of afterwards.
+    assert 1 <= len(steps) <= 2
     assert client.run(portrait(Seed={"noise_seed": 78}), timeout=600).images
+
+
+def test_a_workflow_of_an_older_version(client, portrait, refused):
+    """Inputs that this version does not have, does not know the value of, or has since."""
+    # Over the API a value for no input is the host's to leave out; a link is followed, and what it brings arrives.
+    assert client.run(portrait(Paste={"blur": 0.5}), timeout=600).images
+    assert "strength: SFSR Conditioning has no such input, so the workflow was made for another version of this pack" in str(
+        refused(Conditioning={"strength": ["6", 0]})
+    )
+    with pytest.raises(PromptRejected, match=r"input 'no_face' has no choice 'raise'\. It has: error, keep the picture"):
+        client.run(portrait(Target_face={"no_face": "raise"}), timeout=600)
+    prompt = portrait()
+    del prompt["8"]["inputs"]["identity_guidance"]
+    with pytest.raises(PromptRejected, match="input 'identity_guidance' is missing"):
+        client.run(prompt, timeout=600)
+
+
+def test_a_bad_graph_and_a_good_one_at_once(server, client, portrait):
+    """Queued by two pages in the same moment: each gets its own end."""
+    import threading
+
+    from harness.client import ApiClient
+
+    ends = {}
+
+    def run(name, **changes):
+        try:
+            ends[name] = ApiClient(client.url).run(portrait(**changes), timeout=600).images
+        except PromptFailed as error:
+            ends[name] = str(error)
+
+    with server.expecting_error("size: found 100"):
+        threads = [
+            threading.Thread(target=run, args=("bad",), kwargs={"Target_face": {"size": 100}}),
+            threading.Thread(target=run, args=("good",), kwargs={"Seed": {"noise_seed": 31}}),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(600)
+    assert "size: found 100, expected a multiple of 8" in ends["bad"]
+    assert [image.type for image in ends["good"]].count("output") == 1
+
+
+def test_twelve_faces_in_a_picture_of_4k(client, refused, tmp_path):
+    """All of them are cropped and pasted back, a number is asked for that none has, and one of them is a person."""
+    from pathlib import Path
+
+    from PIL import Image
+
+    samples = sorted((Path(__file__).resolve().parents[2] / "workflows" / "samples").glob("*.jpg"))
+    crowd = Image.new("RGB", (3840, 2160))
+    for number in range(12):
+        with Image.open(samples[number % len(samples)]) as portrait:
+            crowd.paste(portrait.convert("RGB").resize((720, 720)), (960 * (number % 4) + 120, 720 * (number // 4)))
+    crowd.save(tmp_path / "crowd.jpg")
+    choice = {"face_order": "left to right", "face_index": 0}
+    nodes = {
+        "crowd": ("LoadImage", {"image": client.upload_image(tmp_path / "crowd.jpg")}),
+        "encoder": ("LoadIDEncoder", {"encoder": "demo (bundled with this pack)", "provider": "CPU"}),
+        "crop": ("SFSRFaceCrop", choice | {"images": ["crowd", 0], "size": 64, "no_face": "error", "faces": "all"}),
+        "paste": ("SFSRFacePaste", {"images": ["crowd", 0], "faces": ["crop", 0], "face": ["crop", 2]}),
+        "small": ("ImageScale", {"image": ["paste", 0], "upscale_method": "area", "width": 384, "height": 216}),
+        "look": ("PreviewImage", {"images": ["small", 0]}),
+        "person": ("SFSRIdentity", choice | {"id_encoder": ["encoder", 0], "images": ["crowd", 0], "face_index": 1}),
+        "sight": ("PreviewImage", {"images": ["person", 2]}),
+    }
+    nodes["paste"][1].update(feather=0.06, colour_match=1.0)
+    nodes["small"][1].update(crop="disabled")
+    prompt = {name: {"class_type": kind, "inputs": inputs, "_meta": {"title": name}} for name, (kind, inputs) in nodes.items()}
+    result = client.run(prompt, timeout=600)
+    assert re.match(r"\d+ crops of 1 picture", result.outputs["crop"]["text"][0])
+    assert len(result.images) == 2
+    nodes["crop"][1].update(faces="the numbered one", face_index=99)
+    assert re.search(r"face index: 99 asked for, but \d+ faces were found", str(refused({"crop": prompt["crop"]} | prompt)))

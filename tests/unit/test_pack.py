@@ -12,7 +12,7 @@ from harness.onnx_nets import save_detector, save_mobilefacenet, save_se_recogni
 from sfsr_model.encoders import pack as packs
 from sfsr_model.encoders.detection import NoFaceError
 from sfsr_model.encoders.faces import find_faces, require_found
-from sfsr_model.encoders.pack import load_detector, load_recogniser
+from sfsr_model.encoders.pack import load_detector, load_recogniser, pack_files
 from sfsr_model.encoders.recogniser import RecogniserError
 from sfsr_model.samples import load_sample, sample_names
 
@@ -161,6 +161,8 @@ def test_a_pack_with_a_manifest(pack, tmp_path):
     theirs.prepare(ctx_id=-1, det_size=(640, 640))
     picture = picture_with((330, 300))
     (expected,) = theirs.get(as_bgr(picture))
+    # A change of any of these makes it load anew.
+    assert [file.name for file in pack_files(tmp_path)] == ["a.onnx", "manifest.json", "z.onnx"]
     encoder = load_recogniser(tmp_path)
     (face,) = find_faces(picture, encoder)
     np.testing.assert_allclose(encoder.embed(picture, face.points).numpy(), expected.embedding, rtol=1e-4, atol=1e-5)

@@ -10,7 +10,7 @@ def _nan(*shape):
 
 
 class _Autoencoder:
-    """Looks like a VAE, of another model: latents of 16 channels, a quarter of the size."""
+    """Has a VAE's methods, and is none of the host's."""
 
     def encode(self, pixels):
         return torch.zeros(len(pixels), 16, pixels.shape[1] // 4, pixels.shape[2] // 4)
@@ -22,7 +22,15 @@ class _Autoencoder:
         return {}
 
 
-# By kind, for inputs of any type.
+def _other_vae():
+    import comfy.sd
+
+    vae = comfy.sd.VAE.__new__(comfy.sd.VAE)
+    vae.latent_channels = 16
+    return vae
+
+
+# By name, for inputs of any type.
 THINGS = {
     "nothing": lambda: None,
     "an object": object,
@@ -56,6 +64,11 @@ THINGS = {
     "pictures of no size": lambda: torch.zeros(1, 0, 64, 3),
     "pictures of two channels": lambda: torch.rand(1, 64, 64, 2),
     "pictures in bytes": lambda: torch.zeros(1, 64, 64, 3, dtype=torch.uint8),
+    "gray pictures": lambda: torch.rand(1, 64, 64, 1),
+    "pictures with alpha": lambda: torch.rand(2, 64, 64, 4),
+    "pictures of half precision": lambda: torch.rand(1, 64, 64, 3).half(),
+    "pictures of double precision": lambda: torch.rand(1, 64, 64, 3).double(),
+    "bright pictures": lambda: torch.rand(1, 64, 64, 3) * 255,
     "pictures of NaN": lambda: _nan(1, 64, 64, 3),
     "pictures of infinity": lambda: torch.full((1, 64, 64, 3), torch.inf),
     "a film": lambda: torch.rand(1, 2, 64, 64, 3),
@@ -68,7 +81,8 @@ THINGS = {
     "a latent with a wrong mask": lambda: {"samples": torch.zeros(1, 4, 8, 8), "noise_mask": "all"},
     "another model's conditioning": lambda: [[torch.zeros(1, 77, 2048), {}]],
     "half a conditioning": lambda: [[torch.zeros(1, 77, 768)]],
-    "another model's autoencoder": _Autoencoder,
+    "another model's autoencoder": _other_vae,
+    "what looks like an autoencoder": _Autoencoder,
 }
 
 
