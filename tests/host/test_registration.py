@@ -169,8 +169,84 @@ def test_values_of_another_kind_are_explained(in_host):
     assert pictures.startswith("images: found pictures of torch.uint8, expected floating-point numbers from 0 to 1")
     assert nothing == "images: found a NoneType, expected pictures [B, H, W, 3]; connect an IMAGE"
     assert listed.startswith("images: found a list")
-    assert mask == "mask: found a NoneType, expected a MASK; connect it"
+    assert mask == "mask: found a NoneType, expected a MASK of floating-point numbers from 0 to 1; connect it"
     assert frame == "face: found a str, expected this pack's FaceFrame; connect the output of Face Crop"
+
+
+def test_what_comes_over_links_is_checked(in_host):
+    """A line for each check, which begins with the input at fault, says what was found and ends with what to do."""
+    code = f"""
+        import torch
+
+        pack = load({str(REPOSITORY)!r})
+        node_ids(pack)
+        def module(name):
+            return importlib.import_module(pack.__name__ + ".nodes." + name)
+
+        sockets, folders, network = module("sockets"), module("host.folders"), module("host.network")
+        crop, blend = module("face").SFSRFaceCrop, module("expression_mix").SFSRExpressionBlend
+        embed, travel = module("expression").ExpressionEmbed, module("expression_motion").SFSRExpressionTravel
+        picture, four = torch.zeros(1, 64, 64, 3), torch.zeros(1, 4, 8, 8)
+        vae = comfy.sd.VAE.__new__(comfy.sd.VAE)
+        vae.latent_channels = 16
+        checks = [
+            lambda: crop.execute(picture, 10**9, "largest first", 0, "error"),
+            lambda: crop.execute(picture, "64", "largest first", 0, "error"),
+            lambda: crop.execute(picture, 64, "by age", 0, "error"),
+            lambda: blend.execute({{}}, weight_a=float("nan")),
+            lambda: embed.execute("word", "joy", 1.0, smile=None),
+            lambda: travel.execute(1, 2, frames=3, easing="linear", there_and_back="no"),
+            lambda: travel.execute(1, 2, frames=3, easing="linear", there_and_back=False, length=3),
+            lambda: sockets.require_latent({{"samples": 5}}, "latent", 4),
+            lambda: sockets.require_latent({{"samples": torch.zeros(1, 16, 8, 8)}}, "latent", 4),
+            lambda: sockets.require_latent({{"samples": four, "noise_mask": "all"}}, "latent", 4),
+            lambda: sockets.require_conditioning([[four, {{}}]], "positive", 768),
+            lambda: sockets.require_conditioning([[torch.zeros(1, 77, 2048), {{}}]], "positive", 768),
+            lambda: sockets.require_masks(torch.ones(8, 8, dtype=torch.bool), (8, 8), 1, "it", "connect it"),
+            lambda: network.require_vae("none"),
+            lambda: network.require_vae(vae),
+            lambda: module("host.faces").given_boxes([[], 5], 2),
+            lambda: folders.checkpoint_path(None),
+            lambda: folders.encoder_path("\\ud800"),
+            lambda: folders.checkpoint_path("."),
+            lambda: folders.require_file_name("x/" * 999, "folder"),
+            lambda: folders.require_output_prefix("a/../../b", "filename_prefix"),
+        ]
+        for check in checks:
+            try:
+                print("accepted:", check())
+            except (TypeError, ValueError, FileNotFoundError) as error:
+                print(str(error).encode("ascii", "backslashreplace").decode())
+        print(folders.fingerprint(None, list), sockets.told_beforehand(len, [1, 2, 3]))
+    """
+    expected = """
+        size: found 1000000000, expected a whole number from 64 to 1024; choose such a value, or connect what gives one
+        size: found '64', expected a whole number from 64 to 1024; choose
+        face_order: found 'by age', expected one of largest first,
+        weight_a: found nan, expected a number from 0.0 to 10.0; choose
+        smile: found a NoneType, expected a number from -1.0 to 1.0; choose
+        there_and_back: found 'no', expected true or false; choose
+        length: Expression Travel (SFSR) has no such input, so the workflow was made for another version of this pack; take
+        latent: found a dict without samples, expected latents of pictures [B, 4, h, w]; connect
+        latent: found samples of shape (1, 16, 8, 8), expected [B, 4, h, w] as this model's; connect
+        latent: its noise mask is a str, expected a MASK; connect
+        positive: found a list, expected a CONDITIONING; connect
+        positive: its tokens have 2048 numbers, this model takes 768; connect
+        mask: found a mask of torch.bool, expected a MASK of floating-point numbers from 0 to 1; connect it
+        vae: found a str, expected a VAE; connect
+        vae: its latents have 16 channels, an SFSR model's have 4; connect
+        bboxes: picture 1: found a int, no list of boxes; connect
+        checkpoint: found a NoneType, expected the name of a file or folder; choose
+        encoder: '\\ud800' holds a sign that no file name can; use
+        checkpoint: '.' is not in ComfyUI's models/sfsr folder; put
+        folder: 'x/x/x/x/x/x/x/x/x/x/...' has 1998 bytes; expected 1000 or fewer
+        filename_prefix: 'a/../../b' leads out of ComfyUI's output folder; choose
+        nan True
+    """
+    wanted = [line.strip() for line in expected.strip().splitlines()]
+    found = in_host(code).stdout.strip().splitlines()[-len(wanted) :]
+    for line, start in zip(found, wanted, strict=True):
+        assert line.startswith(start)
 
 
 def test_a_broken_family_leaves_the_others(in_host, copy_of_pack, tmp_path):
