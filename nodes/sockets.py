@@ -26,6 +26,7 @@ BoundingBoxSocket = io.Custom("BOUNDING_BOX")
 FaceFrameSocket = io.Custom("FACE_FRAME")
 
 CATEGORY = "SFSR"
+_NOT_FINITE = " (NaN or infinity); check the node before this one"
 
 Value = TypeVar("Value")
 
@@ -113,7 +114,7 @@ def require_images(images: Any, name: str) -> Any:
     for index, picture in enumerate(images):
         # A sum is many times faster than asking each value, and not finite where one is not; it may also just be too large.
         if not bool(picture.sum().isfinite()) and not bool(picture.isfinite().all()):
-            raise ValueError(f"{name}: picture {index} holds values that are not finite (NaN or infinity)")
+            raise ValueError(f"{name}: picture {index} holds values that are not finite{_NOT_FINITE}")
     return images.expand(*shape[:3], 3) if shape[-1] == 1 else images[..., :3]
 
 
@@ -130,7 +131,7 @@ def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, 
     if masks.ndim != 3 or tuple(masks.shape[1:]) != size or len(masks) not in (1, count):
         raise ValueError(f"mask: shape {tuple(mask.shape)} does not fit {meant_for}; {advice}")
     if not bool(masks.isfinite().all()):
-        raise ValueError("mask: it holds values that are not finite (NaN or infinity)")
+        raise ValueError(f"mask: it holds values that are not finite{_NOT_FINITE}")
     return masks.clamp(0.0, 1.0)
 
 
@@ -152,7 +153,7 @@ def require_latent(latent: Any, name: str, channels: int) -> dict[str, Any]:
     if not isinstance(latent.get("noise_mask"), torch.Tensor | None):
         raise TypeError(f"{name}: its noise mask is a {type(latent['noise_mask']).__name__}, expected a MASK; {advice}")
     if not bool(samples.isfinite().all()):
-        raise ValueError(f"{name}: it holds values that are not finite (NaN or infinity); check the node before this one")
+        raise ValueError(f"{name}: it holds values that are not finite{_NOT_FINITE}")
     return latent
 
 

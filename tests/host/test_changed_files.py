@@ -118,7 +118,7 @@ def test_what_a_checkpoint_says_anew_is_what_is_sampled(server, client, latents)
 
 def test_weights_that_go_while_they_are_in_use(server, client, latents):
     """What is loaded goes on: the network, the autoencoder and the recogniser need their files no more."""
-    checkpoint, recogniser = folder_of(server, "sfsr") / "gone.safetensors", folder_of(server, "insightface") / "gone.onnx"
+    checkpoint, recogniser = folder_of(server, "sfsr") / "cut.safetensors", folder_of(server, "insightface") / "cut.onnx"
     save_checkpoint(WHOLE, checkpoint)
     save_recogniser(recogniser)
 
