@@ -12,6 +12,7 @@ from ..sfsr_model.encoders.framing import NO_FACE_POLICIES, FramingSettings, fra
 from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import placements
 from ..sfsr_model.face.storage import uninitialised
+from ..sfsr_model.face.warp import require_size
 from .given import checked
 from .host.conditioning import LATENT_FACTOR
 from .host.faces import given_boxes, landmark_faces
@@ -207,6 +208,8 @@ class SFSRFacePaste(io.ComfyNode):
                 f"faces: found {faces.shape[2]} x {faces.shape[1]} pixels, expected {side} x {side} like Face Crop's crops; "
                 "connect what was made from them, at their size"
             )
+        for frame in frames:
+            require_size(images, frame, "images")
         if mask is not None:
             frames = _with_masks(frames, mask)
         plan = placements(len(images), len(faces), frames)

@@ -180,15 +180,20 @@ def _paste_box(frame: FaceFrame) -> Box | None:
     return _enclosing(points, reach, width, height)
 
 
-def _channels_first(image: Tensor, frame: FaceFrame) -> tuple[Tensor, bool]:
-    if image.ndim not in (3, 4) or not image.is_floating_point():
-        raise ValueError(f"image: expected float [H, W, C] or [B, H, W, C], got {image.dtype} with shape {tuple(image.shape)}")
+def require_size(image: Tensor, frame: FaceFrame, name: str = "image") -> None:
+    """Raises ValueError for pictures [..., H, W, C] of another size than the one that the face was found in."""
     height, width = image.shape[-3:-1]
     if (height, width) != frame.image_size:
         raise ValueError(
-            f"image: {width} x {height} pixels, but the face was found in a picture of "
+            f"{name}: {width} x {height} pixels, but the face was found in a picture of "
             f"{frame.image_size[1]} x {frame.image_size[0]}; pass the picture that the crop was made from"
         )
+
+
+def _channels_first(image: Tensor, frame: FaceFrame) -> tuple[Tensor, bool]:
+    if image.ndim not in (3, 4) or not image.is_floating_point():
+        raise ValueError(f"image: expected float [H, W, C] or [B, H, W, C], got {image.dtype} with shape {tuple(image.shape)}")
+    require_size(image, frame)
     batched = image.ndim == 4
     return (image if batched else image[None]).movedim(-1, 1), batched
 

@@ -129,7 +129,7 @@ def test_mask_over_everything(refused):
 
 def test_a_target_of_another_size_than_the_crop_came_from(refused):
     error = refused({"grey": grey(300)}, Paste={"images": ["grey", 0]})
-    assert "pass the picture that the crop was made from" in str(error)
+    assert "images: 300 x 300 pixels, but the face was found in a picture of 320 x 320; pass the picture" in str(error)
 
 
 def test_an_unknown_checkpoint(client, portrait):
