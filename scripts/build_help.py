@@ -1,0 +1,58 @@
+"""Make what follows from the nodes' schemas: locales/en, and the tables of inputs and outputs in the help pages.
+
+Run it after a change of a node's inputs, outputs or texts, with the Python of the test environment:
+
+    python scripts/build_help.py [--comfyui FOLDER]
+
+The prose of the pages in web/docs and every other language in locales are written by hand; tests say what they lack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness.cache import cache_folder
+from harness.client import ApiClient
+from harness.errors import HarnessError
+from harness.host import NEWEST, inspect_host, installed_folder
+from harness.node_texts import LOCALES, SNAPSHOT, TextError, as_json, english, help_pages, read_json, with_tables
+from harness.server import REPOSITORY, ComfyServer
+
+
+def main(arguments: list[str]) -> int:
+    """Write the English texts and the tables; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="build_help.py", description="Make the English texts and the help pages' tables.")
+    parser.add_argument("--comfyui", type=Path, metavar="FOLDER", help="the host; default: the one that test.py installed")
+    options = parser.parse_args(arguments)
+    try:
+        host = inspect_host(options.comfyui or installed_folder(cache_folder(), NEWEST)).path
+        with ComfyServer(host, Path(sys.executable)) as server:
+            files = english(ApiClient(server.url).object_info())
+        for name, content in files.items():
+            (LOCALES / "en" / name).write_text(as_json(content), encoding="utf-8")
+        _write_tables()
+    except HarnessError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _write_tables() -> None:
+    schema = read_json(SNAPSHOT)
+    texts = {path.parent.name: read_json(path) for path in LOCALES.glob("*/nodeDefs.json")}
+    for node, language, path in help_pages():
+        place = path.relative_to(REPOSITORY).as_posix()
+        if node not in schema or node not in texts[language]:
+            where = f"locales/{language}/nodeDefs.json" if node in schema else SNAPSHOT.relative_to(REPOSITORY).as_posix()
+            raise TextError(f"{place}: {where} has no node {node}; add it there first")
+        text = path.read_text(encoding="utf-8")
+        try:
+            path.write_text(with_tables(text, schema[node], texts[language][node], language), encoding="utf-8")
+        except TextError as error:
+            raise TextError(f"{place}: {error}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
