@@ -93,7 +93,7 @@ class SFSRExpressionLibrary(io.ComfyNode):
             category=CATEGORY,
             description="Your own photos, one folder for each word, as a library that Expression Embed uses in place of the "
             "built-in words or beside them.",
-            search_aliases=["gallery", "expression library", "emotion photos"],
+            search_aliases=["gallery", "custom expressions", "own emotions", "emotion photos"],
             is_output_node=True,
             inputs=[
                 ExpressionEncoderSocket.Input("expression_encoder", tooltip="The encoder from Load Expression Encoder."),

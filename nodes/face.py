@@ -161,7 +161,7 @@ class SFSRFacePaste(io.ComfyNode):
             category=CATEGORY,
             description="Puts new faces back where Face Crop found the old ones. Outside the mask every pixel stays exactly as "
             "it was.",
-            search_aliases=["paste face", "composite", "blend face", "uncrop"],
+            search_aliases=["paste face", "paste back", "stitch", "composite", "blend face", "uncrop"],
             inputs=[
                 io.Image.Input(
                     "images",

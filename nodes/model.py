@@ -40,7 +40,7 @@ class SFSRLoadModel(io.ComfyNode):
             display_name="Load SFSR Model",
             category=CATEGORY,
             description="An SFSR checkpoint as ComfyUI's own MODEL and VAE.",
-            search_aliases=["checkpoint", "diffsfsr", "load sfsr"],
+            search_aliases=["checkpoint", "diffsfsr", "load sfsr", "face swap model"],
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
@@ -124,7 +124,7 @@ class SFSRConditioning(io.ComfyNode):
             category=CATEGORY,
             description="Tells the model whose face, with which expression, in which picture. Works with KSampler and every "
             "other sampler.",
-            search_aliases=["face swap", "reenactment", "inpaint face", "apply identity"],
+            search_aliases=["face swap", "faceswap", "reenactment", "expression transfer", "inpaint face", "apply identity"],
             inputs=[
                 io.Model.Input("model", tooltip="The model from Load SFSR Model; it is cloned, not changed."),
                 io.Vae.Input("vae", tooltip="The VAE from the same node."),

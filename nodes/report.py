@@ -152,7 +152,7 @@ class SFSRSaveImage(io.ComfyNode):
             display_name="Save Image (SFSR)",
             category=CATEGORY,
             description="Saves PNG files that carry the workflow and, on request, a note that a model made them.",
-            search_aliases=["save", "provenance", "metadata"],
+            search_aliases=["save", "png", "provenance", "metadata", "watermark", "IPTC", "AI label"],
             inputs=[
                 io.Image.Input("images", tooltip="The pictures to save."),
                 io.String.Input(
