@@ -168,6 +168,7 @@ def test_quoted_messages_are_those_of_the_code(path, messages):
     """A message is quoted with ... and numbers where values stand."""
     text = path.read_text(encoding="utf-8")
     trouble = text if path == TROUBLESHOOTING else text[text.rindex("\n## ") :]
+    trouble = re.sub(r"`[^`\n]*`", "", trouble)  # what is typed, and no message
     for quote in re.findall(r'"([^"\n]+)"', trouble):
         parts = [re.escape(part) for part in re.split(r"\.\.\.|\d+(?:\.\d+)?", quote) if len(part.strip()) > 1]
         assert parts, f"{path.name}: {quote!r} quotes nothing that could be looked up"
