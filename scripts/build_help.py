@@ -1,4 +1,4 @@
-"""Make what follows from the nodes' schemas: locales/en, and the tables of inputs and outputs in the help pages.
+"""Make what follows from the nodes' schemas: locales/en, and the lists of inputs and outputs in the help pages.
 
 Run it after a change of a node's inputs, outputs or texts, with the Python of the test environment:
 
@@ -17,13 +17,13 @@ from harness.cache import cache_folder
 from harness.client import ApiClient
 from harness.errors import HarnessError
 from harness.host import NEWEST, inspect_host, installed_folder
-from harness.node_texts import LOCALES, SNAPSHOT, TextError, as_json, english, help_pages, read_json, with_tables
+from harness.node_texts import LOCALES, SNAPSHOT, TextError, as_json, english, help_pages, read_json, with_lists
 from harness.server import REPOSITORY, ComfyServer
 
 
 def main(arguments: list[str]) -> int:
-    """Write the English texts and the tables; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="build_help.py", description="Make the English texts and the help pages' tables.")
+    """Write the English texts and the lists; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="build_help.py", description="Make the English texts and the help pages' lists.")
     parser.add_argument("--comfyui", type=Path, metavar="FOLDER", help="the host; default: the one that test.py installed")
     options = parser.parse_args(arguments)
     try:
@@ -32,14 +32,14 @@ def main(arguments: list[str]) -> int:
             files = english(ApiClient(server.url).object_info())
         for name, content in files.items():
             (LOCALES / "en" / name).write_text(as_json(content), encoding="utf-8")
-        _write_tables()
+        _write_lists()
     except HarnessError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _write_tables() -> None:
+def _write_lists() -> None:
     schema = read_json(SNAPSHOT)
     texts = {path.parent.name: read_json(path) for path in LOCALES.glob("*/nodeDefs.json")}
     for node, language, path in help_pages():
@@ -49,7 +49,7 @@ def _write_tables() -> None:
             raise TextError(f"{place}: {where} has no node {node}; add it there first")
         text = path.read_text(encoding="utf-8")
         try:
-            path.write_text(with_tables(text, schema[node], texts[language][node], language), encoding="utf-8")
+            path.write_text(with_lists(text, schema[node], texts[language][node], language), encoding="utf-8")
         except TextError as error:
             raise TextError(f"{place}: {error}") from None
 

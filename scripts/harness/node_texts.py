@@ -1,6 +1,6 @@
-"""What the nodes say of themselves: the page's English texts, and the tables of inputs and outputs in the help pages.
+"""What the nodes say of themselves: the page's English texts, and the lists of inputs and outputs in the help pages.
 
-English comes from the schemas as a running host lists them. The tables come from the schema snapshot of the host tests and
+English comes from the schemas as a running host lists them. The lists come from the schema snapshot of the host tests and
 the texts of one language, so that they are made and checked without a host.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,40 +122,37 @@ def sections(language: str) -> tuple[str, ...]:
     return tuple(WORDS[language][key] for key in ("graph", "inputs", "outputs", "trouble"))
 
 
-def with_tables(text: str, entry: Mapping[str, Any], texts: Texts, language: str) -> str:
-    """The help page with its tables of inputs and outputs made anew; raises TextError for a page without their headings."""
+def with_lists(text: str, entry: Mapping[str, Any], texts: Texts, language: str) -> str:
+    """The help page with its lists of inputs and outputs made anew; raises TextError for a page without their headings."""
     words = WORDS[language]
-    text = _with_section(text, words["inputs"], _input_table(entry, texts, words))
-    return _with_section(text, words["outputs"], _output_table(entry, texts, words))
+    text = _with_section(text, words["inputs"], _input_list(entry, texts, words) or words["none"])
+    return _with_section(text, words["outputs"], _output_list(entry, texts, words) or words["none"])
 
 
-def _with_section(text: str, heading: str, table: str) -> str:
+def _with_section(text: str, heading: str, content: str) -> str:
     pattern = re.compile(rf"^## {heading}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
     if not pattern.search(text):
-        raise TextError(f"the heading '## {heading}' is missing; add it, and the table below it is made for you")
-    return pattern.sub(lambda _: f"## {heading}\n\n{table}\n\n", text, count=1).rstrip("\n") + "\n"
+        raise TextError(f"the heading '## {heading}' is missing; add it, and the list below it is made for you")
+    return pattern.sub(lambda _: f"## {heading}\n\n{content}\n\n", text, count=1).rstrip("\n") + "\n"
 
 
-def _input_table(entry: Mapping[str, Any], texts: Texts, words: Words) -> str:
-    rows = []
+def _input_list(entry: Mapping[str, Any], texts: Texts, words: Words) -> str:
+    items = []
     for one in entry["inputs"]:
-        said = texts["inputs"][one["id"]]
-        rows.append((_named(one["id"], said["name"]), _kind(one, words), _range(one, words), said["tooltip"]))
-    return _table([words[head] for head in ("input", "kind", "range", "meaning")], rows)
+        said, about = texts["inputs"][one["id"]], [_kind(one, words), _range(one, words)]
+        items.append(_item(one["id"], said, words["between_facts"].join(fact for fact in about if fact), words))
+    return "\n".join(items)
 
 
-def _output_table(entry: Mapping[str, Any], texts: Texts, words: Words) -> str:
-    if not entry["outputs"]:
-        return words["none"]
-    rows = []
-    for place, (name, kind) in enumerate(entry["outputs"]):
-        said = texts["outputs"][str(place)]
-        rows.append((_named(name, said["name"]), f"`{kind}`", said["tooltip"]))
-    return _table([words[head] for head in ("output", "kind", "meaning")], rows)
+def _output_list(entry: Mapping[str, Any], texts: Texts, words: Words) -> str:
+    outputs = enumerate(entry["outputs"])
+    return "\n".join(_item(name, texts["outputs"][str(place)], f"`{kind}`", words) for place, (name, kind) in outputs)
 
 
-def _named(key: str, shown: str) -> str:
-    return f"`{key}`" if shown == key else f"`{key}` {shown}"
+def _item(key: str, said: Texts, about: str, words: Words) -> str:
+    named = f"`{key}`" if said["name"] == key else f"`{key}` {said['name']}"
+    tooltip = said["tooltip"].replace("*", r"\*")
+    return words["item"].format(named=named, about=about, tooltip=tooltip)
 
 
 def _kind(one: Mapping[str, Any], words: Words) -> str:
@@ -175,23 +172,13 @@ def _range(one: Mapping[str, Any], words: Words) -> str:
     if default is None:
         return ""
     if isinstance(default, bool):
-        return words["on" if default else "off"]
+        return words["default"].format(default=words["on" if default else "off"])
     if isinstance(default, str):
         options = one.get("options", ())
-        if not 0 < len(options) <= _MOST_OPTIONS:
-            return f"`{default}`"
-        return words["one_of"].format(default=f"`{default}`", options=", ".join(f"`{option}`" for option in options))
+        wording = words["one_of" if 0 < len(options) <= _MOST_OPTIONS else "default"]
+        return wording.format(default=f"`{default}`", options=", ".join(f"`{option}`" for option in options))
     return words["between"].format(default=_number(default), low=_number(one["min"]), high=_number(one["max"]))
 
 
 def _number(value: float) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *([_cell(text) for text in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return re.sub(r"([*|])", r"\\\1", text)

@@ -19,7 +19,7 @@ from harness.node_texts import (
     help_pages,
     read_json,
     sections,
-    with_tables,
+    with_lists,
 )
 from harness.server import PACK_NAME, REPOSITORY
 
@@ -35,6 +35,7 @@ HOW = {
 }
 # The page compiles names and descriptions as messages, in which these would be read as links, plurals and placeholders.
 SIGNS_OF_MESSAGES = "@{}|"
+WIDEST_GRAPH = 44
 MOST_OF_A_PICTURE, MOST_OF_ALL_PICTURES = 30_000, 400_000
 
 
@@ -121,10 +122,10 @@ def test_a_page_names_every_input_and_output(node, language, path):
 
 
 @pytest.mark.parametrize(("node", "language", "path"), PAGES)
-def test_a_pages_tables_are_current(node, language, path):
+def test_a_pages_lists_are_current(node, language, path):
     text = path.read_text(encoding="utf-8")
-    made = with_tables(text, SCHEMA[node], TEXTS[language][node], language)
-    assert text == made, f"the tables in {path.relative_to(REPOSITORY)} are not those of the schema: {HOW['en']}"
+    made = with_lists(text, SCHEMA[node], TEXTS[language][node], language)
+    assert text == made, f"the lists in {path.relative_to(REPOSITORY)} are not those of the schema: {HOW['en']}"
 
 
 @pytest.mark.parametrize(("node", "language", "path"), PAGES)
@@ -140,7 +141,9 @@ def test_a_page_has_the_common_shape(node, language, path):
     assert headings[0] == graph
     assert headings[-1] == trouble
     assert title in body(text, graph), f"{path.name}: the graph does not show the node"
-    assert len(re.findall(r"(?m)^\|", body(text, trouble))) > 2
+    assert len(re.findall(r"(?m)^- \*\*.+\*\*", body(text, trouble))) >= 2
+    widest = max(len(line) for line in body(text, graph).splitlines())
+    assert widest <= WIDEST_GRAPH, f"{path.name}: the page shows help in a narrow column; the graph is {widest} signs wide"
 
 
 def strings_of(path):
@@ -183,7 +186,7 @@ def test_pictures_of_the_help_are_small():
     assert sum(sizes.values()) <= MOST_OF_ALL_PICTURES
 
 
-def test_a_new_node_gets_english_and_tables():
+def test_a_new_node_gets_english_and_lists():
     """What the script makes of a node that it has never seen, and what it says of a page that is not in shape."""
     info = {
         "SFSRNew": {
@@ -204,8 +207,8 @@ def test_a_new_node_gets_english_and_tables():
                     ]
                 },
             },
-            "output_name": ["out*"],
-            "output_tooltips": ["What comes."],
+            "output_name": ["out"],
+            "output_tooltips": ["What comes of x0*."],
         },
         "KSampler": {"python_module": "nodes", "category": "sampling"},
     }
@@ -220,14 +223,14 @@ def test_a_new_node_gets_english_and_tables():
             {"id": "text", "type": "STRING", "optional": False, "default": "a"},
             {"id": "grown", "type": "COMFY_AUTOGROW_V3", "optional": True, "template": {"names": ["p", "q"], "min": 1}},
         ],
-        "outputs": [["out*", "IMAGE"]],
+        "outputs": [["out", "IMAGE"]],
     }
     assert expected_texts({"SFSRNew": schema}) == flat(made["nodeDefs.json"]).keys()
-    page = with_tables("# New\n\n## Inputs\n\nold\n\n## Outputs\n\n## More\n\nkept\n", schema, texts, "en")
-    assert "| `text` words | text | `a` | What to type. |" in page
-    assert "| `grown` | 1 to 2 sockets | `p` ... `q` | All of them. |" in page
-    assert "| `out\\*`" in page
+    page = with_lists("# New\n\n## Inputs\n\nold\n\n## Outputs\n\n## More\n\nkept\n", schema, texts, "en")
+    assert "- `text` words (text; default `a`): What to type.\n" in page
+    assert "- `grown` (1 to 2 sockets; `p` ... `q`): All of them.\n" in page
+    assert "- `out` (`IMAGE`): What comes of x0\\*.\n" in page
     assert "old" not in page
     assert page.endswith("## More\n\nkept\n")
     with pytest.raises(TextError, match="the heading '## Outputs' is missing"):
-        with_tables("# New\n\n## Inputs\n", schema, texts, "en")
+        with_lists("# New\n\n## Inputs\n", schema, texts, "en")
