@@ -17,7 +17,18 @@ from harness.cache import cache_folder
 from harness.client import ApiClient
 from harness.errors import HarnessError
 from harness.host import NEWEST, inspect_host, installed_folder
-from harness.node_texts import LOCALES, SNAPSHOT, TextError, as_json, english, help_pages, read_json, with_lists
+from harness.node_texts import (
+    LOCALES,
+    SNAPSHOT,
+    TextError,
+    as_json,
+    english,
+    expected_texts,
+    flat,
+    help_pages,
+    read_json,
+    with_lists,
+)
 from harness.server import REPOSITORY, ComfyServer
 
 
@@ -44,9 +55,10 @@ def _write_lists() -> None:
     texts = {path.parent.name: read_json(path) for path in LOCALES.glob("*/nodeDefs.json")}
     for node, language, path in help_pages():
         place = path.relative_to(REPOSITORY).as_posix()
-        if node not in schema or node not in texts[language]:
-            where = f"locales/{language}/nodeDefs.json" if node in schema else SNAPSHOT.relative_to(REPOSITORY).as_posix()
-            raise TextError(f"{place}: {where} has no node {node}; add it there first")
+        if node not in schema:
+            raise TextError(f"{place}: {SNAPSHOT.relative_to(REPOSITORY).as_posix()} has no node {node}; add it there first")
+        if lacking := sorted(expected_texts({node: schema[node]}) - flat({node: texts[language].get(node, {})}).keys()):
+            raise TextError(f"{place}: locales/{language}/nodeDefs.json lacks {', '.join(lacking)}; write that first")
         text = path.read_text(encoding="utf-8")
         try:
             path.write_text(with_lists(text, schema[node], texts[language][node], language), encoding="utf-8")
