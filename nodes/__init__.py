@@ -22,6 +22,7 @@ FAMILIES = (
     "expression_mix",
     "expression_motion",
     "expression_sweep",
+    "prompt",
     "face",
     "model",
     "sampling",

@@ -90,6 +90,11 @@ def named_pictures(prompt: Prompt) -> dict[str, str]:
     }
 
 
+def needs_checkpoint(prompt: Prompt) -> bool:
+    """Whether the graph loads a text-to-image checkpoint, which nobody has until they fetch one."""
+    return any(entry["class_type"] == "CheckpointLoaderSimple" for entry in prompt.values())
+
+
 def _is_node(entry: Any) -> bool:
     # A node without class_type is the host's to name.
     return isinstance(entry, dict) and isinstance(entry.get("inputs"), dict) and "class_type" in entry

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .keyframes import Keyframe, parse_keyframes, require_within
     from .library import ExpressionLibrary, LibraryError, build_library, load_library
     from .motion import MAX_FRAMES, interpolate, travel
+    from .prompt import PortraitPrompt, parse_prompt
     from .series import even_steps, sweep, sweep_labels
     from .text import Look, family_looks, parse_look, parse_looks
     from .value import HEAD, POSE_AXES, Expression
@@ -38,6 +39,7 @@ __all__ = [
     "Keyframe",
     "LibraryError",
     "Look",
+    "PortraitPrompt",
     "Word",
     "action_units_to_arkit",
     "all_word_expressions",
@@ -55,6 +57,7 @@ __all__ = [
     "parse_keyframes",
     "parse_look",
     "parse_looks",
+    "parse_prompt",
     "part_mask",
     "require_within",
     "sources",
@@ -73,6 +76,7 @@ _HOMES = {
     "keyframes": ("Keyframe", "parse_keyframes", "require_within"),
     "library": ("ExpressionLibrary", "LibraryError", "build_library", "load_library"),
     "motion": ("MAX_FRAMES", "interpolate", "travel"),
+    "prompt": ("PortraitPrompt", "parse_prompt"),
     "series": ("even_steps", "sweep", "sweep_labels"),
     "text": ("Look", "family_looks", "parse_look", "parse_looks"),
     "value": ("HEAD", "POSE_AXES", "Expression"),

@@ -1,0 +1,224 @@
+"""Every bundled workflow in its API form, and what each of them promises."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness.client import PromptRejected
+from harness.graph import node
+from harness.text_to_image import save_text_to_image
+from harness.workflow import load_workflow, needs_checkpoint, set_input, titled
+from PIL import Image
+
+from sfsr_model.network.layout import LATENT_CHANNELS, UNetConfig
+from sfsr_model.samples import load_sample
+
+API = Path(__file__).resolve().parents[2] / "workflows" / "api"
+NAMES = [path.stem for path in sorted(API.glob("*.json"))]
+RUN_AS_THEY_STAND = [name for name in NAMES if not needs_checkpoint(load_workflow(API / f"{name}.json"))]
+# A UNet of few blocks that the host still takes for Stable Diffusion 1.5.
+SMALL_SD15 = UNetConfig(
+    model_channels=320,
+    channel_mult=(1, 1),
+    num_res_blocks=1,
+    attention=(False, True),
+    context_dim=768,
+    num_heads=8,
+    in_channels=LATENT_CHANNELS,
+)
+FEW_STEPS = {"BasicScheduler": 2, "KSampler": 1}
+SCENE_SIDE, PLACE = 384, 32  # of the generated scene; where a portrait of 320 pixels is put into it
+
+
+def workflow(name, changes=()):
+    """The workflow with few steps and with inputs changed: workflow("face_swap", [("Identity", "sample", "portrait_05")])."""
+    prompt = load_workflow(API / f"{name}.json")
+    for entry in prompt.values():
+        if entry["class_type"] in FEW_STEPS:
+            entry["inputs"]["steps"] = FEW_STEPS[entry["class_type"]]
+    for title, key, value in changes:
+        set_input(prompt, title, (key,), value, title)
+    return prompt
+
+
+@pytest.fixture
+def pictures(client, tmp_path):
+    """Runs a prompt; returns what its nodes said, by title, and what each saved, uint8 [H, W, 3], by title."""
+
+    def run(prompt):
+        result = client.run(prompt, timeout=600)
+        saved = {}
+        for number, image in enumerate(one for one in result.images if one.type == "output"):
+            with Image.open(client.download(image, tmp_path / f"{number}.png")) as picture:
+                saved[prompt[image.node_id]["_meta"]["title"]] = np.asarray(picture.convert("RGB"))
+        said = {prompt[key]["_meta"]["title"]: value["text"][0] for key, value in result.outputs.items() if "text" in value}
+        return said, saved
+
+    return run
+
+
+def pixels(sample):
+    return (load_sample(sample)[0].numpy() * 255).round().astype(np.uint8)
+
+
+def changed(before, after):
+    """Where two pictures differ, [H, W]."""
+    return (before != after).any(axis=-1)
+
+
+def nearly_equal(first, second):
+    """Equal up to the rounding of another batch."""
+    return np.abs(first.astype(int) - second.astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize("name", RUN_AS_THEY_STAND)
+def test_it_runs_as_it_stands(client, name):
+    """On the bundled weights and samples, and nothing else."""
+    result = client.run(workflow(name), timeout=600)
+    assert any(image.type == "output" for image in result.images)
+
+
+def test_only_the_scene_of_a_prompt_needs_a_checkpoint():
+    assert [name for name in NAMES if name not in RUN_AS_THEY_STAND] == ["text_to_portrait"]
+
+
+def test_identity_expression_and_target_are_three_pictures(pictures):
+    """Each of the three makes a difference, and outside the face the target stays as it is."""
+    said, first = pictures(workflow("photo_expression"))
+    target = pixels("portrait_01")
+    face = changed(target, first["Save"])
+    assert 0.02 < face.mean() < 0.5
+    assert not face[:50].any()
+    assert json.loads(said["Report"])["expression_error"] is not None
+    for title in ("Identity", "Expression photo"):
+        _, other = pictures(workflow("photo_expression", [(title, "sample", "portrait_37")]))
+        assert not np.array_equal(first["Save"], other["Save"])
+        assert np.array_equal(changed(target, other["Save"])[:50], face[:50])
+
+
+def test_a_face_swap_keeps_the_targets_expression(client):
+    """The expression is the one that is read from the target, not the person's own."""
+    prompt = workflow("face_swap")
+    reader = [titled(prompt, "Expression encoder"), 0]
+    for title in ("Target", "Identity"):
+        wires = {"image": [titled(prompt, title), 0], "expression_encoder": reader}
+        prompt[f"of {title}"] = node("ExpressionEmbed", source="image", word="happiness", intensity=1.0, **wires)
+    shown = {"used": titled(prompt, "Expression"), "target": "of Target", "person": "of Identity"}
+    prompt |= {f"show {name}": node("PreviewAny", source=[source, 0]) for name, source in shown.items()}
+    client.free()  # the host shows no text of a node that an earlier prompt ran
+    outputs = client.run(prompt, timeout=600).outputs
+    used, target, person = (outputs[f"show {name}"]["text"][0] for name in shown)
+    assert used == target != person
+
+
+def test_two_people_get_a_face_each(pictures):
+    """Both faces are new; the second person and the second word reach the right one alone."""
+    said, first = pictures(workflow("two_people"))
+    target = np.concatenate([pixels("portrait_20"), pixels("portrait_28")], axis=1)
+    middle = target.shape[1] // 2
+    before, after = np.split(target, 2, axis=1), np.split(first["Save"], 2, axis=1)
+    for old, new in zip(before, after, strict=True):
+        assert 0.02 < changed(old, new).mean() < 0.5
+    report = json.loads(said["Report"])
+    assert report["words"] == ["happiness", "anger"]
+    assert len(report["identity_cosines"]) == 2
+    for change in (("Second person photo", "sample", "portrait_05"), ("Expressions", "words", "happiness, fear")):
+        _, other = pictures(workflow("two_people", [change]))
+        assert nearly_equal(other["Save"][:, :middle], first["Save"][:, :middle])
+        assert not nearly_equal(other["Save"][:, middle:], first["Save"][:, middle:])
+
+
+@pytest.fixture(scope="module")
+def checkpoints(server):
+    """The host's folder of text-to-image checkpoints."""
+    folder = server.base_dir / "models" / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_checkpoint(checkpoints):
+    """A small one of random weights."""
+    path = checkpoints / "small.safetensors"
+    save_text_to_image(path, SMALL_SD15)
+    yield path.name
+    path.unlink()
+
+
+def with_a_face(prompt):
+    """The workflow with a portrait put into its scene, because random weights draw none; node "placed" is that picture."""
+    scene = [titled(prompt, "Scene"), 0]
+    prompt["portrait"] = node("SFSRSamplePortrait", sample="portrait_20")
+    place = {"x": PLACE, "y": PLACE, "resize_source": False}
+    prompt["placed"] = node("ImageCompositeMasked", destination=scene, source=["portrait", 0], **place)
+    prompt["kept"] = node("SaveImage", images=["placed", 0], filename_prefix="scene")
+    for title in ("Scene face", "Paste"):
+        prompt[titled(prompt, title)]["inputs"]["images"] = ["placed", 0]
+    return prompt
+
+
+def text_to_portrait(checkpoint, text="[ID] looks [liking] in [Ollantaytambo]", side=SCENE_SIDE):
+    size = [("Scene size", name, side) for name in ("width", "height")]
+    return workflow("text_to_portrait", [("Checkpoint", "ckpt_name", checkpoint), ("Prompt", "prompt", text), *size])
+
+
+def check_text_to_portrait(pictures, checkpoint):
+    """The checkpoint draws the scene, and the person with the expression is put into it."""
+    said, first = pictures(with_a_face(text_to_portrait(checkpoint)))
+    scene, result = first["SaveImage"], first["Save"]
+    assert scene.shape == (SCENE_SIDE, SCENE_SIDE, 3)
+    assert scene[:PLACE].std() > 1  # what was drawn around the portrait is no single colour
+    new = changed(scene, result)
+    rows, columns = np.nonzero(new)
+    # Her face lies between (60, 60) and (290, 270) of the portrait.
+    assert PLACE + 60 < rows.min() < rows.max() < PLACE + 290
+    assert PLACE + 60 < columns.min() < columns.max() < PLACE + 270
+    assert new[PLACE + 120 : PLACE + 220, PLACE + 140 : PLACE + 200].mean() > 0.9
+    assert said["Prompt"].startswith("a person in Ollantaytambo, portrait photo")
+    assert json.loads(said["Report"])["words"] == ["liking"]
+    return scene, result
+
+
+def test_a_line_of_text_becomes_scene_and_expression(pictures, small_checkpoint):
+    scene, result = check_text_to_portrait(pictures, small_checkpoint)
+    _, word = pictures(with_a_face(text_to_portrait(small_checkpoint, "[ID] looks [rage] in [Ollantaytambo]")))
+    assert np.array_equal(word["SaveImage"], scene)
+    assert not np.array_equal(word["Save"], result)
+    _, place = pictures(with_a_face(text_to_portrait(small_checkpoint, "[ID] looks [liking] on [a ship]")))
+    assert not np.array_equal(place["SaveImage"], scene)
+
+
+def test_a_scene_without_a_face_is_refused(refused, small_checkpoint):
+    assert "no face found" in refused(text_to_portrait(small_checkpoint, side=128))
+
+
+@pytest.mark.full
+def test_a_full_size_checkpoint_draws_the_scene(client, checkpoints, pictures):
+    """Stable Diffusion 1.5's own sizes, a billion parameters of random weights."""
+    path = checkpoints / "sd15_random.safetensors"
+    save_text_to_image(path)
+    try:
+        check_text_to_portrait(pictures, path.name)
+    finally:
+        client.free()
+        path.unlink()
+
+
+def prompt_alone(text):
+    return {"read": node("SFSRPrompt", prompt=text, style=""), "shown": node("PreviewAny", source=["read", 1])}
+
+
+def test_a_mistyped_prompt_is_refused_before_anything_runs(client):
+    with pytest.raises(PromptRejected, match=r"prompt: \[amazment\].*did you mean amazement"):
+        client.run(prompt_alone("[ID] looks [amazment] in [Rome]"))
+    with pytest.raises(PromptRejected, match="prompt: found no brackets"):
+        client.run(prompt_alone("a happy person in Rome"))
+
+
+def test_a_prompt_over_a_link_is_read_when_it_runs(client, refused):
+    typed = node("PrimitiveString", value="[a sailor] looks [joy 0.5] on [a ship]")
+    result = client.run(prompt_alone(["typed", 0]) | {"typed": typed}, timeout=600)
+    assert result.outputs["shown"]["text"][0] == "a sailor on a ship"
+    message = refused(prompt_alone(["typed", 0]) | {"typed": node("PrimitiveString", value="[ID] is [joy] in [Rome]")})
+    assert "prompt: found 'is' between [ID] and [joy]; expected 'looks'" in message
