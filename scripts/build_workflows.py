@@ -23,7 +23,7 @@ from harness.errors import HarnessError
 from harness.graph import Prompt
 from harness.host import NEWEST, inspect_host, installed_folder
 from harness.server import REPOSITORY, ComfyServer
-from harness.workflow import load_workflow
+from harness.workflow import load_workflow, needs_checkpoint
 
 WORKFLOWS = REPOSITORY / "workflows"
 _UNTIL_NOTICES_VANISH = 8.0
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
                 if not options.no_thumbnail:
                     make_thumbnail(client, prompt, layout, WORKFLOWS / f"{name}.jpg")
                 if options.screenshot is not None:
-                    _screenshot(server.url, name, options.screenshot)
+                    _screenshot(server.url, name, options.screenshot, run=not needs_checkpoint(prompt))
     except HarnessError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
@@ -55,7 +55,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help="workflows to build; default: all in workflows/api")
     parser.add_argument("--comfyui", type=Path, metavar="FOLDER", help="the host; default: the one that test.py installed")
     parser.add_argument(
-        "--screenshot", type=Path, metavar="FOLDER", help="also run each in the page and save page_<name>.png there"
+        "--screenshot",
+        type=Path,
+        metavar="FOLDER",
+        help="also run each in the page and save page_<name>.png there (without a run where it needs a checkpoint)",
     )
     parser.add_argument("--no-thumbnail", action="store_true", help="leave the thumbnails as they are")
     return parser.parse_args(arguments)
@@ -83,8 +86,8 @@ def _build(url: str, client: ApiClient, name: str, prompt: Prompt, layout: Layou
     print(f"workflows/{name}.json: {len(prompt)} nodes, equal to workflows/api/{name}.json", flush=True)
 
 
-def _screenshot(url: str, name: str, folder: Path) -> None:
-    """Run the workflow in the page and save the window, with 6 bits a colour, which is a third smaller."""
+def _screenshot(url: str, name: str, folder: Path, *, run: bool) -> None:
+    """Run the workflow in the page, if asked to, and save the window with 6 bits a colour, which is a third smaller."""
     from PIL import Image, ImageOps  # part of ComfyUI's environment
 
     path = folder / f"page_{name}.png"
@@ -92,8 +95,9 @@ def _screenshot(url: str, name: str, folder: Path) -> None:
     with Page({"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}) as page:
         page.open(url)
         page.drop_file(WORKFLOWS / f"{name}.json")
-        page.queue()
-        page.wait_for_image("Save")
+        if run:
+            page.queue()
+            page.wait_for_image("Save")
         page.settle(_UNTIL_NOTICES_VANISH)
         page.screenshot(path)
     with Image.open(path) as picture:

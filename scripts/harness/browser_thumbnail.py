@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from harness.browser_layout import Layout, Tile
 from harness.client import ApiClient
 from harness.errors import HarnessError
 from harness.graph import Prompt
-from harness.workflow import titled
+from harness.workflow import behind, titled
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,6 +23,8 @@ MARGIN = 20
 LARGEST_BYTES = 60_000
 _BACKGROUND = (28, 30, 34)
 _PANEL = (48, 51, 58)
+# Letters of a line, for texts of several words.
+_LINE = 16
 _INK = (235, 236, 240)
 
 
@@ -42,10 +45,14 @@ def make_thumbnail(client: ApiClient, prompt: Prompt, layout: Layout, path: Path
         else:
             draw.rounded_rectangle((left, MARGIN, left + TILE, MARGIN + TILE), 12, fill=_PANEL)
             word = str(prompt[titled(prompt, tile.title)]["inputs"][tile.input])
-            draw.text((middle, MARGIN + TILE // 2), word, _INK, _font(36, word, TILE - 20), anchor="mm")
+            text = textwrap.fill(word, _LINE)
+            draw.text(
+                (middle, MARGIN + TILE // 2), text, _INK, _font(36, text, TILE - 20), anchor="mm", align="center", spacing=10
+            )
         draw.text((middle, MARGIN + TILE + CAPTION // 2 + 4), tile.caption, _INK, _font(24), anchor="mm")
         if place:
-            sign = "=" if place == count - 1 else "+"
+            # What ends with an input has no picture to show for the result.
+            sign = "=" if place == count - 1 and tile.input is None else "+"
             draw.text((left - GAP // 2, MARGIN + TILE // 2), sign, _INK, _font(36), anchor="mm")
     sheet.save(path, quality=88, optimize=True)
     if path.stat().st_size > LARGEST_BYTES:
@@ -54,18 +61,18 @@ def make_thumbnail(client: ApiClient, prompt: Prompt, layout: Layout, path: Path
 
 
 def _run(client: ApiClient, prompt: Prompt, layout: Layout) -> dict[str, Image.Image]:
-    """Run the prompt with a preview on the first output of each node that the thumbnail shows; pictures by title."""
+    """Run what the thumbnail shows, with a preview on the first output of each of its nodes; pictures by title."""
     from PIL import Image, ImageOps
 
     wanted = [tile for tile in layout.thumbnail if tile.input is None]
     previews = {f"thumbnail_{place}": tile for place, tile in enumerate(wanted)}
-    result = client.run({**prompt, **{node_id: _preview(prompt, tile) for node_id, tile in previews.items()}})
+    result = client.run(behind(prompt, {node_id: _preview(prompt, tile) for node_id, tile in previews.items()}))
     pictures = {}
     with tempfile.TemporaryDirectory(prefix="sfsr-thumbnail-") as folder:
         for image in result.images:
             if image.node_id in previews:
                 with Image.open(client.download(image, Path(folder) / "picture.png")) as picture:
-                    square = ImageOps.fit(picture.convert("RGB"), (TILE, TILE), Image.Resampling.LANCZOS)
+                    square = ImageOps.pad(picture.convert("RGB"), (TILE, TILE), Image.Resampling.LANCZOS, _BACKGROUND)
                 pictures[previews[image.node_id].title] = square
     return pictures
 
@@ -81,6 +88,7 @@ def _font(size: int, text: str = "", width: float = float("inf")):
     """Pillow's own font, small enough for the text to fit into the width."""
     from PIL import ImageFont
 
-    while (font := ImageFont.load_default(size)).getlength(text) > width:
+    lines = text.splitlines() or [""]
+    while max((font := ImageFont.load_default(size)).getlength(line) for line in lines) > width:
         size -= 1
     return font

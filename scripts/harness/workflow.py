@@ -90,6 +90,18 @@ def named_pictures(prompt: Prompt) -> dict[str, str]:
     }
 
 
+def behind(prompt: Prompt, ends: Prompt) -> Prompt:
+    """The nodes `ends` and all of the prompt's that they depend on."""
+    found = dict(ends)
+    waiting = list(ends.values())
+    while waiting:
+        links = [value for value in waiting.pop()["inputs"].values() if isinstance(value, list)]
+        for source in {str(link[0]) for link in links} - found.keys():
+            found[source] = prompt[source]
+            waiting.append(prompt[source])
+    return found
+
+
 def needs_checkpoint(prompt: Prompt) -> bool:
     """Whether the graph loads a text-to-image checkpoint, which nobody has until they fetch one."""
     return any(entry["class_type"] == "CheckpointLoaderSimple" for entry in prompt.values())

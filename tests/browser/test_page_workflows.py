@@ -6,14 +6,18 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from harness.browser import BrowserError
 from harness.browser_layout import read_layout
 from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_boxes, node_sizes, page_form
-from harness.workflow import load_workflow
+from harness.workflow import load_workflow, needs_checkpoint
 from PIL import Image
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+RUN_AS_THEY_STAND = [name for name in NAMES if not needs_checkpoint(load_workflow(WORKFLOWS / "api" / f"{name}.json"))]
 every_workflow = pytest.mark.parametrize("name", NAMES)
+every_ready_workflow = pytest.mark.parametrize("name", RUN_AS_THEY_STAND)
+every_waiting_workflow = pytest.mark.parametrize("name", sorted({*NAMES} - {*RUN_AS_THEY_STAND}))
 
 
 def twin(name, client):
@@ -37,14 +41,19 @@ def test_thumbnails_are_small_pictures(name):
         assert picture.format == "JPEG"
 
 
-@every_workflow
-def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, name):
-    page = either_page
-    expected = twin(name, client)
+def drop(page, name, expected):
+    """Drop the workflow on the page, which must find all of its nodes and read the graph of its API twin."""
     page.drop_file(WORKFLOWS / f"{name}.json")
     assert {entry["class_type"] for entry in expected.values()} <= set(page.graph_types())
     assert page.missing_nodes() == []
     assert differences(page.graph_to_prompt(), expected) == []
+
+
+@every_ready_workflow
+def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, name):
+    page = either_page
+    expected = twin(name, client)
+    drop(page, name, expected)
     page.queue()
     shown = page.wait_for_image("Save")
     assert page.missing_nodes() == []
@@ -58,6 +67,15 @@ def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, na
     page.drop_file(saved)
     assert differences(page.graph_to_prompt(), expected) == []
     assert page.console_errors() == []
+
+
+@every_waiting_workflow
+def test_a_workflow_that_needs_a_checkpoint_says_so_by_the_button(either_page, client, name):
+    """The host lists no checkpoint; the graph is whole, and Run points at the node that lacks its file."""
+    drop(either_page, name, twin(name, client))
+    either_page.queue()
+    with pytest.raises(BrowserError, match=r"refused.*ckpt_name"):
+        either_page.wait_for_image("Save")
 
 
 @every_workflow

@@ -8,7 +8,16 @@ from harness.errors import UsageError
 from harness.graph import GraphBuilder
 from harness.pictures import free_name, require_decodable, require_picture
 from harness.progress import ProgressBar
-from harness.workflow import apply_expression_picture, apply_picture, apply_word, load_workflow, set_input, titled
+from harness.workflow import (
+    apply_expression_picture,
+    apply_picture,
+    apply_word,
+    behind,
+    load_workflow,
+    needs_checkpoint,
+    set_input,
+    titled,
+)
 
 
 class Terminal(io.StringIO):
@@ -86,6 +95,23 @@ def test_a_title_used_twice_is_refused(prompt):
     prompt["9"] = dict(prompt["4"])
     with pytest.raises(UsageError, match="2 nodes titled 'Seed'"):
         titled(prompt, "Seed")
+
+
+def test_only_what_an_end_depends_on_is_kept():
+    graph = GraphBuilder()
+    photo = graph.node("LoadImage", image="a.png")
+    both = graph.node("ImageBatch", image1=photo, image2=graph.node("ImageInvert", image=photo))
+    graph.node("SaveImage", images=graph.node("EmptyImage", width=8), filename_prefix="other")
+    end = {"end": {"class_type": "PreviewImage", "inputs": {"images": both.out()}}}
+    kept = behind(graph.prompt(), end)
+    assert sorted(entry["class_type"] for entry in kept.values()) == ["ImageBatch", "ImageInvert", "LoadImage", "PreviewImage"]
+    assert kept["end"] == end["end"]
+
+
+def test_a_workflow_of_a_text_to_image_checkpoint_is_told(prompt):
+    assert not needs_checkpoint(prompt)
+    prompt["5"]["class_type"] = "CheckpointLoaderSimple"
+    assert needs_checkpoint(prompt)
 
 
 @pytest.mark.parametrize(
