@@ -28,6 +28,7 @@ FAMILIES = (
     "sampling",
     "study",
     "report",
+    "sheet",
 )
 
 

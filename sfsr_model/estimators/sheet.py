@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..sheet import Cell, draw_sheet
 from .study import StudyRow
 from .variants import ESTIMATORS
 
-_PAPER, _INK = (255, 255, 255), (20, 20, 20)
 _CELL = 128
 
 
@@ -21,27 +21,10 @@ def grid(pictures: Sequence[Sequence[Tensor]], rows: Sequence[str], columns: Seq
 
     Small pictures are enlarged by whole factors, so that captions fit and pixels stay pixels.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     height, width = pictures[0][0].shape[:2]
     factor = max(1, -(-_CELL // min(height, width)))
-    height, width = height * factor, width * factor
-    font = ImageFont.load_default(size=max(11.0, width / 11.0))
-    gap = 4
-    line = int(font.getbbox("Ag")[3]) + 2 * gap
-    left = max(int(font.getlength(text)) for text in rows) + 2 * gap
-    sheet = Image.new("RGB", (left + len(columns) * (width + gap), line + len(rows) * (height + gap)), _PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for number, text in enumerate(columns):
-        draw.text((left + number * (width + gap) + width // 2, line // 2), text, fill=_INK, font=font, anchor="mm")
-    for row, (text, line_of_pictures) in enumerate(zip(rows, pictures, strict=True)):
-        top = line + row * (height + gap)
-        draw.text((gap, top + height // 2), text, fill=_INK, font=font, anchor="lm")
-        for number, picture in enumerate(line_of_pictures):
-            pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-            cell = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(cell, (left + number * (width + gap), top))
-    return torch.from_numpy(np.asarray(sheet, dtype=np.float32) / 255.0)[None]
+    cells = [[Cell(picture) for picture in row] for row in pictures]
+    return draw_sheet(cells, rows, columns, (width * factor, height * factor), most_rows=len(rows))
 
 
 def error_maps(pictures: Sequence[Sequence[Tensor]], truth: Tensor) -> tuple[list[list[Tensor]], float]:
