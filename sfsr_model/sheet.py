@@ -91,7 +91,7 @@ def draw_sheet(
     if len(titles) > columns:
         raise ValueError(f"titles: found {len(titles)} for {columns} columns of pictures; expected at most one for each")
     width, height = cell
-    size = max(11.0, width / 9.0)
+    size = max(11.0, width / 10.0)
     names = [_fitted(label, 2 * width, size) for label in labels]
     heads = [_fitted(title, width, size) for title in titles]
     captions = [[_fitted(one.caption, width, size) for one in row] for row in rows]

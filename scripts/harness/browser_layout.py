@@ -51,11 +51,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the thumbnail: a node's picture, or the value of a node's input, with a caption."""
+    """A part of the thumbnail: a node's picture, or the value of a node's input, with a caption.
+
+    A picture is cut to a square, or shown as a whole in a tile of a `width` in pixels.
+    """
 
     title: str
     caption: str
     input: str | None = None
+    width: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def read_layout(path: Path) -> Layout:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         columns = tuple(tuple(map(_block, blocks)) for blocks in content["columns"])
         tiles = tuple(
-            Tile(entry.get("picture") or entry["text"], entry["caption"], entry.get("input")) for entry in content["thumbnail"]
+            Tile(entry.get("picture") or entry["text"], entry["caption"], entry.get("input"), entry.get("width"))
+            for entry in content["thumbnail"]
         )
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None

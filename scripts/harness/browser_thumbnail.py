@@ -36,26 +36,28 @@ def make_thumbnail(client: ApiClient, prompt: Prompt, layout: Layout, path: Path
 
     pictures = _run(client, prompt, layout)
     count = len(layout.thumbnail)
-    size = (2 * MARGIN + count * TILE + (count - 1) * GAP, 2 * MARGIN + TILE + CAPTION)
+    widths = [tile.width or TILE for tile in layout.thumbnail]
+    size = (2 * MARGIN + sum(widths) + (count - 1) * GAP, 2 * MARGIN + TILE + CAPTION)
     sheet = Image.new("RGB", size, _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    for place, tile in enumerate(layout.thumbnail):
-        left = MARGIN + place * (TILE + GAP)
-        middle = left + TILE // 2
+    left = MARGIN
+    for place, (tile, width) in enumerate(zip(layout.thumbnail, widths, strict=True)):
+        middle = left + width // 2
         if tile.input is None:
             sheet.paste(pictures[tile.title], (left, MARGIN))
         else:
-            draw.rounded_rectangle((left, MARGIN, left + TILE, MARGIN + TILE), 12, fill=_PANEL)
+            draw.rounded_rectangle((left, MARGIN, left + width, MARGIN + TILE), 12, fill=_PANEL)
             word = str(prompt[titled(prompt, tile.title)]["inputs"][tile.input])
             text = textwrap.fill(word, _LINE)
             draw.text(
-                (middle, MARGIN + TILE // 2), text, _INK, _font(36, text, TILE - 20), anchor="mm", align="center", spacing=10
+                (middle, MARGIN + TILE // 2), text, _INK, _font(36, text, width - 20), anchor="mm", align="center", spacing=10
             )
         draw.text((middle, MARGIN + TILE + CAPTION // 2 + 4), tile.caption, _INK, _font(24), anchor="mm")
         if place:
             # What ends with an input has no picture to show for the result.
             sign = "=" if place == count - 1 and tile.input is None else "+"
             draw.text((left - GAP // 2, MARGIN + TILE // 2), sign, _INK, _font(36), anchor="mm")
+        left += width + GAP
     for quality in _QUALITIES:
         sheet.save(path, quality=quality, optimize=True)
         if path.stat().st_size <= LARGEST_BYTES:
@@ -76,9 +78,11 @@ def _run(client: ApiClient, prompt: Prompt, layout: Layout) -> dict[str, Image.I
     with tempfile.TemporaryDirectory(prefix="sfsr-thumbnail-") as folder:
         for image in result.images:
             if image.node_id in previews:
+                tile = previews[image.node_id]
                 with Image.open(client.download(image, Path(folder) / "picture.png")) as picture:
-                    square = ImageOps.pad(picture.convert("RGB"), (TILE, TILE), Image.Resampling.LANCZOS, _BACKGROUND)
-                pictures[previews[image.node_id].title] = square
+                    whole = picture.convert("RGB")
+                side = tile.width or TILE
+                pictures[tile.title] = ImageOps.pad(whole, (side, TILE), Image.Resampling.LANCZOS, _BACKGROUND)
     return pictures
 
 
