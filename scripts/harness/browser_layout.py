@@ -53,7 +53,7 @@ class Block:
 class Tile:
     """A part of the thumbnail: a node's picture, or the value of a node's input, with a caption.
 
-    A picture is cut to a square, or shown as a whole in a tile of a `width` in pixels.
+    width: in pixels, for a sheet; None is a square.
     """
 
     title: str

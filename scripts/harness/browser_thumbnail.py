@@ -80,9 +80,9 @@ def _run(client: ApiClient, prompt: Prompt, layout: Layout) -> dict[str, Image.I
             if image.node_id in previews:
                 tile = previews[image.node_id]
                 with Image.open(client.download(image, Path(folder) / "picture.png")) as picture:
-                    whole = picture.convert("RGB")
-                side = tile.width or TILE
-                pictures[tile.title] = ImageOps.pad(whole, (side, TILE), Image.Resampling.LANCZOS, _BACKGROUND)
+                    room = (tile.width or TILE, TILE)
+                    whole = ImageOps.pad(picture.convert("RGB"), room, Image.Resampling.LANCZOS, _BACKGROUND)
+                pictures[tile.title] = whole
     return pictures
 
 

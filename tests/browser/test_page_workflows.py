@@ -4,6 +4,7 @@ import itertools
 import json
 import urllib.request
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from harness.browser import BrowserError
@@ -59,7 +60,8 @@ def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, na
     shown = page.wait_for_image("Save")
     assert page.missing_nodes() == []
 
-    saved = tmp_path / "saved.png"
+    (name_of_file,) = parse_qs(urlsplit(shown["src"]).query)["filename"]
+    saved = tmp_path / name_of_file
     with urllib.request.urlopen(shown["src"]) as answer:
         saved.write_bytes(answer.read())
     with Image.open(saved) as picture:
