@@ -137,7 +137,8 @@ def check_word_sheet(found, report, words):
     expected = draw_sheet(rows, names, ["who", "where", "result"], (128, 128))[0].numpy() * 255
     (saved,) = found["Save"]
     assert saved.shape == expected.shape
-    assert np.abs(saved - expected).max() <= 1
+    # The host rounds pictures down before it shows them, and on the sheet they are made smaller after that.
+    assert np.abs(saved - expected).max() <= 4
 
 
 def test_the_word_sheet(ran):
