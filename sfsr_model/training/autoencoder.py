@@ -72,9 +72,7 @@ class AutoencoderTask:
         back = autoencoder(latents + noise * self._codec.noise * latents.detach().std(), encode=False).float()
         return (back + 1) / 2, latents
 
-    def _on_faces(
-        self, autoencoder: nn.Module, sample: Sample, generator: torch.Generator
-    ) -> dict[str, tuple[float, Tensor]]:
+    def _on_faces(self, autoencoder: nn.Module, sample: Sample, generator: torch.Generator) -> dict[str, tuple[float, Tensor]]:
         """Weights and losses on whole faces, the answers of the batch's first samples: each is to be read as what it is."""
         place = next(self.autoencoder.parameters()).device
         few = max(1, round(self._losses.share * len(sample["image"])))
