@@ -169,7 +169,7 @@ def _range(one: Mapping[str, Any], words: Words) -> str:
         names = one["template"]["names"]
         return f"`{names[0]}` ... `{names[-1]}`"
     default = one.get("default")
-    if default is None:
+    if default is None or default == "":
         return ""
     if isinstance(default, bool):
         return words["default"].format(default=words["on" if default else "off"])

@@ -194,9 +194,12 @@ def test_a_new_node_gets_english_and_lists():
             "category": "SFSR/more",
             "display_name": "New (SFSR)",
             "description": "About it.",
-            "input_order": {"required": ["text"], "optional": ["grown"]},
+            "input_order": {"required": ["text", "note"], "optional": ["grown"]},
             "input": {
-                "required": {"text": ["STRING", {"tooltip": "What to type.", "display_name": "words"}]},
+                "required": {
+                    "text": ["STRING", {"tooltip": "What to type.", "display_name": "words"}],
+                    "note": ["STRING", {"tooltip": "What else."}],
+                },
                 "optional": {
                     "grown": [
                         "COMFY_AUTOGROW_V3",
@@ -221,6 +224,7 @@ def test_a_new_node_gets_english_and_lists():
     schema = {
         "inputs": [
             {"id": "text", "type": "STRING", "optional": False, "default": "a"},
+            {"id": "note", "type": "STRING", "optional": False, "default": ""},
             {"id": "grown", "type": "COMFY_AUTOGROW_V3", "optional": True, "template": {"names": ["p", "q"], "min": 1}},
         ],
         "outputs": [["out", "IMAGE"]],
@@ -228,6 +232,7 @@ def test_a_new_node_gets_english_and_lists():
     assert expected_texts({"SFSRNew": schema}) == flat(made["nodeDefs.json"]).keys()
     page = with_lists("# New\n\n## Inputs\n\nold\n\n## Outputs\n\n## More\n\nkept\n", schema, texts, "en")
     assert "- `text` words (text; default `a`): What to type.\n" in page
+    assert "- `note` (text): What else.\n" in page
     assert "- `grown` (1 to 2 sockets; `p` ... `q`): All of them.\n" in page
     assert "- `out` (`IMAGE`): What comes of x0\\*.\n" in page
     assert "old" not in page
