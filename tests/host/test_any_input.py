@@ -66,7 +66,7 @@ SPECIAL = {
     ("ExpressionEmbed", "face_landmarks"): None,
     ("ExpressionEmbed", "source"): "image",
     ("SFSREstimatorStudy", "levels"): "2",
-    ("SFSRExpressionLibrary", "folder"): "gallery",
+    ("SFSRExpressionLibrary", "folder"): "joyful",
     ("SFSRFaceCrop", "bboxes"): None,
     ("SFSRFaceCrop", "face_landmarks"): None,
     ("SFSRFaceCrop", "images"): "the portrait",
@@ -165,7 +165,7 @@ def outcome(client, class_type, name, fault):
 @pytest.fixture(scope="module")
 def files(server, client):
     """The files that the sound nodes read. Afterwards nothing is half written, and nothing lies where it should not."""
-    folders = [server.base_dir / "models" / "sfsr" / "identities", server.base_dir / "input" / "gallery" / "joy"]
+    folders = [server.base_dir / "models" / "sfsr" / "identities", server.base_dir / "input" / "joyful" / "joy"]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     bench = Bench()

@@ -232,7 +232,7 @@ def test_blends_of_many(labels):
 
 def test_blends_that_cannot_be(labels, fails):
     assert "weights are all 0" in fails(blend(weight_a=0.0, weight_b=0.0))
-    assert "weight_b is nan" in fails(blend(weight_b=float("nan")))
+    assert "weight_b: found nan, expected a number from 0.0 to 10.0" in fails(blend(weight_b=float("nan")))
     assert "mouth_from: found expression_c, which is not connected; expected 'the blend' or one of" in fails(
         blend(mouth_from="expression_c")
     )
