@@ -6,6 +6,7 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.expressions import parse_prompt, word_expression
 from ..sfsr_model.expressions.prompt import EXAMPLE
+from .given import checked
 from .sockets import CATEGORY, ExpressionSocket, told_beforehand
 
 
@@ -51,6 +52,7 @@ class SFSRPrompt(io.ComfyNode):
         return told_beforehand(parse_prompt, prompt, "prompt")
 
     @classmethod
+    @checked
     def execute(cls, prompt: str, style: str) -> io.NodeOutput:
         try:
             read = parse_prompt(prompt)

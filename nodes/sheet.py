@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..sfsr_model.expressions.text import split_entries
 from ..sfsr_model.sheet import draw_sheet, result_rows
+from .given import checked
 from .sockets import CATEGORY, require_images
 
 BESIDE = ("beside_a", "beside_b", "beside_c")
@@ -71,6 +72,7 @@ class SFSRSheet(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         images,
