@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from ..sfsr_model.expressions import parse_prompt, word_expression
 from ..sfsr_model.expressions.prompt import EXAMPLE
 from .given import checked
-from .sockets import CATEGORY, ExpressionSocket, told_beforehand
+from .sockets import CATEGORY, ExpressionSocket, naming, told_beforehand
 
 
 class SFSRPrompt(io.ComfyNode):
@@ -54,10 +54,8 @@ class SFSRPrompt(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, prompt: str, style: str) -> io.NodeOutput:
-        try:
+        with naming("prompt"):
             read = parse_prompt(prompt)
-        except ValueError as error:
-            raise ValueError(f"prompt: {error}") from error
         scene = read.scene(style)
         expression = word_expression(read.look.name, read.look.intensity)
         return io.NodeOutput(expression, scene, read.look.name, ui=ui.PreviewText(scene))
