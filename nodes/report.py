@@ -11,7 +11,8 @@ from ..sfsr_model.batch import require_repeatable
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
-from ..sfsr_model.evaluation.report import Report, expression_errors, identity_cosines
+from ..sfsr_model.evaluation.judges import judge
+from ..sfsr_model.evaluation.report import Figures, Report, measure
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
 from .face import frames_of_pictures
@@ -44,9 +45,9 @@ class SFSRReport(io.ComfyNode):
             node_id="SFSRReport",
             display_name="Report (SFSR)",
             category=CATEGORY,
-            description="Measures the result: how near its face is to the person and the expression asked for. Gives the "
-            "figures as JSON and draws them on the picture.",
-            search_aliases=["identity similarity", "face similarity", "cosine", "expression error", "measure"],
+            description="Measures the result: how near its face is to the person, the expression and the head pose asked for, "
+            "by your encoders and by judges that had no part in it. Gives the figures as JSON and draws them on the picture.",
+            search_aliases=["identity similarity", "face similarity", "cosine", "expression error", "pose error", "measure"],
             inputs=[
                 io.Image.Input("images", tooltip="The finished pictures."),
                 IdentitySocket.Input("identity", tooltip="The person that was asked for."),
@@ -64,6 +65,12 @@ class SFSRReport(io.ComfyNode):
                     tooltip="What reads the expression of the result, from Load Expression Encoder; without it the expression "
                     "is not measured.",
                 ),
+                io.Image.Input(
+                    "reference",
+                    optional=True,
+                    tooltip="The photos that the person was made of, one of each for an Identity Batch: the judge, a second "
+                    "recogniser, measures by them; without them it judges expression and pose only.",
+                ),
             ],
             outputs=[
                 io.String.Output("report", display_name="report", tooltip="All figures as JSON."),
@@ -74,42 +81,36 @@ class SFSRReport(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(cls, images, identity, expression, id_encoder, face=None, model=None, expression_encoder=None) -> io.NodeOutput:
+    def execute(
+        cls, images, identity, expression, id_encoder, face=None, model=None, expression_encoder=None, reference=None
+    ) -> io.NodeOutput:
         images = require_images(images, "images")
-        people = per_frame(require(identity, PEOPLE, "identity", "Identity")).expand(len(images)).people
+        people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
+        photos = None if reference is None else require_images(reference, "reference")
         look = require(expression, Expression, "expression", "Expression Embed")
         require_repeatable("expression", len(look), "images", len(images))
         look = look.expand(len(images))
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         reader = None if expression_encoder is None else require_expression_encoder(expression_encoder)
         points = _points(images, face, encoder)
-        cosines = tuple(
-            cosine
-            for number, person in enumerate(people)
-            for cosine in identity_cosines(images[number : number + 1], points[number : number + 1], person, encoder)
-        )
-        errors = () if reader is None else expression_errors(images, points, look, reader)
+        figures = measure(images, points, look, people.expand(len(images)).people, encoder, reader)
+        judged, unjudged = judge(images, points, look, people, encoder, photos)
         trained = encoder.trained and (model is None or attachment(model).metadata.trained)
         notes = [_expression_note(reader)]
+        if look.pose is None:
+            notes.append("no pose was measured: the expression asks for none")
         notes += [f"no face was found in picture {number}" for number, where in enumerate(points) if where is None]
-        unread = [number for number, error in enumerate(errors) if error is None and points[number] is not None]
+        unread = [
+            number for number, error in enumerate(figures.expression_errors) if error is None and points[number] is not None
+        ]
         notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
+        notes += unjudged
         if not trained:
             notes.insert(0, UNTRAINED_NOTE)
-        report = Report(
-            encoder=encoder.name,
-            identity_cosine=_mean(cosines),
-            identity_cosines=cosines,
-            expression_error=_mean(errors),
-            expression_errors=errors,
-            words=look.words,
-            trained=trained,
-            notes=tuple(notes),
-        )
-        text = report.to_json()
+        text = Report(figures, judged, look.words, trained, tuple(notes)).to_json()
         annotated = [
-            annotate(picture, where, _caption(cosine, error, trained))
-            for picture, where, cosine, error in zip(images, points, cosines, errors or [None] * len(images), strict=True)
+            annotate(picture, where, _caption(figures, judged, number, trained))
+            for number, (picture, where) in enumerate(zip(images, points, strict=True))
         ]
         return io.NodeOutput(text, torch.stack(annotated), ui=ui.PreviewText(text))
 
@@ -126,22 +127,17 @@ def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
 
 def _expression_note(reader: PhotoEncoder | None) -> str:
     if reader is None:
-        return "the expression was not measured: connect Load Expression Encoder to expression_encoder"
+        return "the expression was not measured: connect Load Expression Encoder to expression_encoder, for the pose as well"
     if not reader.unread:
         return f"the expression was read by {reader.name}"
     return f"the expression error leaves out what {reader.name} cannot see: {', '.join(reader.unread)}"
 
 
-def _mean(figures: tuple[float | None, ...]) -> float | None:
-    measured = [figure for figure in figures if figure is not None]
-    return sum(measured) / len(measured) if measured else None
-
-
-def _caption(cosine: float | None, error: float | None, trained: bool) -> str:
-    figure = "no face found" if cosine is None else f"identity cosine {cosine:.3f}"
-    if error is not None:
-        figure += f", expression error {error:.3f}"
-    return figure if trained else f"{figure} (untrained)"
+def _caption(figures: Figures, judged: Figures, number: int, trained: bool) -> str:
+    lines = [figures.caption(number) or "no face found"]
+    if by_judges := judged.caption(number):
+        lines.append(f"judges: {by_judges}")
+    return "\n".join(lines) if trained else f"{lines[0]} (untrained)"
 
 
 class SFSRSaveImage(io.ComfyNode):

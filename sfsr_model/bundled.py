@@ -44,6 +44,16 @@ class Weights:
     def expression(self) -> Path:
         return self.folder / "demo_expression.onnx"
 
+    @property
+    def judge_recogniser(self) -> Path:
+        """A second recogniser, which measures and conditions nothing."""
+        return self.folder / "judges" / "judge_recogniser.onnx"
+
+    @property
+    def judge_expression(self) -> Path:
+        """A second expression encoder, likewise."""
+        return self.folder / "judges" / "judge_expression.onnx"
+
     def require(self, label: str, *files: Path) -> None:
         """Raise FileNotFoundError naming those of these files that are missing. label: the input that asks for them."""
         missing = " and ".join(file.relative_to(self.folder).as_posix() for file in files if not file.is_file())

@@ -1,16 +1,19 @@
-"""The encoders that come with the pack: recogniser, detector and expression encoder."""
+"""The encoders that come with the pack: recogniser, detector, expression encoder, and the two that only judge."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..bundled import BUNDLED, DEMO, ORIGIN, Weights, restorable
+from ..files import state_of
 from .detection import Detection, find_candidates
-from .expression import load_expression_reader
+from .expression import ExpressionReader, load_expression_reader
 from .expression_photos import PhotoReader
 from .pack import load_recogniser, space_of
 from .recogniser import InsightFaceEncoder, RecogniserError
@@ -68,3 +71,30 @@ def load_bundled_photo_reader(weights: Weights = BUNDLED) -> PhotoReader:
     except (FileNotFoundError, RuntimeProblem):
         finder = None
     return PhotoReader(DEMO, ORIGIN, reader, finder)
+
+
+def load_judge_recogniser(weights: Weights = BUNDLED) -> InsightFaceEncoder:
+    """The recogniser that conditions nothing, under its file's name.
+
+    Raises FileNotFoundError or DamagedFileError naming the file, RuntimeProblem as `load_recogniser` does.
+    """
+    weights.require("judge", weights.judge_recogniser)
+    with restorable():
+        loaded = load_recogniser(weights.judge_recogniser, "CPU")
+    return replace(loaded, name=weights.judge_recogniser.name, note=ORIGIN)
+
+
+def load_judge_reader(weights: Weights = BUNDLED) -> PhotoReader:
+    """The expression encoder that conditions nothing, under its file's name; loaded once while the file stays as it is.
+
+    Raises FileNotFoundError or DamagedFileError naming the file.
+    """
+    weights.require("judge", weights.judge_expression)
+    with restorable():
+        reader = _load_reader_once(weights.judge_expression, state_of(weights.judge_expression))
+    return PhotoReader(weights.judge_expression.name, ORIGIN, reader)
+
+
+@lru_cache(maxsize=1)
+def _load_reader_once(path: Path, state: tuple) -> ExpressionReader:
+    return load_expression_reader(path)

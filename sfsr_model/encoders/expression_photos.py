@@ -59,8 +59,8 @@ class PhotoEncoder(Protocol):
         """
         ...
 
-    def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
-        """Coefficients [52] in 0..1 of the face at five points [5, 2] of a picture [H, W, 3], or None if it sees none there."""
+    def read_at(self, picture: Tensor, points: Tensor) -> Expression | None:
+        """Expression and head pose of the face at five points [5, 2] of a picture [H, W, 3]; None if it sees none there."""
         ...
 
     def differentiable(self) -> Reading:
@@ -115,14 +115,14 @@ class PhotoReader:
             faces = accepted(candidates)
             large = [one for one in faces if (one.box[2] - one.box[0]).item() >= MIN_WIDTH]
             place = wanted_face(picture, number, large, _why_none(candidates, faces), order, index)
-            coefficients, pose = self.reader.read(picture[None].float(), large[place].points[None])
-            # Of what is no face a network may say any angle, and an expression takes none beyond half a turn.
-            rows.append(Expression(coefficients.cpu(), pose.cpu().clamp(-math.pi, math.pi)))
+            rows.append(self.read_at(picture, large[place].points))
         return concatenate(rows)
 
-    def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
+    def read_at(self, picture: Tensor, points: Tensor) -> Expression:
         """As `PhotoEncoder.read_at`; the given points are believed."""
-        return self.reader.read(picture[None].float(), points[None])[0][0].cpu()
+        coefficients, pose = self.reader.read(picture[None].float(), points[None])
+        # Of what is no face a network may say any angle, and an expression takes none beyond half a turn.
+        return Expression(coefficients.cpu(), pose.cpu().clamp(-math.pi, math.pi))
 
     def differentiable(self) -> Reading:
         """As `PhotoEncoder.differentiable`."""

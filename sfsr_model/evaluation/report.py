@@ -1,9 +1,11 @@
-"""What came out: how near a picture's face is to the person and the expression that were asked for."""
+"""What came out: how near a picture's face is to the person, the expression and the head pose that were asked for."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,62 +13,131 @@ from torch import Tensor
 from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder, Identity
 from ..expressions import ARKIT_NAMES, Expression
+from .metrics import pose_errors
+
+Values = tuple[float | None, ...]
+"""One figure for each picture, None where it could not be measured; empty where nobody measured at all."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one recogniser and one expression encoder measured in a batch of pictures.
+
+    encoder, expression_encoder: their names, None where there was none. identity_cosines: between each picture's face and the
+    person, in [-1, 1]. expression_errors: mean absolute errors of the ARKit coefficients that can be read, 0..1. pose_errors:
+    mean absolute differences of pitch, yaw and roll in degrees; empty as well where the expression asks for no pose.
+    """
+
+    encoder: str | None = None
+    identity_cosines: Values = ()
+    expression_encoder: str | None = None
+    expression_errors: Values = ()
+    pose_errors: Values = ()
+
+    def entries(self) -> dict[str, Any]:
+        """The figures under the names of the JSON, with their means over the pictures."""
+        return {
+            "encoder": self.encoder,
+            "identity_cosine": _mean(self.identity_cosines),
+            "identity_cosines": self.identity_cosines,
+            "expression_encoder": self.expression_encoder,
+            "expression_error": _mean(self.expression_errors),
+            "expression_errors": self.expression_errors,
+            "pose_error": _mean(self.pose_errors),
+            "pose_errors": self.pose_errors,
+        }
+
+    def caption(self, number: int) -> str:
+        """The figures of one picture for people, "" where there are none."""
+        shown = (
+            ("identity", self.identity_cosines, ".3f"),
+            ("expression", self.expression_errors, ".3f"),
+            ("pose", self.pose_errors, ".1f"),
+        )
+        row = [(name, values[number], form) for name, values, form in shown if values]
+        return ", ".join(f"{name} {value:{form}}" for name, value, form in row if value is not None)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Measurements of a batch of pictures; None stands for what could not be measured, and `notes` say why.
+    """figures: by the encoders that are connected. judged: by those that conditioned nothing. words: the expression's, one a
+    picture. trained: False while any network has random weights. notes: what could not be measured, and why."""
 
-    identity_cosine: mean cosine between each picture's face and the identity, in [-1, 1]. identity_cosines: one per picture.
-    expression_error: mean absolute error of the ARKit coefficients that can be read, 0..1. expression_errors: one per picture;
-    empty where nothing read them. trained: False while any network has random weights.
-    """
-
-    encoder: str
-    identity_cosine: float | None
-    identity_cosines: tuple[float | None, ...]
-    expression_error: float | None
-    expression_errors: tuple[float | None, ...]
+    figures: Figures
+    judged: Figures
     words: tuple[str | None, ...]
     trained: bool
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2)
+        rest = {"words": self.words, "trained": self.trained, "judges": self.judged.entries(), "notes": self.notes}
+        return json.dumps(self.figures.entries() | rest, indent=2)
 
 
-def identity_cosines(
-    images: Tensor, points: list[Tensor | None], identity: Identity, encoder: IDEncoder
-) -> tuple[float | None, ...]:
-    """Cosine between the identity and the face at five points [5, 2] in each picture [B, H, W, 3]; None without points.
+def measure(
+    images: Tensor,
+    points: Sequence[Tensor | None],
+    wanted: Expression,
+    people: Sequence[Identity],
+    encoder: IDEncoder | None,
+    reader: PhotoEncoder | None,
+) -> Figures:
+    """What these encoders say of the face at five points [5, 2] in each picture [B, H, W, 3]; without points nothing.
 
-    Raises ValueError when the identity was made by another recogniser.
+    wanted, people: one expression and one person for each picture; `people` counts only where there is an `encoder`.
+    Raises ValueError when a person was made by another recogniser.
     """
-    if identity.space != encoder.space:
-        raise ValueError(
-            f"identity: its embeddings are of the space '{identity.space}', the connected encoder {encoder.name} makes "
-            f"'{encoder.space}'; cosines between the two mean nothing, connect the encoder that made the identity"
-        )
-    person = identity.mean()
+    cosines = () if encoder is None else identity_cosines(images, points, people, encoder)
+    name = None if encoder is None else encoder.name
+    if reader is None:
+        return Figures(name, cosines)
+    read = tuple(
+        None if where is None else reader.read_at(picture, where) for picture, where in zip(images, points, strict=True)
+    )
+    return Figures(name, cosines, reader.name, expression_errors(read, wanted, reader.unread), head_errors(read, wanted))
+
+
+def identity_cosines(images: Tensor, points: Sequence[Tensor | None], people: Sequence[Identity], encoder: IDEncoder) -> Values:
+    """Cosine between each person and the face at five points [5, 2] in their picture [B, H, W, 3]; None without points.
+
+    Raises ValueError when a person was made by another recogniser.
+    """
+    cosines: list[float | None] = []
+    for picture, where, identity in zip(images, points, people, strict=True):
+        if identity.space != encoder.space:
+            raise ValueError(
+                f"identity: its embeddings are of the space '{identity.space}', the connected encoder {encoder.name} makes "
+                f"'{encoder.space}'; cosines between the two mean nothing, connect the encoder that made the identity"
+            )
+        person = identity.mean()
+        face = None if where is None else encoder.embed(picture, where).to(person)
+        cosines.append(None if face is None else float(torch.nn.functional.cosine_similarity(face, person, dim=0)))
+    return tuple(cosines)
+
+
+def expression_errors(read: Sequence[Expression | None], wanted: Expression, unread: Sequence[str]) -> Values:
+    """Mean absolute error, 0..1, of what was read from each picture, over all coefficients but the `unread` ones.
+
+    wanted: one expression for each picture. None where nothing was read.
+    """
+    seen = [place for place, name in enumerate(ARKIT_NAMES) if name not in unread]
     return tuple(
-        None
-        if where is None
-        else float(torch.nn.functional.cosine_similarity(encoder.embed(picture, where).to(person), person, dim=0))
-        for picture, where in zip(images, points, strict=True)
+        None if one is None else (one.coefficients[0, seen] - row.float().cpu()[seen]).abs().mean().item()
+        for one, row in zip(read, wanted.coefficients, strict=True)
     )
 
 
-def expression_errors(
-    images: Tensor, points: list[Tensor | None], wanted: Expression, encoder: PhotoEncoder
-) -> tuple[float | None, ...]:
-    """Mean absolute error, 0..1, between the wanted coefficients and those read from the face at five points [5, 2] in each
-    picture [B, H, W, 3], over all coefficients but the encoder's `unread`.
+def head_errors(read: Sequence[Expression | None], wanted: Expression) -> Values:
+    """Mean absolute difference in degrees over pitch, yaw and roll of what was read from each picture; empty where no pose is
+    wanted, None where none was read."""
+    if wanted.pose is None:
+        return ()
+    return tuple(
+        None if one is None or one.pose is None else pose_errors(one.pose, row[None].float().cpu()).item()
+        for one, row in zip(read, wanted.pose, strict=True)
+    )
 
-    wanted: one expression for each picture. None without points, and where the encoder sees no face at them.
-    """
-    seen = [place for place, name in enumerate(ARKIT_NAMES) if name not in encoder.unread]
-    errors: list[float | None] = []
-    for picture, where, row in zip(images, points, wanted.coefficients, strict=True):
-        read = None if where is None else encoder.read_at(picture, where)
-        errors.append(None if read is None else (read[seen] - row.float().cpu()[seen]).abs().mean().item())
-    return tuple(errors)
+
+def _mean(figures: Values) -> float | None:
+    measured = [figure for figure in figures if figure is not None]
+    return sum(measured) / len(measured) if measured else None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def annotate(image: Tensor, points: Tensor | None, text: str) -> Tensor:
-    """A copy of a picture [H, W, 3] in 0..1 with five landmarks [5, 2] and a line of text on a dark strip."""
+    """A copy of a picture [H, W, 3] in 0..1 with five landmarks [5, 2] and lines of text on a dark strip."""
     from PIL import Image, ImageDraw, ImageFont
 
     pixels = (image[..., :3].clamp(0, 1) * 255.0).round().to(torch.uint8).cpu().numpy()

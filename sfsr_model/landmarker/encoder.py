@@ -78,11 +78,10 @@ class ExpressionEncoder:
             found, reading, refused = self.faces(picture)
             place = wanted_face(picture, number, found, refused, order, index)
             assert reading is not None
-            coefficients = reading.coefficients[place : place + 1].float().cpu().clamp(0, 1)
-            rows.append(Expression(coefficients, reading.pose[place : place + 1].float().cpu()))
+            rows.append(_expression(reading, place))
         return concatenate(rows)
 
-    def read_at(self, picture: Tensor, points: Tensor) -> Tensor | None:
+    def read_at(self, picture: Tensor, points: Tensor) -> Expression | None:
         """As `PhotoEncoder.read_at`: the nearest face counts, where its points lie on average within an eye's distance."""
         found, reading, _ = self.faces(picture)
         if reading is None:
@@ -92,7 +91,7 @@ class ExpressionEncoder:
         place = min(range(len(found)), key=lambda number: distances[number])
         if distances[place] > (points[1] - points[0]).norm().item():
             return None
-        return reading.coefficients[place].float().cpu().clamp(0, 1)
+        return _expression(reading, place)
 
     def differentiable(self) -> Reading:
         """As `PhotoEncoder.differentiable`."""
@@ -103,6 +102,12 @@ class ExpressionEncoder:
 def load_expression_encoder(path: Path) -> ExpressionEncoder:
     """The encoder of a face_landmarker.task; raises LandmarkerFileError for a file that is none."""
     return ExpressionEncoder(path.name, load_landmarker(path))
+
+
+def _expression(reading: FaceReading, place: int) -> Expression:
+    """One face of a reading."""
+    row = slice(place, place + 1)
+    return Expression(reading.coefficients[row].float().cpu().clamp(0, 1), reading.pose[row].float().cpu())
 
 
 def _rows(reading: FaceReading, kept: Tensor) -> FaceReading:

@@ -80,7 +80,7 @@ def test_photos_are_read_where_their_faces_are(reader, portraits):
     torch.testing.assert_close(read.coefficients, coefficients, atol=0.02, rtol=0)
     torch.testing.assert_close(read.pose, pose, atol=0.2, rtol=0)
     assert not torch.equal(read.coefficients[0], read.coefficients[1])
-    torch.testing.assert_close(reader.read_at(portraits[0], points[0]), coefficients[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(reader.read_at(portraits[0], points[0]).coefficients[0], coefficients[0], atol=1e-5, rtol=0)
 
 
 def test_photos_without_the_wanted_face(reader, portraits):
@@ -104,13 +104,14 @@ def test_without_the_demo_pack_the_carried_detector_serves(tmp_path, reader, por
 def test_it_measures_and_guides(reader, portraits):
     """What the report and the guidance ask of either kind of expression encoder."""
     points = [find_faces(picture, None)[0].points for picture in portraits]
-    looks = torch.stack([reader.read_at(*pair) for pair in zip(portraits, points, strict=True)])
-    assert expression_errors(portraits, points, Expression(looks), reader) == pytest.approx((0.0, 0.0))
+    read = [reader.read_at(*pair) for pair in zip(portraits, points, strict=True)]
+    looks = torch.cat([one.coefficients for one in read])
+    assert expression_errors(read, Expression(looks), reader.unread) == pytest.approx((0.0, 0.0))
     other = looks.clone()
     other[1, :13] = 1 - other[1, :13]
     expected = (other - looks).abs().mean(1).tolist()
-    assert expression_errors(portraits, points, Expression(other), reader) == pytest.approx(expected)
-    assert expression_errors(portraits, [None, points[1]], Expression(looks), reader)[0] is None
+    assert expression_errors(read, Expression(other), reader.unread) == pytest.approx(expected)
+    assert expression_errors([None, read[1]], Expression(looks), reader.unread)[0] is None
 
     crops = torch.rand(1, 64, 64, 3, requires_grad=True)
     with torch.inference_mode():

@@ -18,7 +18,7 @@ from sfsr_model.samples import load_sample, sample_names
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
 PARTS = (BUNDLED.checkpoint, BUNDLED.detector, BUNDLED.recogniser, BUNDLED.expression)
-JUDGES = tuple(BUNDLED.folder / "judges" / name for name in ("judge_recogniser.onnx", "judge_expression.onnx"))
+JUDGES = (BUNDLED.judge_recogniser, BUNDLED.judge_expression)
 FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file())
 MEGABYTE = 1_000_000
 
