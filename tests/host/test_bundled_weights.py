@@ -4,8 +4,10 @@ import json
 
 import torch
 from harness.graph import node
+from harness.workflow import titled
 
 DEMO, CHECKPOINT = "demo (bundled with this pack)", "bundled/demo.safetensors"
+JUDGES = ("judge_recogniser.onnx", "judge_expression.onnx")
 LOADERS = {
     "LoadIDEncoder": ("encoder", DEMO),
     "SFSRLoadExpressionEncoder": ("encoder", DEMO),
@@ -55,6 +57,59 @@ def test_the_expression_encoder_guides(small, latents):
     samplers = (small.sampler(**wires), small.sampler(expression_guidance=5.0, **wires))
     plain, guided = latents(small, *(small.custom(conditioned, one) for one in samplers))
     assert not torch.allclose(plain, guided, atol=1e-3)
+
+
+def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
+    """The portrait workflow's report, beside one with a photo of somebody else, and one without any but with a pose to keep."""
+    prompt = portrait()
+    report, target = (titled(prompt, title) for title in ("Report", "Target"))
+    inputs = prompt[report]["inputs"]
+    wires = {"image": [target, 0], "expression_encoder": inputs["expression_encoder"]}
+    prompt["posed"] = node("ExpressionEmbed", source="image", word="happiness", intensity=1.0, **wires)
+    rest = {name: wire for name, wire in inputs.items() if name != "reference"}
+    prompt["other"] = node("SFSRReport", **rest, reference=[target, 0])
+    prompt["alone"] = node("SFSRReport", **rest | {"expression": ["posed", 0]})
+    client.free()  # the host shows no text of a node that an earlier prompt ran
+    outputs = client.run(prompt, timeout=600).outputs
+    first, other, alone = (json.loads(outputs[name]["text"][0]) for name in (report, "other", "alone"))
+    assert (first["encoder"], first["expression_encoder"]) == (DEMO, DEMO)
+    assert (first["judges"]["encoder"], first["judges"]["expression_encoder"]) == JUDGES
+    assert first["judges"]["identity_cosine"] > other["judges"]["identity_cosine"]
+    assert first["identity_cosine"] == other["identity_cosine"] != first["judges"]["identity_cosine"]
+    assert 0 < first["judges"]["expression_error"] != first["expression_error"]
+    assert not any("judged" in note for note in first["notes"])
+    assert first["pose_error"] is first["judges"]["pose_error"] is None
+    assert "no pose was measured: the expression asks for none" in first["notes"]
+    assert "the identity was not judged: connect the person's photo to reference" in alone["notes"]
+    assert (alone["judges"]["encoder"], alone["judges"]["identity_cosine"]) == (None, None)
+    # The target's pose stays, and its own is the one asked for.
+    assert 0 < alone["pose_error"] < 15
+    assert 0 < alone["judges"]["pose_error"] < 15
+
+
+def test_without_the_judges_the_report_goes_on(in_host, copy_of_pack, tmp_path):
+    """In a copy of the pack that has no weights, with the untrained recogniser."""
+    copy = copy_of_pack(tmp_path / "pack")
+    code = f"""
+        pack = load({str(copy)!r})
+        node_ids(pack)
+
+        def module(name):
+            return sys.modules[f"{{pack.__name__}}.{{name}}"]
+
+        photo = module("sfsr_model.samples").load_sample("portrait_05")
+        encoder = module("nodes.identity").UntrainedEncoder()
+        person = module("sfsr_model.encoders.enrolment").enrol(photo, encoder).identity
+        look = module("sfsr_model.expressions").Expression.neutral()
+        print(module("nodes.report").SFSRReport.execute(photo, person, look, encoder, reference=photo).args[0])
+    """
+    answer = in_host(code).stdout
+    report = json.loads(answer[answer.index("{") :])
+    assert report["identity_cosine"] > 0.99
+    assert report["judges"]["identity_cosine"] is report["judges"]["expression_error"] is None
+    for what, file in zip(("the identity was", "expression and pose were"), JUDGES, strict=True):
+        (note,) = [one for one in report["notes"] if one.startswith(f"{what} not judged")]
+        assert f"lacks judges/{file}; it comes with the pack" in note
 
 
 def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
