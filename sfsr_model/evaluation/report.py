@@ -50,8 +50,8 @@ class Figures:
     def caption(self, number: int) -> str:
         """The figures of one picture for people, "" where there are none."""
         shown = (
-            ("identity", self.identity_cosines, ".3f"),
-            ("expression", self.expression_errors, ".3f"),
+            ("identity", self.identity_cosines, ".2f"),
+            ("expression", self.expression_errors, ".2f"),
             ("pose", self.pose_errors, ".1f"),
         )
         row = [(name, values[number], form) for name, values, form in shown if values]

@@ -89,8 +89,8 @@ def test_the_json_has_means_beside_the_figures_of_each_picture():
     assert (found["judges"]["encoder"], found["judges"]["identity_cosine"]) == (None, None)
     assert (found["judges"]["expression_error"], found["judges"]["pose_error"]) == pytest.approx((0.3, 4.0))
     assert (found["words"], found["trained"], found["notes"]) == (["joy"] * 3, True, ["a note"])
-    assert figures.caption(0) == "identity 0.500, expression 0.100"
-    assert judged.caption(2) == "expression 0.400, pose 6.0"
+    assert figures.caption(0) == "identity 0.50, expression 0.10"
+    assert judged.caption(2) == "expression 0.40, pose 6.0"
     assert figures.caption(1) == ""
 
 
