@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from comfy_api.latest import io, ui
 
 from ..sfsr_model.bundled import DEMO
 from ..sfsr_model.encoders.bundled import load_bundled_photo_reader
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.expressions import ARKIT_NAMES
+from ..sfsr_model.expressions.library import gallery_photos
 from ..sfsr_model.landmarker import load_expression_encoder
-from ..sfsr_model.landmarker.photos import read_gallery
+from ..sfsr_model.landmarker.photos import read_photos
+from ..sfsr_model.samples import sample_gallery
 from .given import checked
 from .host.expression_files import (
     LIBRARIES,
+    SAMPLE_GALLERY,
     expression_encoder_files,
     expression_encoder_names,
     expression_encoder_path,
@@ -100,7 +105,8 @@ class SFSRExpressionLibrary(io.ComfyNode):
                 io.String.Input(
                     "folder",
                     default="expressions",
-                    tooltip="A folder below ComfyUI's input folder. In it one folder for each word, named by it, with photos.",
+                    tooltip="A folder below ComfyUI's input folder. In it one folder for each word, named by it, with photos. "
+                    f"{SAMPLE_GALLERY} are sample portraits that come with the pack.",
                 ),
                 io.String.Input(
                     "name",
@@ -111,26 +117,40 @@ class SFSRExpressionLibrary(io.ComfyNode):
             outputs=[
                 io.String.Output(
                     "info", display_name="info", tooltip="How many photos each word was read from, and where the library is."
-                )
+                ),
+                io.Combo.Output(
+                    "library",
+                    display_name="library",
+                    tooltip="The library's name, for the library of Expression Embed; without a link choose it there by hand.",
+                ),
             ],
         )
 
     @classmethod
     def fingerprint_inputs(cls, folder: str | None, expression_encoder=None, name: str | None = None) -> str | float:
-        return fingerprint(folder, lambda one: sorted(file for file in gallery_path(one).rglob("*") if file.is_file()))
+        return fingerprint(folder, lambda one: [photo for photos in _photos(one).values() for photo in photos])
 
     @classmethod
     @checked
     def execute(cls, expression_encoder, folder: str, name: str) -> io.NodeOutput:
         encoder = require_expression_encoder(expression_encoder)
         path = new_library_path(name)
-        photos = gallery_path(folder)
+        photos = _photos(folder)
         with naming("folder"):
-            library = read_gallery(photos, encoder, steps)
+            library = read_photos(photos, encoder, steps)
         library.save(path)
         counts = ", ".join(f"{word} {count}" for word, count in zip(library.words, library.counts, strict=True))
         info = f"models/{LIBRARIES}/{path.name}: {len(library.words)} words, photos of each: {counts}"
-        return io.NodeOutput(info, ui=ui.PreviewText(info))
+        return io.NodeOutput(info, path.name, ui=ui.PreviewText(info))
+
+
+def _photos(folder: str) -> dict[str, tuple[Path, ...]]:
+    """The photos of each word in a gallery."""
+    if folder == SAMPLE_GALLERY:
+        return sample_gallery()
+    path = gallery_path(folder)
+    with naming("folder"):
+        return gallery_photos(path)
 
 
 NODES = [SFSRLoadExpressionEncoder, SFSRExpressionLibrary]

@@ -49,14 +49,15 @@ class SFSRLoadIdentity(io.ComfyNode):
             node_id="SFSRLoadIdentity",
             display_name="Load Identity (SFSR)",
             category=CATEGORY,
-            description="A person that Save Identity wrote, from the output folder or from models/sfsr/identities.",
+            description="A person that Save Identity wrote, from the output folder or from models/sfsr/identities; or a sample "
+            "that comes with the pack.",
             search_aliases=["load face", "face model", "load embedding"],
             inputs=[
                 io.Combo.Input(
                     "identity",
                     options=identity_names(),
-                    tooltip="A file in models/sfsr/identities, or one of those saved to the output folder. Refresh the page "
-                    "(key R) after saving.",
+                    tooltip="A file in models/sfsr/identities, one of those saved to the output folder, or the bundled sample. "
+                    "Refresh the page (key R) after saving.",
                 )
             ],
             outputs=[

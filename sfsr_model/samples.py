@@ -1,4 +1,4 @@
-"""The portraits under workflows/samples: rendered by this project, showing nobody."""
+"""What lies under workflows/samples: portraits rendered by this project, showing nobody, and what is made of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parent.parent / "workflows" / "samples"
+_GALLERY = {"joy": ("portrait_19", "portrait_37"), "sadness": ("portrait_31",)}
+"""Words, and the portraits that show them."""
 
 
 def sample_names() -> list[str]:
@@ -24,3 +26,13 @@ def load_sample(name: str) -> Tensor:
 
     with Image.open(FOLDER / f"{name}.jpg") as picture:
         return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0)[None]
+
+
+def sample_gallery() -> dict[str, tuple[Path, ...]]:
+    """A few of the portraits as photos for an expression library: the files of each word."""
+    return {word: tuple(FOLDER / f"{name}.jpg" for name in names) for word, names in _GALLERY.items()}
+
+
+def sample_identities() -> list[Path]:
+    """Files of people that were made of the portraits, as scripts/build_identity.py does."""
+    return sorted(FOLDER.glob("*.safetensors"))

@@ -7,10 +7,11 @@ from pathlib import Path
 import folder_paths
 
 from ...sfsr_model.bundled import BUNDLED, DEMO
-from .folders import require_file_name
+from .folders import BUNDLED_PREFIX, require_file_name
 
 NO_ENCODER = "no face_landmarker.task found"
 BUILT_IN = "built-in"
+SAMPLE_GALLERY = f"{BUNDLED_PREFIX}portraits"
 LIBRARIES = "sfsr_libraries"
 # ComfyUI keeps its own MediaPipe file in models/detection, packs around LivePortrait theirs in models/liveportrait.
 _ENCODER_FOLDERS = ("mediapipe", "detection", "liveportrait")

@@ -13,6 +13,8 @@ from ...sfsr_model.bundled import BUNDLED, DEMO
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
 from ...sfsr_model.files import state_of
 from ...sfsr_model.network.untrained import UNTRAINED
+from ...sfsr_model.samples import FOLDER as SAMPLES
+from ...sfsr_model.samples import sample_identities
 
 BUNDLED_PREFIX = "bundled/"
 
@@ -54,7 +56,7 @@ def checkpoint_path(name: str) -> Path:
 
 
 def is_bundled(name: str) -> bool:
-    """Whether a checkpoint of this name comes with the pack."""
+    """Whether the file of this name comes with the pack."""
     return name.startswith(BUNDLED_PREFIX)
 
 
@@ -84,17 +86,23 @@ def encoder_path(name: str) -> Path:
 
 
 def identity_names() -> list[str]:
-    """Identities below models/sfsr/identities, then those that Save Identity wrote, the newest first."""
+    """Identities below models/sfsr/identities, those that Save Identity wrote, the newest first, and the bundled ones.
+
+    The user's own stand first: a fresh node shows a person of theirs, and a sample as long as there is none.
+    """
     own = [name for name in folder_paths.get_filename_list(IDENTITIES) if name.endswith(".safetensors")]
     output = Path(folder_paths.get_output_directory())
     saved = [path for path in (output / SAVED_IDENTITIES).rglob("*.safetensors") if path.is_file()]
     saved.sort(key=lambda path: (-path.stat().st_mtime_ns, path.name))
-    return [*own, *(path.relative_to(output).as_posix() + FROM_OUTPUT for path in saved)]
+    bundled = [BUNDLED_PREFIX + path.name for path in sample_identities()]
+    return [*own, *(path.relative_to(output).as_posix() + FROM_OUTPUT for path in saved), *bundled]
 
 
 def identity_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
     require_file_name(name, "identity")
+    if is_bundled(name):
+        return _inside(SAMPLES, name.removeprefix(BUNDLED_PREFIX), "identity")
     if not name.endswith(FROM_OUTPUT):
         return _listed(IDENTITIES, name, "identity", where="models/sfsr/identities")
     name = name.removesuffix(FROM_OUTPUT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,15 @@ def read_gallery(
 
     steps: see `build_library`. Raises LibraryError.
     """
-    photos = gallery_photos(folder)
+    return read_photos(gallery_photos(folder), encoder, steps)
+
+
+def read_photos(
+    photos: Mapping[str, tuple[Path, ...]],
+    encoder: PhotoEncoder,
+    steps: Callable[[Sequence[tuple[str, Path]]], Iterable[tuple[int, tuple[str, Path]]]] = enumerate,
+) -> ExpressionLibrary:
+    """As `read_gallery`, of the files of each word."""
     return build_library(
         photos, lambda file: encoder.read(load_photo(file)[None]).coefficients[0], encoder.blind, encoder.name, steps
     )

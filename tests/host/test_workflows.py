@@ -11,8 +11,10 @@ from harness.text_to_image import save_text_to_image
 from harness.workflow import load_workflow, needs_checkpoint, set_input, titled
 from PIL import Image
 
+from sfsr_model.encoders.identity_file import load_identity
+from sfsr_model.expressions.library import load_library
 from sfsr_model.network.layout import LATENT_CHANNELS, UNetConfig
-from sfsr_model.samples import load_sample
+from sfsr_model.samples import load_sample, sample_identities
 
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 NAMES = [path.stem for path in sorted(API.glob("*.json"))]
@@ -79,6 +81,13 @@ def test_it_runs_as_it_stands(client, name):
     assert any(image.type == "output" for image in result.images)
 
 
+def test_every_node_stands_in_a_workflow(client, pack_name):
+    ours = {name for name, entry in client.object_info().items() if entry["python_module"] == f"custom_nodes.{pack_name}"}
+    used = {entry["class_type"] for name in NAMES for entry in load_workflow(API / f"{name}.json").values()}
+    assert ours
+    assert sorted(ours - used) == [], "these nodes are in no workflow of workflows/api"
+
+
 def test_only_the_scene_of_a_prompt_needs_a_checkpoint():
     assert [name for name in NAMES if name not in RUN_AS_THEY_STAND] == ["text_to_portrait"]
 
@@ -127,6 +136,48 @@ def test_two_people_get_a_face_each(pictures):
         _, other = pictures(workflow("two_people", [change]))
         assert nearly_equal(other["Save"][:, :middle], first["Save"][:, :middle])
         assert not nearly_equal(other["Save"][:, middle:], first["Save"][:, middle:])
+
+
+def test_a_kept_person_takes_the_bundled_ones_place(server, client, pictures):
+    """The file that the workflow saves is of the person of the bundled one, and gives the same picture."""
+    _, first = pictures(workflow("keep_a_person", [("Keep", "name", "kept")]))
+    (saved,) = (server.base_dir / "output" / "identities").glob("kept_*.safetensors")
+    (bundled,) = sample_identities()
+    cosine = load_identity(saved).embeddings @ load_identity(bundled).embeddings.T
+    assert float(cosine) > 0.99
+    (listed,) = client.object_info("SFSRLoadIdentity")["SFSRLoadIdentity"]["input"]["required"]["identity"][1:]
+    choice = f"identities/{saved.name} [output]"
+    assert listed["options"].index(choice) < listed["options"].index(f"bundled/{bundled.name}")
+    _, again = pictures(workflow("keep_a_person", [("Kept person", "identity", choice)]))
+    assert np.abs(again["Save"].astype(int) - first["Save"].astype(int)).mean() < 1
+
+
+def test_a_mixture_takes_parts_of_its_expressions(pictures):
+    """Each expression moves its own cell of the sheet, and the mixture's by the part that comes from it."""
+    _, first = pictures(workflow("expression_mix"))
+    _, other = pictures(workflow("expression_mix", [("Sliders", "gaze_side", -0.8)]))
+    pairs = zip(*(sheet_cells(result["Save"], 2, 3) for result in (first, other)), strict=True)
+    joy, anger, sliders, mixture, _, neutral = (not nearly_equal(*pair) for pair in pairs)
+    assert (joy, anger, sliders, mixture, neutral) == (False, False, True, True, False)
+
+
+def sheet_cells(sheet, rows, columns):
+    """Pictures with what is written below them, of a sheet without labels and titles."""
+    return [cell for row in np.array_split(sheet, rows) for cell in np.array_split(row, columns, axis=1)]
+
+
+def test_a_library_is_made_and_used_in_one_run(server, pictures):
+    """The word looks otherwise as built in, refined and by the photos alone."""
+    path = server.base_dir / "models" / "sfsr_libraries" / "of samples.safetensors"
+    path.unlink(missing_ok=True)
+    plain = [("Sheet", "labels", ""), ("Sheet", "titles", ""), ("Sheet", "in_a_row", 3), ("Library", "name", "of samples")]
+    _, saved = pictures(workflow("own_expressions", plain))
+    library = load_library(path)
+    assert (library.words, library.counts) == (("joy", "sadness"), (2, 1))
+    _, _, built_in, refined, photos_alone = sheet_cells(saved["Save"], 1, 5)
+    assert not nearly_equal(built_in, refined)
+    assert not nearly_equal(refined, photos_alone)
+    assert not nearly_equal(built_in, photos_alone)
 
 
 @pytest.fixture(scope="module")

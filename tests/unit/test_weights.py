@@ -9,11 +9,14 @@ import torch
 
 from sfsr_model.bundled import BUNDLED
 from sfsr_model.encoders.bundled import bundled_space, load_bundled_encoder, load_bundled_photo_reader
+from sfsr_model.encoders.enrolment import enrol
+from sfsr_model.encoders.identity_file import load_identity
 from sfsr_model.encoders.onnx_files import DETECTION, RECOGNITION, inspect_onnx
 from sfsr_model.encoders.onnx_torch import OnnxModule
 from sfsr_model.encoders.pack import load_recogniser
+from sfsr_model.landmarker.photos import read_photos
 from sfsr_model.network import load_checkpoint
-from sfsr_model.samples import load_sample, sample_names
+from sfsr_model.samples import load_sample, sample_gallery, sample_identities, sample_names
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
@@ -135,3 +138,19 @@ def test_the_encoders_read_the_sample_portraits():
         assert float(reader.read(picture[None]).coefficients.std()) > 0.01
     cosines = torch.stack(people) @ torch.stack(people).T
     assert float(cosines.triu(1).sum()) < 0.5 * len(people) * (len(people) - 1) / 2
+
+
+def test_the_sample_person_is_as_the_demo_recogniser_sees_them():
+    """Otherwise run scripts/build_identity.py."""
+    encoder = load_bundled_encoder("CPU")
+    for path in sample_identities():
+        kept = load_identity(path)
+        assert kept.space == bundled_space()
+        assert float(kept.embeddings @ enrol(load_sample(path.stem), encoder).identity.embeddings.T) > 0.99
+    assert sample_identities()
+
+
+def test_the_sample_gallery_makes_a_library():
+    library = read_photos(sample_gallery(), load_bundled_photo_reader())
+    assert library.words == tuple(sample_gallery())
+    assert float(library.coefficients.std(0).max()) > 0.01
