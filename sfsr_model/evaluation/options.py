@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+_PRIMARY_PEOPLE = 20
+
 if TYPE_CHECKING:
     from .generate import Sampling
     from .run import Plan
@@ -48,7 +50,7 @@ def add_run(parser: argparse.ArgumentParser, steps: str = "--steps") -> None:
     """What an evaluation is made of, beside the faces, the checkpoint and the folder. steps: the solver's option."""
     add_judges(parser)
     parser.add_argument("--people", type=int, default=200, help="held-out people, and the 1:N of the retrieval (default 200)")
-    parser.add_argument("--primary-people", type=int, default=20, help="of these with each primary emotion (default 20)")
+    parser.add_argument("--primary-people", type=int, help="of these with each primary emotion (default 20, or all if fewer)")
     parser.add_argument("--max-yaw", type=float, default=60.0, help="largest turn of a head in degrees (default 60)")
     parser.add_argument("--batch", type=int, default=16, help="pictures made at once (default 16)")
     parser.add_argument("--sheet-rows", type=int, default=12, help="rows of sheet.jpg (default 12)")
@@ -86,13 +88,19 @@ def sampling_of(options: argparse.Namespace) -> Sampling:
     return Sampling(options.solver_steps, options.order, guidance, options.start, options.anchoring, options.pose)
 
 
+def _primary_people(options: argparse.Namespace) -> int:
+    if options.primary_people is not None:
+        return options.primary_people
+    return min(_PRIMARY_PEOPLE, options.people) if options.people > 1 else 0
+
+
 def plan_of(options: argparse.Namespace, checkpoint: Path, out: Path) -> Plan:
     """An evaluation of a checkpoint, as `add_faces` and `add_run` asked."""
     from .run import Plan
 
     return Plan(
         checkpoint, options.cache, out, options.recogniser, options.judge, options.expression_judge, options.people,
-        options.primary_people, options.seed, math.radians(options.max_yaw), options.size, options.batch, options.sheet_rows,
+        _primary_people(options), options.seed, math.radians(options.max_yaw), options.size, options.batch, options.sheet_rows,
         sampling_of(options), options.device,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -39,9 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             for word in all_words():
                 print(f"{word.number:3d}  {word.word:15s} {word.primary + '/' + word.group:24s} {_units(word)}")
+        sys.stdout.flush()
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the list has seen enough; nor may the interpreter flush it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -32,7 +32,7 @@ class AutoencoderTask:
         self._losses, self._data, self._codec = settings.losses, settings.data, settings.codec
         self.autoencoder = new_autoencoder(settings.seed, settings.codec.thin)
         if settings.codec.initial is not None:
-            self.autoencoder.load_state_dict(load_autoencoder(settings.codec.initial)[0].state_dict())
+            self.autoencoder.load_state_dict(load_autoencoder(settings.codec.initial, "codec.initial")[0].state_dict())
         # Twice as fast on a CPU.
         self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
@@ -187,7 +187,7 @@ def export_autoencoder(state: dict[str, Tensor], spread: float, path: Path) -> N
         raise OSError(f"{path}: cannot be written ({error}); free the disk, and export again") from error
 
 
-def load_autoencoder(path: Path) -> tuple[TinyAutoencoder, float, dict[str, Tensor]]:
+def load_autoencoder(path: Path, entry: str = "autoencoder") -> tuple[TinyAutoencoder, float, dict[str, Tensor]]:
     """An exported autoencoder, frozen, the latents' deviation, and its entries as they are stored.
 
     Raises SettingsError naming the file for one that is no such file.
@@ -195,12 +195,12 @@ def load_autoencoder(path: Path) -> tuple[TinyAutoencoder, float, dict[str, Tens
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise SettingsError(f"autoencoder: {path} cannot be read as safetensors ({error})") from error
-    return *autoencoder_of(stored, path), stored
+        raise SettingsError(f"{entry}: {path} cannot be read as safetensors ({error}); give an exported autoencoder") from error
+    return *autoencoder_of(stored, path, entry), stored
 
 
-def autoencoder_of(stored: dict[str, Tensor], path: Path) -> tuple[TinyAutoencoder, float]:
-    """The autoencoder of entries in the host's names, frozen, and the latents' deviation; path: for messages.
+def autoencoder_of(stored: dict[str, Tensor], path: Path, entry: str = "autoencoder") -> tuple[TinyAutoencoder, float]:
+    """The autoencoder of entries in the host's names, frozen, and the latents' deviation; path, entry: for messages.
 
     Raises SettingsError for entries of another kind.
     """
@@ -211,7 +211,5 @@ def autoencoder_of(stored: dict[str, Tensor], path: Path) -> tuple[TinyAutoencod
         _leave_out_silent(model)
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise SettingsError(
-            f"autoencoder: {path} is no autoencoder of this program ({reason}); train and export one"
-        ) from error
+        raise SettingsError(f"{entry}: {path} is no autoencoder of this program ({reason}); train and export one") from error
     return model.requires_grad_(False).eval(), spread

@@ -19,6 +19,16 @@ def test_runs_from_the_repository_root():
     assert done.stdout.startswith("amazement: surprise/surprise, number 8")
 
 
+def test_a_reader_may_have_seen_enough():
+    """What `| head -1` does to the list, before it is written."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "sfsr_model.expressions"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        done.stdout.close()
+        assert done.stderr.read() == ""
+    assert done.returncode == 0
+
+
 def test_lists_all_words(capsys):
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -170,6 +170,8 @@ def test_what_is_no_autoencoder_is_named(tmp_path):
     save_file({"encoder.weight": torch.zeros(1)}, path)
     with pytest.raises(SettingsError, match=r"other\.safetensors is no autoencoder of this program"):
         load_autoencoder(path)
+    with pytest.raises(SettingsError, match=r"codec\.initial: .*other\.safetensors is no autoencoder"):
+        AutoencoderTask(load_settings(settings_file(tmp_path, codec=f"{{initial: '{path}'}}")))
 
 
 def test_the_rate_rises_then_falls_to_a_tenth():
