@@ -63,8 +63,7 @@ def pack_files(path: Path) -> list[Path]:
 
 def space_of(path: Path) -> str:
     """Tag of a recogniser's embedding space: the start of the file's SHA-256, whatever the file is called."""
-    stat = path.stat()
-    return f"onnx-{_digest(str(path), stat.st_mtime_ns, stat.st_size)[:12]}"
+    return f"onnx-{_digest(str(path), state_of(path))[:12]}"
 
 
 def _load_pack(folder: Path, provider: str) -> InsightFaceEncoder:
@@ -236,7 +235,7 @@ def _first_line(error: Exception) -> str:
 
 
 @lru_cache(maxsize=64)
-def _digest(path: str, mtime: int, size: int) -> str:
+def _digest(path: str, state: tuple) -> str:
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while block := file.read(1 << 20):

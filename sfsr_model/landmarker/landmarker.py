@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..expressions import ARKIT_INDEX, ARKIT_NAMES
+from ..files import state_of
 from .bundle import Bundle, LandmarkerFileError, read_bundle
 from .network import Network
 from .pose import head_pose
@@ -150,12 +151,11 @@ class FaceLandmarker(nn.Module):
 
 def load_landmarker(path: Path) -> FaceLandmarker:
     """The landmarker of a file, loaded once while the file stays as it is; raises LandmarkerFileError."""
-    stat = path.stat() if path.is_file() else None
-    return _load(path) if stat is None else _load_once(str(path), stat.st_mtime_ns, stat.st_size)
+    return _load_once(str(path), state_of(path)) if path.is_file() else _load(path)
 
 
 @lru_cache(maxsize=4)
-def _load_once(path: str, mtime: int, size: int) -> FaceLandmarker:
+def _load_once(path: str, state: tuple) -> FaceLandmarker:
     return _load(Path(path))
 
 

@@ -47,8 +47,7 @@ class AutoencoderTask:
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
-        place = next(self.autoencoder.parameters()).device
-        images = pictures({"image": sample["image"].to(place)})
+        images = pictures({"image": sample["image"].to(self._place())})
         if self._codec.crop is not None:
             images = cut_out(images, self._codec.crop, generator)
         back, latents = self._there_and_back(modules["autoencoder"], images, generator)
@@ -74,7 +73,7 @@ class AutoencoderTask:
 
     def _on_faces(self, autoencoder: nn.Module, sample: Sample, generator: torch.Generator) -> dict[str, tuple[float, Tensor]]:
         """Weights and losses on whole faces, the answers of the batch's first samples: each is to be read as what it is."""
-        place = next(self.autoencoder.parameters()).device
+        place = self._place()
         few = max(1, round(self._losses.share * len(sample["image"])))
         batch = batch_of({name: values[:few] for name, values in sample.items()})
         answer, points = batch.answer.to(place), batch.answer_points
@@ -87,10 +86,13 @@ class AutoencoderTask:
             expression = batch.expression.to(place)
             return self._picture_losses(Judged(back, points, person, expression, mask, answer.movedim(-1, 1), own))
 
+    def _place(self) -> torch.device:
+        return next(self.autoencoder.parameters()).device
+
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
         """Originals above round trips, [2, N, 3, H, W] in 0..1."""
-        images = pictures(sample)[:16].to(next(self.autoencoder.parameters()).device)
+        images = pictures(sample)[:16].to(self._place())
         return torch.stack((images, round_trip(self.autoencoder, images))).cpu()
 
     @torch.no_grad()
