@@ -183,6 +183,11 @@ for (const { title, box, text } of argument.nodes) {
   node.setSize(box.slice(2));
   // A seed that changes after each run would make the second picture differ from the first.
   for (const widget of node.widgets ?? []) if (widget.name === 'control_after_generate') widget.value = 'fixed';
+  // The page lets a widget that a link stands for keep what the node of this number held in the workflow before.
+  for (const input of node.inputs ?? []) if (input.widget && input.link !== null) {
+    const named = (one) => one.widgets.find((widget) => widget.name === input.widget.name);
+    named(node).value = named(LiteGraph.createNode(node.type)).value;
+  }
 }
 argument.groups.forEach(({ title, colour, box }, place) => {
   const group = new LiteGraph.LGraphGroup(title, place + 1);
