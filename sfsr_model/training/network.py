@@ -212,8 +212,8 @@ class NetworkTask:
         assert part.picture is not None
         assert part.mask is not None
         assert part.points is not None
+        picture = self.codec.decode(found.float())
         with torch.autocast(place.type, enabled=False):
-            picture = self.codec.decode(found.float())
             return self._picture_losses(Judged(picture, part.points, identity, expression, part.mask, part.picture, own))
 
     def _denoiser(self, modules: dict[str, nn.Module], examples: Examples, tokens: Tensor) -> Callable[..., Tensor]:
