@@ -273,7 +273,8 @@ def test_checkpointing_changes_nothing_but_memory(written):
         total.backward()
         results.append((float(total.detach()), task.unet.conv_in.weight.grad))
     assert task.unet.is_gradient_checkpointing
-    assert results[0][0] == results[1][0]
+    # The two attend by other kernels.
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
     torch.testing.assert_close(results[0][1], results[1][1])
 
 
