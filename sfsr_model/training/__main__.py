@@ -26,7 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train; run it again to go on where it stopped")
     run.set_defaults(run=_run)
     export = commands.add_parser("export", help="write the newest state's averaged weights, small enough to share")
-    export.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    export.add_argument("--out", type=Path, required=True, help="safetensors or ONNX file to write")
+    export.add_argument("--step", type=int, help="of the state, where keep_every kept it (default: the newest)")
     export.set_defaults(run=_export)
     for command in (run, export):
         command.add_argument("settings", type=Path, help="YAML file; its entries: sfsr_model/training/settings.py")
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     settings, task = _task(options)
-    task.export(settings, options.out)
+    task.export(settings, options.out, options.step)
     print(options.out)
     return 0
 

@@ -96,12 +96,12 @@ class AutoencoderTask:
         return torch.stack((images, round_trip(self.autoencoder, images))).cpu()
 
     @torch.no_grad()
-    def export(self, settings: Settings, path: Path, pictures_measured: int = 64) -> None:
-        """Write the newest state's averages; the latents' deviation is measured on samples of the settings' data.
+    def export(self, settings: Settings, path: Path, step: int | None = None, pictures_measured: int = 64) -> None:
+        """Write the averages of the newest state, or of a step's; the latents' deviation is measured on samples of the settings' data.
 
         Raises StateError where there is no state yet.
         """
-        averages = averages_of(trained_state(settings.state), "autoencoder")
+        averages = averages_of(trained_state(settings.state, step), "autoencoder")
         self.autoencoder.load_state_dict(averages)
         dataset = peek(settings.data)
         samples = [dataset[index] for index in range(min(pictures_measured // 4, length(dataset)))]

@@ -60,9 +60,9 @@ class DetectorTask:
             _frame(picture, boxes)
         return torch.stack((images, marked))
 
-    def export(self, settings: Settings, path: Path) -> None:
-        """Write the newest state's averages as an ONNX file that insightface loads; raises StateError without a state."""
-        load_averages(settings, "network", self.network)
+    def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
+        """Write the averages of the newest state, or of a step's, as an ONNX file that insightface loads; raises StateError without a state."""
+        load_averages(settings, step, "network", self.network)
         export_detector(self.network, path)
 
 

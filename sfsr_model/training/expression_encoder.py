@@ -66,9 +66,9 @@ class ExpressionTask:
         """The faces as the network takes them, [1, N, 3, H, W] in 0..1."""
         return faces_of(sample, crop_points(), SIDE, torch.Generator().manual_seed(0))[None, :16]
 
-    def export(self, settings: Settings, path: Path) -> None:
-        """Write the newest state's averages as an ONNX file; raises StateError without a state."""
-        load_averages(settings, "network", self.network)
+    def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
+        """Write the averages of the newest state, or of a step's, as an ONNX file; raises StateError without a state."""
+        load_averages(settings, step, "network", self.network)
         export_onnx(self.network, path, "expression")
 
 

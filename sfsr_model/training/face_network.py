@@ -84,9 +84,9 @@ def face_network(settings: Settings, side: int, outputs: int, template: Tensor) 
     return network
 
 
-def load_averages(settings: Settings, name: str, module: nn.Module) -> None:
-    """Put the newest state's averages of a module into it; raises StateError where there is none."""
-    found = averages_of(trained_state(settings.state), name)
+def load_averages(settings: Settings, step: int | None, name: str, module: nn.Module) -> None:
+    """Put a module's averages of a step's state, or of the newest, into it; raises StateError where there is none."""
+    found = averages_of(trained_state(settings.state, step), name)
     module.load_state_dict(module.state_dict() | found)
 
 

@@ -20,7 +20,7 @@ from .state import Trained, latest_state, load_state, require_writable, save_sta
 
 _FLOOR = 0.1
 # Settings that may change between a run and its continuation.
-_FREE = ("state", "latents", "about", "licence", "save_every", "sample_every", "log_every")
+_FREE = ("state", "latents", "about", "licence", "save_every", "keep_every", "sample_every", "log_every")
 _FREE_OF_DATA = ("memory", "workers")
 
 
@@ -41,7 +41,7 @@ class Task(Protocol):
 
     def show(self, sample: Sample) -> Tensor: ...
 
-    def export(self, settings: Settings, path: Path) -> None: ...
+    def export(self, settings: Settings, path: Path, step: int | None = None) -> None: ...
 
 
 def train(
@@ -103,8 +103,9 @@ def train(
                     report(done, figures)
             if main and (done % settings.sample_every == 0 or done == settings.steps):
                 log.pictures(done, task.show(sample))
-            if main and (done % settings.save_every == 0 or done == settings.steps):
-                save_state(settings.state, done, trained, fingerprint(settings))
+            keep = settings.keep_every
+            if main and (done % settings.save_every == 0 or (keep and done % keep == 0) or done == settings.steps):
+                save_state(settings.state, done, trained, fingerprint(settings), keep)
     log.close()
     return trained
 

@@ -119,12 +119,12 @@ class NetworkTask:
         return torch.stack((pictures[0], pictures[1], made, pictures[2]))
 
     @torch.no_grad()
-    def export(self, settings: Settings, path: Path) -> None:
-        """Write the newest state's averages as one SFSR checkpoint in half precision.
+    def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
+        """Write the averages of the newest state, or of a step's, as one SFSR checkpoint in half precision.
 
         Raises StateError where there is no state yet, or one of other sizes, SettingsError for weights beyond half precision.
         """
-        state = trained_state(settings.state)
+        state = trained_state(settings.state, step)
         for name, module in self.modules.items():
             try:
                 module.load_state_dict(averages_of(state, name))

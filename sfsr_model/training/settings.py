@@ -196,7 +196,8 @@ class Encoder(_Section):
 class Settings(_Section):
     """A whole run. state: folder of what resuming needs. latents: folder of the encoded data, which runs on the same data may
     share; left out, one in the state folder. autoencoder: weights that the sfsr task encodes with; left out, those
-    of `network.initial`. about, licence: what the exported checkpoint says of its training data and of its use.
+    of `network.initial`. save_every: steps between states, of which the two newest stay; keep_every: between those that stay for
+    good, 0 for none. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
     task: Literal["autoencoder", "sfsr", "recogniser", "expression", "detector"]
@@ -209,6 +210,7 @@ class Settings(_Section):
     # YAML reads a bare no as false.
     precision: Annotated[Literal["no", "fp16", "bf16"], BeforeValidator(lambda value: "no" if value is False else value)] = "no"
     save_every: Count = 500
+    keep_every: Annotated[int, Field(ge=0)] = 0
     sample_every: Count = 1_000
     log_every: Count = 25
     autoencoder: Path | None = None

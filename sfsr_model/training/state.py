@@ -43,8 +43,9 @@ def require_writable(folder: Path) -> None:
         raise StateError(f"state: {folder} cannot be written ({error.strerror}); choose another folder") from error
 
 
-def save_state(folder: Path, step: int, trained: Trained, fingerprint: str) -> Path:
-    """Write the state after `step` steps; the file appears under its name only when it is whole, older ones go then.
+def save_state(folder: Path, step: int, trained: Trained, fingerprint: str, keep_every: int = 0) -> Path:
+    """Write the state after `step` steps; the file appears under its name only when it is whole. Of the older ones, only one
+    stays then, and those of each `keep_every`-th step, unless that is 0.
 
     Raises OSError where the disk is full; the states that were there stay.
     """
@@ -66,6 +67,7 @@ def save_state(folder: Path, step: int, trained: Trained, fingerprint: str) -> P
         raise OSError(f"{path}: cannot be written ({error}); free the disk, the last state is still there") from error
     # Damaged files of later steps, which nobody could resume from, must not push out what was just written.
     earlier = [old for old in sorted(folder.glob("step-*.safetensors")) if old < path]
+    earlier = [old for old in earlier if not keep_every or step_of(old) % keep_every]
     for old in earlier[: 1 - KEPT]:
         old.unlink()
     return path
@@ -92,8 +94,14 @@ def latest_state(folder: Path) -> Path | None:
     return None
 
 
-def trained_state(folder: Path) -> Path:
-    """The newest whole state of a folder that must hold one; raises StateError where there is none yet, or none to be read."""
+def trained_state(folder: Path, step: int | None = None) -> Path:
+    """The state of a step, or the newest whole one; raises StateError where there is none yet, or none to be read."""
+    if step is not None:
+        path = folder / _PATTERN.format(step)
+        if not path.is_file():
+            there = ", ".join(str(step_of(one)) for one in sorted(folder.glob("step-*.safetensors"))) or "none"
+            raise StateError(f"{folder}: holds no state of step {step}, found {there}; train with keep_every to keep more")
+        return path
     path = latest_state(folder)
     if path is None:
         raise StateError(f"{folder}: holds no state; train first")

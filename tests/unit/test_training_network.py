@@ -71,7 +71,7 @@ def first_batch(task, count=2):
 
 def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_path):
     path = written(
-        steps=20, save_every=100, sample_every=20, batch=4, losses={"outside": 1.0}, about="noise", licence="CC0-1.0"
+        steps=20, save_every=100, keep_every=8, sample_every=20, batch=4, losses={"outside": 1.0}, about="noise", licence="CC0-1.0"
     )
     settings = load_settings(path)
     task = started(path)
@@ -97,6 +97,10 @@ def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_
     for name, value in averages_of(latest_state(settings.state), "unet").items():
         torch.testing.assert_close(named[name].float(), value, atol=1e-3, rtol=1e-3)
     CompoundEncoder(about.compound).load_state_dict(loaded.compound)
+    task.export(settings, tmp_path / "earlier.safetensors", step=8)
+    earlier = load_checkpoint(tmp_path / "earlier.safetensors")
+    assert earlier.metadata.step == 8
+    assert any(not torch.equal(earlier.unet[name], value) for name, value in loaded.unet.items())
     stored = load_file(settings.autoencoder)
     assert loaded.autoencoder.keys() == stored.keys()
     assert float(loaded.autoencoder["vae_scale"]) == float(stored["vae_scale"])

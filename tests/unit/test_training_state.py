@@ -7,7 +7,7 @@ import torch
 
 from sfsr_model.training.order import StepBatches, batch_indices, step_generator
 from sfsr_model.training.settings import SettingsError, load_settings
-from sfsr_model.training.state import StateError, Trained, latest_state, load_state, save_state
+from sfsr_model.training.state import StateError, Trained, latest_state, load_state, save_state, trained_state
 
 GOOD = "task: autoencoder\ndata: {path: faces.npz}\nstate: state\n"
 SFSR = "task: sfsr\nautoencoder: a.safetensors\ndata: {path: faces.npz}\nstate: state\n"
@@ -152,6 +152,15 @@ def test_a_torn_state_is_passed_over_and_old_ones_go(tmp_path):
     assert latest_state(tmp_path) == paths[1]
     with pytest.raises(StateError, match="delete it to go on from the state before it"):
         load_state(paths[2], trained(), "{}")
+
+
+def test_states_of_each_nth_step_stay_and_are_found_by_their_step(tmp_path):
+    paths = {step: save_state(tmp_path, step, trained(), "{}", keep_every=2) for step in range(1, 7)}
+    assert [step for step, path in paths.items() if path.exists()] == [2, 4, 5, 6]
+    assert trained_state(tmp_path, 4) == paths[4]
+    assert trained_state(tmp_path) == paths[6]
+    with pytest.raises(StateError, match=r"no state of step 3, found 2, 4, 5, 6; train with keep_every"):
+        trained_state(tmp_path, 3)
 
 
 def test_damaged_states_alone_are_named_and_never_push_out_a_whole_one(tmp_path):
