@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.encoders.choosing import look_in
+from ..sfsr_model.encoders.choosing import NothingChosenError, look_in
 from ..sfsr_model.encoders.framing import NO_FACE_POLICIES, FramingSettings, frame_faces
 from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import placements
@@ -25,6 +25,7 @@ from .sockets import (
     FaceLandmarksSocket,
     IDEncoderSocket,
     face_choice,
+    naming,
     require,
     require_images,
     require_masks,
@@ -132,7 +133,8 @@ class SFSRFaceCrop(io.ComfyNode):
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         settings = FramingSettings(size, face_order, None if faces == FACES[1] else face_index, no_face)
         given = _given(images, encoder, face_landmarks, bboxes)
-        framing = frame_faces((picture for _, picture in steps(images)), encoder, settings, given)
+        with naming("images", NothingChosenError):
+            framing = frame_faces((picture for _, picture in steps(images)), encoder, settings, given)
         frames = framing.frames
         crops = torch.stack([crop_face(images[frame.picture], frame) for frame in frames])
         masks = torch.stack([frame.mask for frame in frames])

@@ -18,6 +18,7 @@ from ..sfsr_model.encoders.enrolment import (
     FaceChoice,
     enrol,
 )
+from ..sfsr_model.encoders.faces import NoFaceError, TooFewFacesError
 from ..sfsr_model.encoders.identity import Identity
 from ..sfsr_model.encoders.pack import load_recogniser, pack_files
 from ..sfsr_model.encoders.preview import number_faces
@@ -32,6 +33,7 @@ from .sockets import (
     IDEncoderSocket,
     IdentitySocket,
     face_choice,
+    naming,
     require,
     require_images,
     told_beforehand,
@@ -187,7 +189,8 @@ class SFSRIdentity(io.ComfyNode):
         wanted = None if similar_to is None else require(similar_to, Identity, "similar_to", "Identity")
         choice = FaceChoice(face_order, face_index, wanted)
         pictures = (picture for _, picture in steps(images))
-        found = enrol(pictures, encoder, choice, no_face, outliers, outlier_threshold, earlier)
+        with naming("images", (NoFaceError, TooFewFacesError)):
+            found = enrol(pictures, encoder, choice, no_face, outliers, outlier_threshold, earlier)
         for warning in found.warnings:
             logger.warning("SFSR: %s", warning)
         drawn = [

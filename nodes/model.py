@@ -189,13 +189,15 @@ class SFSRConditioning(io.ComfyNode):
 
 
 def _check_resolution(model, image: torch.Tensor) -> None:
+    """A network of the demo's size makes no face but at the one it was trained at; one that began as Stable Diffusion does."""
     about, (height, width) = attachment(model).metadata, image.shape[1:3]
-    if about.trained and (height, width) != (about.resolution, about.resolution):
-        logger.warning(
-            "SFSR: the checkpoint was trained on crops of %d x %d pixels, image has %d x %d: set Face Crop's size to %d, or "
-            "expect a worse face",
-            about.resolution, about.resolution, width, height, about.resolution,
-        )  # fmt: skip
+    side = about.resolution
+    if not about.trained or (height, width) == (side, side):
+        return
+    found = f"the checkpoint was trained on crops of {side} x {side} pixels, this one has {width} x {height}"
+    if about.base == "demo":
+        raise ValueError(f"image: {found}, of which it would make no face; set Face Crop's size to {side}")
+    logger.warning("SFSR: %s: set Face Crop's size to %d, or expect a worse face", found, side)
 
 
 def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..sfsr_model.batch import require_repeatable
+from ..sfsr_model.encoders.bundled import bundled_space
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
@@ -36,6 +37,10 @@ from .sockets import (
 # IPTC's term for a photograph or picture of which a part was made by a model.
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
+DEMO_NOTE = (
+    "the identity was measured by the demo's recogniser, which learned from rendered faces: what it makes of real people is "
+    "unknown, so do not rely on its cosine there"
+)
 
 
 class SFSRReport(io.ComfyNode):
@@ -105,6 +110,8 @@ class SFSRReport(io.ComfyNode):
         ]
         notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
         notes += unjudged
+        if encoder.space == bundled_space():
+            notes.append(DEMO_NOTE)
         if not trained:
             notes.insert(0, UNTRAINED_NOTE)
         text = Report(figures, judged, look.words, trained, tuple(notes)).to_json()

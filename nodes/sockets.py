@@ -80,11 +80,11 @@ def told_beforehand(read: Callable[[Any], Any], value: Any, name: str = "") -> b
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Put an input's name before the message of a ValueError that is raised within the block by what reads the input."""
+def naming(name: str, kinds: type[ValueError] | tuple[type[ValueError], ...] = ValueError) -> Iterator[None]:
+    """Put an input's name before the message of an error of these kinds that is raised within the block."""
     try:
         yield
-    except ValueError as error:
+    except kinds as error:
         raise ValueError(f"{name}: {error}") from error
 
 

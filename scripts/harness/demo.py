@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
@@ -66,10 +67,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         prog="demo.py", description="Put a person's identity and an expression into a portrait, in a real ComfyUI."
     )
     parser.add_argument("--identity", metavar="PICTURE", help="photo of the person; default: a rendered sample")
-    parser.add_argument("--expression", metavar="WORD|PICTURE", help="an emotion word, or a photo that shows it")
+    parser.add_argument("--expression", metavar="WORD|PICTURE",
+                        help="an emotion word or neutral, or a photo that shows it; default: the workflow's")  # fmt: skip
     parser.add_argument("--target", metavar="PICTURE", help="portrait that gets the face; default: a rendered sample")
-    parser.add_argument("--steps", type=_positive, help="sampling steps")
-    parser.add_argument("--seed", type=_not_negative, help="seed of the noise")
+    parser.add_argument("--steps", type=_steps, help="sampling steps; default: the workflow's")
+    parser.add_argument("--seed", type=_seed, help="seed of the noise; default: the workflow's")
     parser.add_argument("--workflow", metavar="FILE", default=str(DEFAULT_WORKFLOW), help="workflow in API format")
     parser.add_argument("--output", metavar="FOLDER", default="output", help="where pictures go; default: ./output")
     parser.add_argument("--comfyui", metavar="FOLDER", help="an existing ComfyUI; default: COMFYUI_PATH, the one around"
@@ -82,17 +84,18 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
-    return _at_least(text, 1)
+def _steps(text: str) -> int:
+    return _between(text, 1, 10_000)
 
 
-def _not_negative(text: str) -> int:
-    return _at_least(text, 0)
+def _seed(text: str) -> int:
+    return _between(text, 0, 2**64 - 1)
 
 
-def _at_least(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+def _between(text: str, least: int, most: int) -> int:
+    """Raises for what is no whole number of the range, which is ComfyUI's for this input."""
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
     return int(text)
 
 
@@ -105,6 +108,8 @@ def _check(options: argparse.Namespace) -> Plan:
     expression = options.expression
     by_picture = expression is not None and _is_picture_name(expression)
     if expression is not None and not by_picture:
+        if expression.strip() and Path(expression).is_dir():
+            raise UsageError(f"--expression: {expression} is a folder. Give one of the 135 words, or one picture.")
         require_word(expression)
     if options.python is not None and not Path(options.python).is_file():
         raise UsageError(f"--python: there is no file {options.python}. Give the interpreter itself, not its folder.")
@@ -134,8 +139,12 @@ def _check(options: argparse.Namespace) -> Plan:
 def _require_writable(folder: Path) -> None:
     """Raise UsageError for an output folder that could not be made or written to, before anything is computed for it."""
     existing = next(place for place in (folder, *folder.parents) if place.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"--output: pictures cannot be written to {folder} ({existing} is no folder you may write to).")
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError:
+        reason = f"{existing} is no folder that can be written to"
+        raise UsageError(f"--output: pictures cannot be written to {folder} ({reason}).") from None
 
 
 def _is_picture_name(value: str) -> bool:

@@ -17,6 +17,7 @@ from harness.pictures import free_name, require_decodable
 from harness.progress import ProgressBar
 from harness.server import ComfyServer
 from harness.workflow import (
+    EXPRESSION_PICTURE,
     apply_expression_picture,
     apply_picture,
     apply_word,
@@ -27,11 +28,13 @@ from harness.workflow import (
 )
 
 RUN_TIMEOUT_S = 3600.0
+# The nodes that pictures of the options come from, by title.
+OPTIONS = {"Identity": "--identity", "Target": "--target", EXPRESSION_PICTURE: "--expression"}
 
 
 def main(plan: Plan) -> int:
     """Run a plan; returns the exit status."""
-    server = None
+    server, prompt = None, {}
     try:
         prompt = load_workflow(Path(plan.workflow))
         _apply_numbers(prompt, plan)
@@ -56,7 +59,8 @@ def main(plan: Plan) -> int:
             if plan.keep_running:
                 _wait(server)
     except HarnessError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        option = _option_behind(prompt, error.node_id) if isinstance(error, PromptFailed) else ""
+        print(f"Error: {option}{error}", file=sys.stderr)
         # A node that failed has said why; for everything else the reason may stand in the host's log alone.
         _print_log(server, with_errors=not isinstance(error, PromptFailed))
         return error.exit_code
@@ -98,6 +102,14 @@ def _run(client: ApiClient, prompt: Prompt) -> RunResult:
         return client.run(prompt, on_progress=bar.update, timeout=RUN_TIMEOUT_S)
     finally:
         bar.close()
+
+
+def _option_behind(prompt: Prompt, node_id: str) -> str:
+    """The option, with a colon, whose picture the node itself loads or looks at; empty where there is none such."""
+    node = prompt.get(node_id, {"inputs": {}})
+    looked_at = {node_id, *(str(value[0]) for value in node["inputs"].values() if isinstance(value, list))}
+    options = [f"{option}: " for title, option in OPTIONS.items() if titled(prompt, title) in looked_at]
+    return options[0] if len(options) == 1 else ""
 
 
 def _read_report(prompt: Prompt, result: RunResult) -> dict[str, Any]:

@@ -60,7 +60,12 @@ def _explain_input(error: dict[str, Any]) -> str:
 
 def _explain_choice(name: str, received: Any, config: Any) -> str:
     choices = _choices(config)
-    shown = ", ".join(map(str, choices[:_SHOWN_CHOICES])) or "none"
+    if not choices:
+        return (
+            f"input {name!r} has nothing to choose from: this ComfyUI has no file of the kind that this node reads. Put one"
+            " into its folder of ComfyUI's models folder."
+        )
+    shown = ", ".join(map(str, choices[:_SHOWN_CHOICES]))
     more = f" and {len(choices) - _SHOWN_CHOICES} more" if len(choices) > _SHOWN_CHOICES else ""
     if isinstance(received, str) and PurePosixPath(received).suffix.lower() in _MODEL_SUFFIXES:
         return (

@@ -14,11 +14,15 @@ def require_word(text: str) -> None:
         sys.path.append(str(REPOSITORY))
     from sfsr_model.expressions.vocabulary import all_words, closest, lookup  # needs no PyTorch, which this Python may lack
 
+    count = len(all_words())
     try:
         lookup(text)
     except ValueError as error:
-        close, count = closest(text), len(all_words())
+        if text.strip().isdecimal():
+            raise UsageError(f"--expression: the words are numbered 1 to {count}, found {text.strip()}.") from error
+        close = closest(text)
         hint = f"Did you mean {' or '.join(close)}?" if close else "README names the command that lists them."
+        found = repr(text) if text.strip() else "an empty text"
         raise UsageError(
-            f"--expression: {text!r} is none of the {count} words, no number of one and no picture. {hint}"
+            f"--expression: {found} is none of the {count} words, no number of one and no picture. {hint}"
         ) from error

@@ -9,6 +9,9 @@ from typing import Any
 from harness.errors import UsageError
 from harness.graph import Prompt
 
+# Title of the node that loads the demo's picture of an expression.
+EXPRESSION_PICTURE = "Expression picture"
+
 
 def load_workflow(path: Path) -> Prompt:
     """Read a workflow in API format; raises UsageError for anything else."""
@@ -69,7 +72,7 @@ def apply_expression_picture(prompt: Prompt, picture: str, encoder: str) -> None
     """Make the node titled "Expression" read an uploaded picture, by a named encoder unless it has one already."""
     set_input(prompt, "Expression", ("source",), "image", "--expression")
     inputs = prompt[str(titled(prompt, "Expression"))]["inputs"]
-    _add_source(prompt, inputs, "image", "Expression picture", "LoadImage", {"image": picture})
+    _add_source(prompt, inputs, "image", EXPRESSION_PICTURE, "LoadImage", {"image": picture})
     if "expression_encoder" not in inputs:
         values = {"encoder": encoder}
         _add_source(prompt, inputs, "expression_encoder", "Expression encoder", "SFSRLoadExpressionEncoder", values)

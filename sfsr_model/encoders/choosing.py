@@ -74,7 +74,7 @@ def choose(
     try:
         pick_face(faces, order, index)
     except ValueError as error:
-        raise NothingChosenError(f"image {image_index}: {error}", faces, refused) from error
+        raise NothingChosenError(f"picture {image_index}: {error}", faces, refused) from error
     return Choice(tuple(faces), (index,), tuple(refused))
 
 

@@ -49,7 +49,7 @@ class NoFaceError(ValueError):
         best = f"best candidate scored {best_score:.3g}" + (f" ({reason})" if reason else "")
         better = ", or connect an insightface pack, whose detector sees more" if carried else ""
         super().__init__(
-            f"image {image_index} ({size[1]} x {size[0]} pixels): no face found; "
+            f"picture {image_index} ({size[1]} x {size[0]} pixels): no face found; "
             f"{best if best_score > 0 else 'not even a doubtful one'}. Use a picture in which the face is closer, larger "
             f"and seen from the front{better}."
         )
@@ -126,8 +126,8 @@ def pick_face(faces: Sequence[Detection], order: str, index: int) -> Detection:
     """Return face number `index` of faces that are in this order already; raises as `choose_face` does."""
     if not 0 <= index < len(faces):
         found = "no face was" if not faces else "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
-        valid = f"; choose 0 to {len(faces) - 1}" if faces else ""
-        raise ValueError(f"face index: {index} asked for, but {found} found (counted from 0, {order}){valid}")
+        valid = "" if not faces else "; choose 0" if len(faces) == 1 else f"; choose 0 to {len(faces) - 1}"
+        raise ValueError(f"face_index: {index} asked for, but {found} found (counted from 0, {order}){valid}")
     return faces[index]
 
 

@@ -117,7 +117,7 @@ def _see(picture: Tensor, encoder: IDEncoder, choice: FaceChoice, no_face: str, 
             raise
         return Sighting((), None, str(error)), None
     except ValueError as error:
-        raise ValueError(f"image {number}: {error}") from error
+        raise ValueError(f"picture {number}: {error}") from error
     embeddings = None
     if choice.order == MOST_SIMILAR and choice.similar_to is not None:
         embeddings = encoder.embed_aligned([encoder.align(prepared, face.points) for face in found])
@@ -130,7 +130,7 @@ def _see(picture: Tensor, encoder: IDEncoder, choice: FaceChoice, no_face: str, 
         face = pick_face(found, choice.order, choice.index)
     except ValueError as error:
         if no_face == NO_FACE_POLICIES[0]:
-            raise TooFewFacesError(f"image {number}: {error}") from error
+            raise TooFewFacesError(f"picture {number}: {error}") from error
         return Sighting(tuple(found), None, str(error)), None
     if embeddings is not None:
         return Sighting(tuple(found), choice.index, "", embeddings[choice.index]), None
@@ -151,7 +151,7 @@ def _embed(sightings: list[Sighting], aligned: list[Any], encoder: IDEncoder, no
             continue
         problem = floor.refusal(sighting.embedding.norm().item())
         if problem and no_face == NO_FACE_POLICIES[0]:
-            raise TooFewFacesError(f"image {number}: {problem}; choose another face or leave the picture out")
+            raise TooFewFacesError(f"picture {number}: {problem}; choose another face or leave the picture out")
         if problem:
             sightings[number] = Sighting(sighting.faces, None, problem)
 

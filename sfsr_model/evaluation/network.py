@@ -71,7 +71,9 @@ class Network:
             raise CheckpointError(f"{checkpoint.name}: does not fit its own metadata ({reason}); export it again") from error
         self.unet, self.autoencoder = unet, autoencoder
         for module in (self.unet, self.autoencoder, self.compound):
-            module.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+            module.to(self.device).eval().requires_grad_(False)
+        for module in (self.unet, self.autoencoder):  # convolutions are fastest so
+            module.to(memory_format=torch.channels_last)
         self._scale, self._shift = scale, shift
         self._schedule = ScaledLinearSchedule()
 

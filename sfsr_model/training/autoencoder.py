@@ -97,9 +97,9 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def export(self, settings: Settings, path: Path, step: int | None = None, pictures_measured: int = 64) -> None:
-        """Write the averages of the newest state, or of a step's; the latents' deviation is measured on samples of the settings' data.
+        """Write the averages of the newest state, or of a step's.
 
-        Raises StateError where there is no state yet.
+        The latents' deviation is measured on samples of the settings' data. Raises StateError where there is no state yet.
         """
         averages = averages_of(trained_state(settings.state, step), "autoencoder")
         self.autoencoder.load_state_dict(averages)

@@ -61,7 +61,10 @@ class DetectorTask:
         return torch.stack((images, marked))
 
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
-        """Write the averages of the newest state, or of a step's, as an ONNX file that insightface loads; raises StateError without a state."""
+        """Write the averages of the newest state, or of a step's, as an ONNX file that insightface loads.
+
+        Raises StateError without a state.
+        """
         load_averages(settings, step, "network", self.network)
         export_detector(self.network, path)
 

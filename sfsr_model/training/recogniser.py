@@ -86,7 +86,10 @@ class RecogniserTask:
         return torch.stack((by_role[:, _ANSWER], by_role[found, _REFERENCE]))[:, :16]
 
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
-        """Write the averages of the newest state, or of a step's, as an ONNX file that insightface loads; raises StateError without a state."""
+        """Write the averages of the newest state, or of a step's, as an ONNX file that insightface loads.
+
+        Raises StateError without a state.
+        """
         load_averages(settings, step, "network", self.network)
         export_onnx(self.network, path, "embedding")
 

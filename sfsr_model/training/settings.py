@@ -196,8 +196,8 @@ class Encoder(_Section):
 class Settings(_Section):
     """A whole run. state: folder of what resuming needs. latents: folder of the encoded data, which runs on the same data may
     share; left out, one in the state folder. autoencoder: weights that the sfsr task encodes with; left out, those
-    of `network.initial`. save_every: steps between states, of which the two newest stay; keep_every: between those that stay for
-    good, 0 for none. about, licence: what the exported checkpoint says of its training data and of its use.
+    of `network.initial`. save_every: steps between states, of which the two newest stay; keep_every: between those that
+    stay for good, 0 for none. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
     task: Literal["autoencoder", "sfsr", "recogniser", "expression", "detector"]

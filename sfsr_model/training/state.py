@@ -97,11 +97,11 @@ def latest_state(folder: Path) -> Path | None:
 def trained_state(folder: Path, step: int | None = None) -> Path:
     """The state of a step, or the newest whole one; raises StateError where there is none yet, or none to be read."""
     if step is not None:
-        path = folder / _PATTERN.format(step)
-        if not path.is_file():
+        wanted = folder / _PATTERN.format(step)
+        if not wanted.is_file():
             there = ", ".join(str(step_of(one)) for one in sorted(folder.glob("step-*.safetensors"))) or "none"
             raise StateError(f"{folder}: holds no state of step {step}, found {there}; train with keep_every to keep more")
-        return path
+        return wanted
     path = latest_state(folder)
     if path is None:
         raise StateError(f"{folder}: holds no state; train first")

@@ -83,8 +83,9 @@ def dying_host(folder: Path) -> Path:
     ("arguments", "message"),
     [
         (("--expression", "amazment"), "Did you mean amazement"),
-        (("--expression", "1000"), "no number of one"),
-        (("--expression", ""), "none of the 135 words"),
+        (("--expression", "1000"), "words are numbered 1 to 135, found 1000"),
+        (("--expression", ""), "an empty text is none of the 135 words"),
+        (("--expression", "."), "--expression: . is a folder"),
         (("--python", "/nowhere/python"), "--python: there is no file /nowhere/python"),
         (("--models", "nowhere"), "--models: there is no folder nowhere"),
         (("--output", "taken.txt"), "--output: pictures cannot be written to"),
@@ -127,8 +128,9 @@ def test_a_damaged_picture_is_refused_before_the_host_starts(option, tmp_path, i
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--steps", "0"), "'0' is no whole number from 1 up"),
-        (("--seed", "-1"), "'-1' is no whole number from 0 up"),
+        (("--steps", "0"), "'0' is no whole number from 1 to 10000"),
+        (("--seed", "-1"), "'-1' is no whole number from 0 to 18446744073709551615"),
+        (("--seed", str(2**64)), "no whole number from 0 to 18446744073709551615"),
         (("--workflow", "nowhere.json"), "--workflow: nowhere.json cannot be read"),
         (("--comfyui", "."), "--comfyui: . is not a ComfyUI folder"),
     ],
@@ -181,6 +183,15 @@ def test_a_workflow_with_a_missing_node_stops_the_host(tmp_path, in_host):
     assert not hosts_of(tmp_path)
 
 
+@pytest.mark.parametrize("option", ["--identity", "--target", "--expression"])
+def test_a_picture_without_a_face_is_named_by_its_option(option, tmp_path, in_host):
+    Image.new("RGB", (300, 200), "gray").save(tmp_path / "wall.png")
+    answer = demo(option, "wall.png", "--steps", "1", *in_host, cwd=tmp_path)
+    assert answer.returncode == 1
+    assert re.search(rf"^Error: {option}: Node \w+ \(\w+\) failed: images?: picture 0.* no face", answer.stderr, re.MULTILINE)
+    assert "Traceback" not in answer.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends the signal of Ctrl-C")
 def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ctrl_c(tmp_path, in_host):
     (tmp_path / "output").mkdir()
@@ -211,7 +222,9 @@ def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ct
     assert (tmp_path / "output" / "portrait_0001.png").read_bytes() == b"mine"
     for label in ("Identity cosine: ", "Expression error: ", "Seconds: "):
         assert label in output
-    assert re.findall("^Note: (.*)$", output, re.MULTILINE) == ["the expression was read by demo (bundled with this pack)"]
+    read, trust = re.findall("^Note: (.*)$", output, re.MULTILINE)
+    assert read == "the expression was read by demo (bundled with this pack)"
+    assert "learned from rendered faces" in trust
     assert "not measured" not in output
 
 

@@ -33,7 +33,7 @@ def grey(size=256, height=None):
 def test_no_face_in_the_selfie(refused):
     error = refused({"grey": grey(200, 120)}, Identity={"image": ["grey", 0]})
     assert error.node_id == "4"
-    assert "image 0 (200 x 120 pixels): no face found" in str(error)
+    assert "picture 0 (200 x 120 pixels): no face found" in str(error)
 
 
 def test_no_face_in_the_target(refused):
@@ -70,6 +70,13 @@ def test_a_crop_size_of_no_multiple_of_8(refused):
     assert "size: found 100, expected a multiple of 8" in str(refused(Target_face={"size": 100}))
 
 
+@pytest.mark.parametrize("size", [64, 136])
+def test_a_crop_of_another_size_than_the_checkpoint_knows(refused, size):
+    said = str(refused(Target_face={"size": size}))
+    assert f"image: the checkpoint was trained on crops of 128 x 128 pixels, this one has {size} x {size}" in said
+    assert "set Face Crop's size to 128" in said
+
+
 def test_a_paste_mask_of_another_size(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
     assert "does not fit 1 crops of 128 x 128" in str(refused({"mask": mask}, Paste={"mask": ["mask", 0]}))
@@ -90,7 +97,7 @@ def test_nothing_to_hold_on_to(refused):
 
 def test_too_few_faces(refused):
     error = refused(Target_face={"face_index": 3})
-    assert "image 0: face index: 3 asked for, but 1 face was found" in str(error)
+    assert "picture 0: face_index: 3 asked for, but 1 face was found" in str(error)
 
 
 def test_a_misspelt_word_gets_a_suggestion(client, portrait):
@@ -262,7 +269,7 @@ def test_values_that_are_no_numbers_name_the_picture(refused):
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7680, 4320), (16000, 1)])
 def test_pictures_of_any_size_without_a_face(refused, width, height):
     error = refused({"grey": grey(width, height)}, Target_face={"images": ["grey", 0]})
-    assert f"image 0 ({width} x {height} pixels): no face found" in str(error)
+    assert f"picture 0 ({width} x {height} pixels): no face found" in str(error)
 
 
 def test_a_word_of_no_kind_names_the_input(refused):
@@ -362,4 +369,4 @@ def test_twelve_faces_in_a_picture_of_4k(client, refused, tmp_path):
     assert re.match(r"\d+ crops of 1 picture", result.outputs["crop"]["text"][0])
     assert len(result.images) == 2
     nodes["crop"][1].update(faces="the numbered one", face_index=99)
-    assert re.search(r"face index: 99 asked for, but \d+ faces were found", str(refused({"crop": prompt["crop"]} | prompt)))
+    assert re.search(r"face_index: 99 asked for, but \d+ faces were found", str(refused({"crop": prompt["crop"]} | prompt)))

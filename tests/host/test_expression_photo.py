@@ -75,7 +75,7 @@ def test_pictures_without_the_face(graph, refused):
     both = node("ImageBatch", image1=["bright", 0], image2=["dark", 0])
     assert "picture 2 (220 x 200 pixels)" in refused(graph | {"both": both, "expression": embed(image=["both", 0], **wires)})
     message = refused(graph | {"expression": embed(image=["bright", 0], face_index=4, **wires)})
-    assert "face index: 4 asked for, but 1 face was found" in message
+    assert "face_index: 4 asked for, but 1 face was found" in message
 
 
 def test_a_file_that_is_not_there(client, graph):

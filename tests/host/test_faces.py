@@ -79,12 +79,12 @@ def test_two_people_one_after_the_other(run, graph, group_pixels):
 
 def test_a_picture_without_a_face_passes_through(run, refused, graph):
     faces = {"new": node("ImageInvert", image=["crop", 0]), "paste": paste(["both", 0], ["new", 0])}
-    assert "image 1 (512 x 512 pixels): no face found" in refused(graph | faces | {"crop": crop(["both", 0])})
+    assert "picture 1 (512 x 512 pixels): no face found" in refused(graph | faces | {"crop": crop(["both", 0])})
     for which, crops in (("the numbered one", 2), ("all", 1)):
         kept = crop(["both", 0], no_face="keep the picture", faces=which)
         report, (person, grey) = run(graph | faces | {"crop": kept})
         assert report.startswith(f"{crops} crop")
-        assert "picture 1: kept as it is: image 1 (512 x 512 pixels): no face found" in report
+        assert "picture 1: kept as it is: picture 1 (512 x 512 pixels): no face found" in report
         assert (grey == 128).all()
         assert (person[140:150, 220:230] != 128).any()
 

@@ -35,11 +35,11 @@ def graph(astronaut):
 
 
 def test_a_photo_without_a_face_is_skipped_and_reported(client, graph, refused, tmp_path):
-    assert "image 1 (512 x 512 pixels): no face found" in refused(graph | {"person": person(["both", 0])})
+    assert "picture 1 (512 x 512 pixels): no face found" in refused(graph | {"person": person(["both", 0])})
     result = client.run(graph | {"person": person(["both", 0], no_face="skip the picture")}, timeout=600)
     (report,) = result.outputs["person"]["text"]
     assert report.startswith("1 of 2 used")
-    assert "picture 1: not used: image 1 (512 x 512 pixels): no face found" in report
+    assert "picture 1: not used: picture 1 (512 x 512 pixels): no face found" in report
     first, second = [image for image in result.images if image.type == "temp"]
     with Image.open(client.download(first, tmp_path / "preview.png")) as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}

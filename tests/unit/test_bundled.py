@@ -87,7 +87,7 @@ def test_photos_without_the_wanted_face(reader, portraits):
     height, width = portraits.shape[1:3]
     with pytest.raises(NoExpressionError, match=rf"picture 1 \({width} x {height} pixels\): no face found\. Use a picture"):
         reader.read(torch.cat((portraits[:1], torch.zeros_like(portraits[:1]))))
-    with pytest.raises(NoExpressionError, match=r"picture 0 .*face index: 2 asked for, but 1 face was found"):
+    with pytest.raises(NoExpressionError, match=r"picture 0 .*face_index: 2 asked for, but 1 face was found"):
         reader.read(portraits, index=2)
     with pytest.raises(NoExpressionError, match="no face found; a face of 27 pixels is too small"):
         reader.read(with_square(135, 12)[None])

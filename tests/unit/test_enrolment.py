@@ -199,10 +199,10 @@ def test_orders_and_numbers():
     largest = enrol([group(0, 30, 60)], Painted(), FaceChoice("largest first", 0))
     assert degrees(largest.identity) == pytest.approx(60, abs=0.1)
     assert degrees(enrol([group(0, 30, 60)], Painted(), FaceChoice("left to right", 1)).identity) == pytest.approx(30, abs=0.1)
-    with pytest.raises(TooFewFacesError, match=r"image 1: face index: 2 asked for, but 1 face was found"):
+    with pytest.raises(TooFewFacesError, match=r"picture 1: face_index: 2 asked for, but 1 face was found"):
         enrol([group(0, 30, 60), group(0)], Painted(), FaceChoice("largest first", 2))
     skipped = enrol([group(0, 30, 60), group(5)], Painted(), FaceChoice("largest first", 2), no_face="skip the picture")
-    assert "picture 1: not used: face index: 2 asked for" in skipped.report
+    assert "picture 1: not used: face_index: 2 asked for" in skipped.report
     with pytest.raises(ValueError, match="face order: 'by name' is unknown"):
         enrol(people(0), Painted(), FaceChoice("by name"))
 
@@ -235,13 +235,13 @@ def test_spaces_are_never_mixed(name):
 
 def test_no_face_stops_the_run_or_is_skipped():
     pictures = [portrait(0), torch.full((64, 80, 3), 0.5), portrait(0)]
-    with pytest.raises(NoFaceError, match=r"image 1 \(80 x 64 pixels\): no face found"):
+    with pytest.raises(NoFaceError, match=r"picture 1 \(80 x 64 pixels\): no face found"):
         enrol(pictures, ENCODER)
     made = enrol(pictures, ENCODER, no_face="skip the picture")
     assert made.report.startswith("2 of 3 used")
-    assert "picture 1: not used: image 1 (80 x 64 pixels): no face found" in made.report
+    assert "picture 1: not used: picture 1 (80 x 64 pixels): no face found" in made.report
     assert [one.chosen for one in made.sightings] == [0, None, 0]
-    with pytest.raises(ValueError, match="no picture is left to make an identity of; image 0"):
+    with pytest.raises(ValueError, match="no picture is left to make an identity of; picture 0"):
         enrol(pictures[1:2], ENCODER, no_face="skip the picture")
 
 
@@ -251,7 +251,7 @@ def test_no_face_stops_the_run_or_is_skipped():
     ids=["one pixel", "a line", "four pixels", "white"],
 )
 def test_pictures_without_anything(picture):
-    with pytest.raises(NoFaceError, match="image 0"):
+    with pytest.raises(NoFaceError, match="picture 0"):
         enrol([picture], ENCODER)
 
 
@@ -265,7 +265,7 @@ def test_nan_names_the_picture(tmp_path):
     picture[5, 5, 1] = float("nan")
     pack = load_recogniser(save_recogniser(tmp_path / "rec.onnx"))
     for encoder in (ENCODER, pack):
-        with pytest.raises(ValueError, match=r"image 1: .*NaN"):
+        with pytest.raises(ValueError, match=r"picture 1: .*NaN"):
             enrol([portrait(0), picture], encoder)
 
 
@@ -341,7 +341,7 @@ class Judging(Painted):
 
 def test_what_the_recogniser_takes_for_no_face_is_refused():
     with pytest.raises(
-        TooFewFacesError, match=r"image 1: the recogniser saw no face: its embedding has the length 1.*; patterns"
+        TooFewFacesError, match=r"picture 1: the recogniser saw no face: its embedding has the length 1.*; patterns"
     ):
         enrol([portrait(3), torch.rand(20, 20, 3)], Judging(space="judging"))
     made = enrol([portrait(3), torch.rand(20, 20, 3)], Judging(space="judging"), no_face="skip the picture")

@@ -39,23 +39,23 @@ def test_the_numbered_face_and_twelve_of_them():
     framing = frame_faces([GREY], None, settings(7), [twelve[::-1]])
     assert framing.frames[0].landmarks[:2].mean(0)[0].item() == pytest.approx(170)
     assert len(frame_faces([GREY], None, settings(None), [twelve]).frames) == 12
-    with pytest.raises(NothingChosenError, match="image 0: face index: 12 asked for, but 12 faces were found"):
+    with pytest.raises(NothingChosenError, match="picture 0: face_index: 12 asked for, but 12 faces were found"):
         frame_faces([GREY], None, settings(12), [twelve])
 
 
 def test_a_picture_without_a_face():
     given = [[face(100, 80)], [], [face(100, 80)]]
-    with pytest.raises(NothingChosenError, match=r"image 1 \(300 x 200 pixels\): no face found"):
+    with pytest.raises(NothingChosenError, match=r"picture 1 \(300 x 200 pixels\): no face found"):
         frame_faces([GREY] * 3, None, settings(), given)
     kept = frame_faces([GREY] * 3, None, settings(no_face="keep the picture"), given)
     assert [one.score > 0 for one in kept.frames] == [True, False, True]
     assert kept.frames[1].mask.sum() == 0
-    assert "picture 1: kept as it is: image 1" in kept.report()
+    assert "picture 1: kept as it is: picture 1" in kept.report()
     skipped = frame_faces([GREY] * 3, None, settings(None, "keep the picture"), given)
     assert [one.picture for one in skipped.frames] == [0, 2]
     held = frame_faces([GREY] * 3, None, settings(None, "hold the last face"), [[face(60, 80), face(160, 80)], [], given[2]])
     assert [(one.picture, one.index, one.score) for one in held.frames[2:4]] == [(1, 0, 0.0), (1, 1, 0.0)]
-    with pytest.raises(NothingChosenError, match="image 0"):
+    with pytest.raises(NothingChosenError, match="picture 0"):
         frame_faces([GREY] * 2, None, settings(no_face="hold the last face"), [[], given[0]])
 
 

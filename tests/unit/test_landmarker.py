@@ -238,7 +238,7 @@ def test_too_small_a_face_is_said_to_be(encoder):
 
 
 def test_a_face_number_that_is_not_there(encoder):
-    with pytest.raises(NoExpressionError, match=r"picture 0 .*face index: 3 asked for, but 1 face was found"):
+    with pytest.raises(NoExpressionError, match=r"picture 0 .*face_index: 3 asked for, but 1 face was found"):
         encoder.read(bright(1, 200, 200), index=3)
 
 
@@ -291,7 +291,7 @@ def test_landmarks_without_the_face_or_of_another_kind():
     face = record(0.9, (0, 0, 9, 9))
     with pytest.raises(ValueError, match="picture 1: no face found"):
         landmarks_expression({"frames": [[face], []]}, "largest first", 0)
-    with pytest.raises(ValueError, match="picture 0: face index: 1 asked for, but 1 face was found"):
+    with pytest.raises(ValueError, match="picture 0: face_index: 1 asked for, but 1 face was found"):
         landmarks_expression({"frames": [[face]]}, "largest first", 1)
     for other in (None, [], {"frames": []}, {"people": 1}, "text"):
         with pytest.raises(TypeError, match=r"face_landmarks: .*connect Detect Face Landmarks"):

@@ -71,7 +71,14 @@ def first_batch(task, count=2):
 
 def test_it_learns_from_cached_latents_and_exports_what_comes_back(written, tmp_path):
     path = written(
-        steps=20, save_every=100, keep_every=8, sample_every=20, batch=4, losses={"outside": 1.0}, about="noise", licence="CC0-1.0"
+        steps=20,
+        save_every=100,
+        keep_every=8,
+        sample_every=20,
+        batch=4,
+        losses={"outside": 1.0},
+        about="noise",
+        licence="CC0-1.0",
     )
     settings = load_settings(path)
     task = started(path)
