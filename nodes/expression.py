@@ -13,6 +13,7 @@ from ..sfsr_model.expressions import HEAD, NEUTRAL, Expression, all_words, looku
 from ..sfsr_model.expressions.library import USES, load_library
 from ..sfsr_model.expressions.sliders import HEAD_LIMIT, HEAD_SLIDERS, SLIDERS, add_sliders
 from ..sfsr_model.landmarker.face_records import landmarks_expression
+from ..sfsr_model.naming import naming
 from .given import checked
 from .host.expression_files import BUILT_IN, library_names, library_path
 from .host.folders import fingerprint
@@ -22,7 +23,6 @@ from .sockets import (
     ExpressionSocket,
     FaceLandmarksSocket,
     face_choice,
-    naming,
     require,
     require_expression_encoder,
     require_images,

@@ -15,8 +15,9 @@ from ..sfsr_model.expressions import (
     travel,
     word_expression,
 )
+from ..sfsr_model.naming import naming
 from .given import checked
-from .sockets import CATEGORY, ExpressionSocket, naming, require, told_beforehand
+from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
 LETTERS = ("a", "b", "c", "d")
 

@@ -13,6 +13,7 @@ from ..sfsr_model.expressions import ARKIT_NAMES
 from ..sfsr_model.expressions.library import gallery_photos
 from ..sfsr_model.landmarker import load_expression_encoder
 from ..sfsr_model.landmarker.photos import read_photos
+from ..sfsr_model.naming import naming
 from ..sfsr_model.samples import sample_gallery
 from .given import checked
 from .host.expression_files import (
@@ -26,7 +27,7 @@ from .host.expression_files import (
 )
 from .host.folders import fingerprint
 from .host.progress import steps
-from .sockets import CATEGORY, ExpressionEncoderSocket, naming, require_expression_encoder, told_beforehand
+from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder, told_beforehand
 
 
 class SFSRLoadExpressionEncoder(io.ComfyNode):

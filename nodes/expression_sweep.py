@@ -15,8 +15,9 @@ from ..sfsr_model.expressions import (
     word_expression,
 )
 from ..sfsr_model.expressions.text import ALL, FAMILIES, MAX_INTENSITY
+from ..sfsr_model.naming import naming
 from .given import checked
-from .sockets import CATEGORY, ExpressionSocket, naming, require, told_beforehand
+from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
 LISTED = "the list below"
 

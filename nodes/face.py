@@ -13,6 +13,7 @@ from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import placements
 from ..sfsr_model.face.storage import uninitialised
 from ..sfsr_model.face.warp import require_size
+from ..sfsr_model.naming import naming
 from .given import checked
 from .host.conditioning import LATENT_FACTOR
 from .host.faces import given_boxes, landmark_faces
@@ -25,7 +26,6 @@ from .sockets import (
     FaceLandmarksSocket,
     IDEncoderSocket,
     face_choice,
-    naming,
     require,
     require_images,
     require_masks,

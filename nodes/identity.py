@@ -25,6 +25,7 @@ from ..sfsr_model.encoders.preview import number_faces
 from ..sfsr_model.encoders.recogniser import InsightFaceEncoder
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
+from ..sfsr_model.naming import naming
 from .given import checked
 from .host.folders import default_encoder, encoder_names, encoder_path, fingerprint
 from .host.progress import steps
@@ -33,7 +34,6 @@ from .sockets import (
     IDEncoderSocket,
     IdentitySocket,
     face_choice,
-    naming,
     require,
     require_images,
     told_beforehand,

@@ -6,9 +6,10 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.encoders.identity import Identity
 from ..sfsr_model.encoders.identity_file import load_identity, save_identity
+from ..sfsr_model.naming import naming
 from .given import checked
 from .host.folders import fingerprint, identity_names, identity_path, new_identity_path
-from .sockets import CATEGORY, IdentitySocket, naming, require
+from .sockets import CATEGORY, IdentitySocket, require
 
 
 class SFSRSaveIdentity(io.ComfyNode):

@@ -12,6 +12,7 @@ from ..sfsr_model.batch import common_length
 from ..sfsr_model.bundled import restorable
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
+from ..sfsr_model.naming import naming
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .given import checked
@@ -22,7 +23,6 @@ from .sockets import (
     CATEGORY,
     ExpressionSocket,
     IdentitySocket,
-    naming,
     require,
     require_images,
     require_masks,

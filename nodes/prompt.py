@@ -6,8 +6,9 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.expressions import parse_prompt, word_expression
 from ..sfsr_model.expressions.prompt import EXAMPLE
+from ..sfsr_model.naming import naming
 from .given import checked
-from .sockets import CATEGORY, ExpressionSocket, naming, told_beforehand
+from .sockets import CATEGORY, ExpressionSocket, told_beforehand
 
 
 class SFSRPrompt(io.ComfyNode):

@@ -5,8 +5,7 @@ Other packs may use the same type names; the page cannot tell their values apart
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -77,15 +76,6 @@ def told_beforehand(read: Callable[[Any], Any], value: Any, name: str = "") -> b
     except (ValueError, FileNotFoundError) as error:
         return f"{name}: {error}" if name else str(error)
     return True
-
-
-@contextmanager
-def naming(name: str, kinds: type[ValueError] | tuple[type[ValueError], ...] = ValueError) -> Iterator[None]:
-    """Put an input's name before the message of an error of these kinds that is raised within the block."""
-    try:
-        yield
-    except kinds as error:
-        raise ValueError(f"{name}: {error}") from error
 
 
 def require_expression_encoder(value: Any) -> ExpressionEncoder | PhotoReader:

@@ -99,7 +99,8 @@ def write_portraits(folder: Path, count: int = 8, seed: int = 0, size: int = SIZ
 
 def write_autoencoder(path: Path) -> Path:
     """An autoencoder of random weights whose latents have half the unit deviation, as the export command writes one."""
-    save_file(untrained_checkpoint().autoencoder | {"vae_scale": torch.tensor(0.5 * HOST_FACTOR)}, path)
+    tensors = untrained_checkpoint().autoencoder | {"vae_scale": torch.tensor(0.5 * HOST_FACTOR)}
+    save_file(tensors, path, {"format": "sfsr-autoencoder"})
     return path
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..encoders.recogniser import InsightFaceEncoder
+from ..naming import naming
 from ..network.checkpoint import ANY_SPACE, RENDERED_SPACE, Metadata
 
 RENDERED = "rendered"
@@ -25,7 +26,8 @@ def load_judge(path: Path, option: str = "judge") -> InsightFaceEncoder:
 
     if not path.exists():
         raise ValueError(f"{option}: {path} does not exist; give a recogniser's ONNX file or an insightface pack folder")
-    return load_recogniser(path, "CPU")
+    with naming(option):
+        return load_recogniser(path, "CPU")
 
 
 def conditioner(choice: str, metadata: Metadata, name: str) -> InsightFaceEncoder | None:
@@ -36,9 +38,10 @@ def conditioner(choice: str, metadata: Metadata, name: str) -> InsightFaceEncode
     encoder = None if choice == RENDERED else load_judge(Path(choice), "recogniser")
     space = RENDERED_SPACE if encoder is None else encoder.space
     if metadata.identity_space not in (ANY_SPACE, space):
+        other = "" if encoder is None else ", and this one as --judge"
         raise ValueError(
             f"recogniser: {choice} makes embeddings of the space '{space}', {name} was trained on "
-            f"'{metadata.identity_space}'; give the recogniser it was trained with, and this one as --judge"
+            f"'{metadata.identity_space}'; give the recogniser it was trained with{other}"
         )
     if encoder is not None:
         check_width(encoder.dim, metadata, choice, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..encoders.recogniser import InsightFaceEncoder
+from ..naming import naming
 from .cases import Case, check_seed, plan_cases
 from .expression_judges import ExpressionJudge, load_expression_judge
 from .generate import Sampling
@@ -89,7 +90,8 @@ def _load(plan: Plan) -> _Loaded:
     subject = load_subject(plan.checkpoint, plan.cache, plan.recogniser, plan.seed, plan.size, plan.device)
     judge = subject.encoder if plan.judge is None else load_judge(plan.judge)
     assert judge is not None
-    expressions = None if plan.expression_judge is None else load_expression_judge(plan.expression_judge)
+    with naming("expression-judge"):
+        expressions = None if plan.expression_judge is None else load_expression_judge(plan.expression_judge)
     return _Loaded(subject, judge, expressions, (subject.held_out, *_notes(subject, judge, expressions)))
 
 

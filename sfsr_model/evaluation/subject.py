@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..encoders.recogniser import InsightFaceEncoder
+from ..naming import naming
 from ..network import load_checkpoint
 from ..network.checkpoint import RENDERED_SPACE
 from ..synthetic.identity import IdentitySpace
@@ -34,7 +35,8 @@ class Subject:
 
 def load_subject(checkpoint: Path, cache: Path, recogniser: str, seed: int, size: int | None, device: str) -> Subject:
     """Load and check everything. Arguments as in `run.Plan`; raises ValueError or OSError naming what is wrong."""
-    loaded = load_checkpoint(checkpoint)
+    with naming("checkpoint"):
+        loaded = load_checkpoint(checkpoint)
     metadata = loaded.metadata
     held_out = check_held_out(seed, metadata.training_data, loaded.name)
     checked = check_size(metadata.resolution if size is None else size, metadata.unet)

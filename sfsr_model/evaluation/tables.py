@@ -54,6 +54,13 @@ def as_json(run: Mapping[str, Any], figures: Figures, binned: Mapping[str, Seque
     return json.dumps(document, indent=2) + "\n"
 
 
+def _told(value: Any) -> str:
+    """A fact about a run; one of several entries as a list of them."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_told(one)}" for name, one in value.items())
+    return str(value)
+
+
 def as_markdown(
     run: Mapping[str, Any],
     notes: Sequence[str],
@@ -61,7 +68,8 @@ def as_markdown(
     binned: Mapping[str, Sequence[tuple[str, int, Figures]]],
 ) -> str:
     """Tables for people: what was run, all metrics, then the bins."""
-    lines = ["# Evaluation", "", *(f"- {name}: {value}" for name, value in run.items()), "", *(f"> {note}\n" for note in notes)]
+    facts = [f"- {name}: {_told(value)}" for name, value in run.items()]
+    lines = ["# Evaluation", "", *facts, "", *(f"> {note}\n" for note in notes)]
     lines += [_header(["metric", *(KIND_TITLES[kind] for kind in KINDS), "samples"])]
     for name, title in TITLES.items():
         if name in figures:

@@ -97,7 +97,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint. Raises CheckpointError naming the file for anything that is not a whole one."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path.name}: no such file; in ComfyUI refresh the page, as its list is older")
+        raise CheckpointError(f"{path.name}: no such file; where it was chosen from a list, that is older: refresh it")
     try:
         metadata = Metadata.from_strings(read_metadata(path), path.name)
         tensors = read_tensors(path)

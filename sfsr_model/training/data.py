@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..face import five_points
+from ..naming import naming
 from ..synthetic.shards import DatasetError, is_whole, shard_path
 from ..synthetic.torch_data import DecodedShards, RenderedDataset, ShardDataset
 from .settings import Data, SettingsError
@@ -48,7 +49,8 @@ def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sa
         return RenderedDataset(data.path, kinds[0], data.count, data.size, data.seed)
     if data.kind == "shards":
         # Samples are drawn from all shards at once; a shard stays compressed in memory, about 0.1 MB a triplet of 128 pixels.
-        shards = ShardDataset(data.path, keep=_SHARDS_KEPT)
+        with naming("data.path"):
+            shards = ShardDataset(data.path, keep=_SHARDS_KEPT)
         _check_whole(shards)
         kind, size = shards.manifest["kind"], shards.manifest["size"]
         if kind not in kinds or size != data.size:

@@ -53,7 +53,10 @@ def start(settings: Settings, compound: CompoundConfig, space: str) -> tuple[nn.
     path = settings.network.initial
     if path is None:
         return unet, encoder
-    if _format(path) == FORMAT:
+    kind = _format(path)
+    if kind.startswith("sfsr-") and kind != FORMAT:
+        raise SettingsError(f"network.initial: {path} is a file of the format {kind}; expected an SFSR checkpoint")
+    if kind == FORMAT:
         state, tokens = _from_sfsr(path, settings, compound, space)
         encoder.load_state_dict(tokens)
     else:

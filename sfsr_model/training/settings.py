@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -269,6 +270,8 @@ def load_settings(path: Path, changes: dict[str, str] | None = None) -> Settings
             raise SettingsError(f"{path}: holds no entries, found {values!r}; expected lines such as 'task: sfsr'")
         for entry, text in (changes or {}).items():
             _put(values, entry, yaml.safe_load(text))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: no such file; expected a YAML file, as sfsr_model/training/configs has them") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot be read as YAML entries ({' '.join(str(error).split())})") from error
     try:
@@ -288,6 +291,13 @@ def _put(values: dict[str, Any], entry: str, value: Any) -> None:
 
 def _sentence(error: Any) -> str:
     where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        section: Any = Settings
+        for part in error["loc"][:-1]:
+            section = section.model_fields[part].annotation
+        names = list(section.model_fields)
+        close = difflib.get_close_matches(str(error["loc"][-1]), names, 1)
+        return f"{where}: there is no such entry; " + (f"did you mean {close[0]}?" if close else f"expected {', '.join(names)}")
     text = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing" or isinstance(error["input"], dict):
         return f"{where}: {text}" if where else text

@@ -213,7 +213,7 @@ def test_inputs_that_are_missing_or_damaged(inputs, tmp_path, capsys):
     other = write_checkpoint(inputs, "other", unet=replace(SMALL, model_channels=64))
     out = tmp_path / "out"
     for changes, message in (
-        ({"checkpoint": tmp_path / "gone.safetensors"}, "gone.safetensors: no such file"),
+        ({"checkpoint": tmp_path / "gone.safetensors"}, "checkpoint: gone.safetensors: no such file"),
         ({"checkpoint": junk}, "junk: not a readable safetensors file"),
         ({"checkpoint": other}, "other.safetensors: does not fit its own metadata"),
         ({"cache": cache}, "faces.npz"),

@@ -424,6 +424,12 @@ def test_what_does_not_fit_is_named(written, changes, message):
         started(written(**changes))
 
 
+def test_an_autoencoder_is_no_network_to_begin_with(written):
+    autoencoder = str(load_settings(written()).autoencoder)
+    with pytest.raises(SettingsError, match=r"network\.initial: .* is a file of the format sfsr-autoencoder"):
+        started(written(network={"initial": autoencoder}))
+
+
 def stable_diffusion(folder, settings, change=lambda state: None):
     """A file laid out like a Stable Diffusion inpainting checkpoint, with the tiny UNet in it."""
     unet = untrained_checkpoint(3, settings.network.unet).unet

@@ -47,7 +47,9 @@ def test_random_numbers_depend_on_seed_step_and_process_alone():
     [
         ("- a", r"holds no entries, found \['a'\]"),
         ("", "holds no entries, found None"),
-        (GOOD + "stepz: 3", "stepz: Extra inputs are not permitted"),
+        (GOOD + "stepz: 3", "stepz: there is no such entry; did you mean steps"),
+        (GOOD + "losses: {estimatr: ddim}", "losses.estimatr: there is no such entry; did you mean estimator"),
+        (GOOD + "codec: {qqqq: 1}", "codec.qqqq: there is no such entry; expected .*crop"),
         (GOOD + "steps: 0", "steps: Input should be greater than 0, found 0"),
         (GOOD + "optimiser: {rate: fast}", "optimiser.rate: Input should be a valid number.*found 'fast'"),
         (GOOD + "optimiser: {rate: .nan}", "optimiser.rate: Input should be a finite number"),
@@ -72,6 +74,11 @@ def test_bad_settings_name_the_entry(tmp_path, text, message):
     with pytest.raises(SettingsError, match=message) as caught:
         load_settings(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_missing_settings_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"nowhere.yaml: no such file"):
+        load_settings(tmp_path / "nowhere.yaml")
 
 
 def test_no_precision_may_be_written_as_yaml_understands_it(tmp_path):
