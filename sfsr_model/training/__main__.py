@@ -77,6 +77,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from .state import require_writable
+
+    require_writable(options.out.parent, "--out")
     settings, task = _task(options)
     task.export(settings, options.out, options.step)
     print(options.out)

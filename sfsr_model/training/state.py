@@ -33,14 +33,14 @@ class Trained:
     averages: dict[str, dict[str, Tensor]]
 
 
-def require_writable(folder: Path) -> None:
-    """Make a state folder; raises StateError where nothing can be written there: at the start, not at the first save."""
+def require_writable(folder: Path, name: str = "state") -> None:
+    """Make a folder; raises StateError, with what named it, where nothing can be written there: at the start, not at a save."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise StateError(f"state: {folder} cannot be written ({error.strerror}); choose another folder") from error
+        raise StateError(f"{name}: {folder} cannot be written ({error.strerror}); choose another folder") from error
 
 
 def save_state(folder: Path, step: int, trained: Trained, fingerprint: str, keep_every: int = 0) -> Path:

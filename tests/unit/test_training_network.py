@@ -390,6 +390,12 @@ def test_a_state_folder_that_cannot_be_written_is_named_before_the_first_step(wr
     assert "cannot be written" in told
 
 
+def test_a_place_for_an_export_that_cannot_be_written_is_named_first(written, tmp_path, capsys):
+    (tmp_path / "taken").write_bytes(b"")
+    assert main(["export", str(written()), "--out", str(tmp_path / "taken/model.safetensors")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --out: {tmp_path / 'taken'} cannot be written")
+
+
 def test_a_damaged_shard_is_named_before_the_first_step(shared, tmp_path, capsys):
     folder = write_triplets(tmp_path / "triplets")
     path = write_settings(tmp_path, folder, shared / "autoencoder.safetensors")
