@@ -46,9 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--cache", type=Path, required=True, help="cache file")
     sheet.add_argument("--out", type=Path, required=True, help="picture to write; for portraits a folder")
     sheet.add_argument(
-        "--kind", choices=("expressions", "random", "masked", "triplets", "portraits"), default="random",
+        "--kind", choices=("expressions", "random", "masked", "triplets", "portraits", "hard"), default="random",
         help="expressions: people x primary emotions; masked: the same without hair; triplets: reference, source, target, "
-        "answer (default random)",
+        "answer; hard: portraits as training meets them, turned away, dim, with things before them (default random)",
     )  # fmt: skip
     sheet.add_argument("--count", type=int, default=24, help="people, samples or portraits (default 24)")
     sheet.add_argument("--size", type=int, default=192, help="pixels of one picture (default 192)")

@@ -20,6 +20,8 @@ from .scene import Camera, Scene, sample_scene
 from .triplet import sample_triplet
 
 EXPRESSIONS = ("neutral", "joy", "sadness", "anger", "fear", "surprise", "disgust")
+# Kinds that are single pictures, and how their files' names begin.
+_PORTRAITS = {"portraits": "portrait", "hard": "portrait_hard"}
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 # Pixels of a side: the formats' own bounds, and for PNG what still fits in memory.
 _LONGEST = {"PNG": 65500, "JPEG": 65500, "WEBP": 16383}
@@ -70,17 +72,18 @@ def draw(
     """
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
-    if numbers is not None and kind != "portraits":
+    prefix = _PORTRAITS.get(kind)
+    if numbers is not None and prefix is None:
         raise ValueError(f"numbers: chooses portraits only; leave it out for the kind {kind}")
     check_size(size)
     check_number("seed", seed)
     for number in numbers or ():
         check_number("numbers", number)
-    if kind == "portraits":
+    if prefix is not None:
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out}: is a file; for portraits --out names a folder")
         return [
-            _save(_portrait(model, seed, number, size), out / f"portrait_{number:02d}.jpg")
+            _save(_portrait(model, seed, number, size, kind == "hard"), out / f"{prefix}_{number:02d}.jpg")
             for number in (numbers or range(count))
         ]
     if out.is_dir() or out.suffix.lower() not in _FORMATS:
@@ -107,8 +110,10 @@ def triplet_sheet(model: FaceModel, seed: int, rows: int, size: int) -> np.ndarr
     return np.vstack([np.hstack([t.reference.image, t.source.image, t.target.image, t.answer.image]) for t in triplets])
 
 
-def _portrait(model: FaceModel, seed: int, number: int, size: int) -> np.ndarray:
-    """A picture to show: near frontal, a clear expression, nothing in the way."""
+def _portrait(model: FaceModel, seed: int, number: int, size: int, hard: bool) -> np.ndarray:
+    """A picture to show: near frontal, a clear expression, nothing in the way; a hard one as training may meet it."""
+    if hard:
+        return sample_picture(model, seed, number, size).image
     identity, coefficients, look, scene = sample_parts(model, seed, number, max_yaw=0.5, finish_strength=0.0)
     return render(model, identity, coefficients, look, replace(scene, occluder=None), size).image
 

@@ -1,0 +1,15 @@
+"""Saying which input an error is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def naming(name: str, kinds: type[ValueError] | tuple[type[ValueError], ...] = ValueError) -> Iterator[None]:
+    """Put an input's name before the message of an error of these kinds that is raised within the block."""
+    try:
+        yield
+    except kinds as error:
+        raise ValueError(f"{name}: {error}") from error
