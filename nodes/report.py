@@ -36,6 +36,9 @@ from .sockets import (
 
 # IPTC's term for a photograph or picture of which a part was made by a model.
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+FORMATS = ("PNG", "animated WebP")
+# Of 100, and the encoder's default effort of 0 to 6.
+_WEBP_QUALITY, _WEBP_METHOD = 90, 4
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
 DEMO_NOTE = (
     "the identity was measured by the demo's recogniser, which learned from rendered faces: what it makes of real people is "
@@ -154,8 +157,9 @@ class SFSRSaveImage(io.ComfyNode):
             node_id="SFSRSaveImage",
             display_name="Save Image (SFSR)",
             category=CATEGORY,
-            description="Saves PNG files that carry the workflow and, on request, a note that a model made them.",
-            search_aliases=["save", "png", "provenance", "metadata", "watermark", "IPTC", "AI label"],
+            description="Saves PNG files, or one moving picture, that carry the workflow and, on request, a note that a model "
+            "made them.",
+            search_aliases=["save", "png", "animated webp", "provenance", "metadata", "watermark", "IPTC", "AI label"],
             inputs=[
                 io.Image.Input("images", tooltip="The pictures to save."),
                 io.String.Input(
@@ -166,11 +170,28 @@ class SFSRSaveImage(io.ComfyNode):
                 io.Boolean.Input(
                     "provenance",
                     default=True,
-                    tooltip="Writes into each file that its face was synthesised (JSON in the PNG's text 'sfsr', with IPTC's "
-                    "term for it), and the report where one is connected.",
+                    tooltip="Writes into each file that its face was synthesised (JSON under the name 'sfsr' in a PNG's text "
+                    "or a WebP's EXIF, with IPTC's term for it), and the report where one is connected.",
                 ),
                 io.String.Input(
                     "report", optional=True, force_input=True, tooltip="The report's JSON, saved inside the picture."
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=list(FORMATS),
+                    default=FORMATS[0],
+                    optional=True,
+                    tooltip="A PNG file for each picture, or all of them as one moving picture.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=6.0,
+                    min=0.1,
+                    max=120.0,
+                    step=0.1,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Pictures a second of an animated WebP.",
                 ),
             ],
             outputs=[],
@@ -180,7 +201,15 @@ class SFSRSaveImage(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(cls, images, filename_prefix: str, provenance: bool, report: str | None = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        images,
+        filename_prefix: str,
+        provenance: bool,
+        report: str | None = None,
+        format: str = FORMATS[0],
+        fps: float = 6.0,
+    ) -> io.NodeOutput:
         images = require_images(images, "images")
         require_output_prefix(filename_prefix, "filename_prefix")
         if provenance:
@@ -190,7 +219,13 @@ class SFSRSaveImage(io.ComfyNode):
                 "report": _parsed(report),
             }
             cls.hidden.extra_pnginfo = {**(cls.hidden.extra_pnginfo or {}), "sfsr": note}
-        return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls=cls))
+        if format == FORMATS[0]:
+            return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls=cls))
+        return io.NodeOutput(
+            ui=ui.ImageSaveHelper.get_save_animated_webp_ui(
+                images, filename_prefix, cls=cls, fps=fps, lossless=False, quality=_WEBP_QUALITY, method=_WEBP_METHOD
+            )
+        )
 
 
 def _parsed(report: str | None):

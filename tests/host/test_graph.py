@@ -150,6 +150,21 @@ def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):
     assert prompt.keys() == portrait().keys()
 
 
+def test_a_moving_picture_carries_the_graph_and_the_note(client, portrait, tmp_path):
+    frames = {"class_type": "BatchImagesNode", "inputs": {"images.image0": ["15", 0], "images.image1": ["2", 0]}}
+    graph = portrait(Save={"images": ["frames", 0], "format": "animated WebP", "fps": 4.0}) | {"frames": frames}
+    (saved,) = [image for image in client.run(graph, timeout=600).images if image.type == "output"]
+    with Image.open(client.download(saved, tmp_path / "saved.webp")) as picture:
+        assert (picture.format, picture.n_frames) == ("WEBP", 2)
+        picture.load()
+        assert picture.info["duration"] == 250
+        entries = dict(text.split(":", 1) for text in picture.getexif().values())
+    assert json.loads(entries["prompt"]).keys() == graph.keys()
+    note = json.loads(entries["sfsr"])
+    assert note["digital_source_type"].endswith("/compositeWithTrainedAlgorithmicMedia")
+    assert note["report"]["trained"] is True
+
+
 def test_a_batch_of_expressions(client, portrait):
     """Words differ per frame: two frames from one target, each equal to its own single run up to rounding."""
     prompt = portrait()
