@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from ..files import read_metadata, read_tensors
+from ..files import read_metadata, read_tensors, whole_file
 from .identity import Identity
 
 FORMAT = "sfsr-identity"
@@ -31,12 +31,8 @@ def save_identity(identity: Identity, path: str | os.PathLike[str]) -> None:
     }
     about = {"space": identity.space, "sources": list(identity.sources)}
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "identity": json.dumps(about)}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         save_file(tensors, partial, metadata=metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_identity(path: str | os.PathLike[str]) -> Identity:

@@ -6,12 +6,12 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from ..files import whole_file
 from .errors import AssetError
 
 MAX_BYTES = 12_000_000
@@ -39,20 +39,15 @@ def write_cache(assets: Path, out: Path, progress: Callable[[str], None] = lambd
 
     if out.is_dir():
         raise AssetError(f"{out}: is a folder; give --out the name of the cache file, such as {out / 'faces.npz'}")
-    partial = out.with_name(out.name + ".partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(out) as partial, partial.open("wb") as file:
             arrays = collect(assets, progress)
             progress("ambient occlusion")
             arrays["occlusion"] = bake_occlusion(arrays)
             np.savez_compressed(file, **cast("dict[str, Any]", arrays))
-        partial.replace(out)
         return out.stat().st_size
     except OSError as error:
         raise AssetError(f"{out}: cannot be written ({error}); choose another --out or free the disk") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def read_cache(path: Path) -> dict[str, np.ndarray]:

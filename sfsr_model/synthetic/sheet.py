@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..expressions import word_expression
+from ..files import whole_file
 from .backdrop import Backdrop
 from .identity import IdentitySpace
 from .look import SHAVED, sample_look
@@ -121,16 +121,12 @@ def _portrait(model: FaceModel, seed: int, number: int, size: int, hard: bool) -
 def _save(pixels: np.ndarray, path: Path) -> Path:
     from PIL import Image
 
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(partial, _FORMATS[path.suffix.lower()], quality=88)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            Image.fromarray(pixels).save(partial, _FORMATS[path.suffix.lower()], quality=88)
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({error}); choose another --out or free the disk") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
     return path
 
 
