@@ -243,18 +243,30 @@ def require_frames(face) -> tuple[FaceFrame, ...]:
     return frames
 
 
-def frames_of_pictures(face, count: int) -> tuple[FaceFrame | None, ...]:
-    """The frame of each of `count` pictures, or None, from a `face` socket; that of a single picture serves for all."""
+def faces_in(face, images: torch.Tensor) -> tuple[torch.Tensor, tuple[FaceFrame | None, ...]]:
+    """A picture for each face to look at, and the face's frame, from a `face` socket.
+
+    The frame of a single picture serves for all; a picture of several faces comes once for each; one without a face has None.
+    Raises ValueError for frames of other pictures.
+    """
     frames = require_frames(face)
-    if len(frames) == frames[0].pictures == 1:
-        return frames * count
-    named = {frame.picture: frame for frame in frames}
-    if frames[0].pictures != count or len(named) < len(frames):
+    height, width = frames[0].image_size
+    if frames[0].image_size != tuple(images.shape[1:3]):
         raise ValueError(
-            f"face: found {len(frames)} faces of {frames[0].pictures} pictures, but {count} pictures are connected, of which "
-            f"one face each can be measured. Set Face Crop's faces to '{FACES[0]}', or leave face unconnected"
+            f"face: its faces are of pictures of {width} x {height} pixels, images are {images.shape[2]} x {images.shape[1]}; "
+            "connect what Face Paste made of those pictures, or leave face unconnected"
         )
-    return tuple(named.get(number) for number in range(count))
+    if len(frames) == frames[0].pictures == 1:
+        return images, frames * len(images)
+    if frames[0].pictures != len(images):
+        raise ValueError(
+            f"face: found {len(frames)} faces of {frames[0].pictures} pictures, but {len(images)} pictures are connected; "
+            "connect what Face Paste made of those pictures, or leave face unconnected"
+        )
+    named = {frame.picture: frame for frame in frames}
+    if len(named) < len(frames):
+        return images[[frame.picture for frame in frames]], frames
+    return images, tuple(named.get(number) for number in range(len(images)))
 
 
 NODES = [SFSRFaceCrop, SFSRFacePaste]

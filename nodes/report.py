@@ -16,7 +16,7 @@ from ..sfsr_model.evaluation.judges import judge
 from ..sfsr_model.evaluation.report import Figures, Report, measure
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
-from .face import frames_of_pictures
+from .face import faces_in
 from .given import checked
 from .host.folders import require_output_prefix
 from .host.network import attachment
@@ -64,7 +64,8 @@ class SFSRReport(io.ComfyNode):
                 FaceFrameSocket.Input(
                     "face",
                     optional=True,
-                    tooltip="Where the faces are, from Face Crop; without it they are searched for.",
+                    tooltip="Where the faces are, from Face Crop; each of several faces of a picture is measured. Without it "
+                    "the surest face of each picture is.",
                 ),
                 io.Model.Input("model", optional=True, tooltip="The SFSR model, so that the report can say what made it."),
                 ExpressionEncoderSocket.Input(
@@ -96,11 +97,11 @@ class SFSRReport(io.ComfyNode):
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         photos = None if reference is None else require_images(reference, "reference")
         look = require(expression, Expression, "expression", "Expression Embed")
-        require_repeatable("expression", len(look), "images", len(images))
-        look = look.expand(len(images))
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         reader = None if expression_encoder is None else require_expression_encoder(expression_encoder)
-        points = _points(images, face, encoder)
+        images, points = _points(images, face, encoder)
+        require_repeatable("expression", len(look), "images", len(images))
+        look = look.expand(len(images))
         figures = measure(images, points, look, people.expand(len(images)).people, encoder, reader)
         judged, unjudged = judge(images, points, look, people, encoder, photos)
         trained = encoder.trained and (model is None or attachment(model).metadata.trained)
@@ -125,14 +126,14 @@ class SFSRReport(io.ComfyNode):
         return io.NodeOutput(text, torch.stack(annotated), ui=ui.PreviewText(text))
 
 
-def _points(images: torch.Tensor, face, encoder) -> list[torch.Tensor | None]:
-    """Five points of the face to measure in each picture: the ones given, or the surest face found, or None."""
+def _points(images: torch.Tensor, face, encoder) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+    """A picture for each face to measure, and its five points: the ones given, or the surest face found, or None."""
     if face is not None:
+        images, frames = faces_in(face, images)
         # A score of 0 marks a place that Face Crop made up, because it found no face there.
-        frames = frames_of_pictures(face, len(images))
-        return [frame.landmarks if frame is not None and frame.score > 0 else None for frame in frames]
+        return images, [frame.landmarks if frame is not None and frame.score > 0 else None for frame in frames]
     found = [find_faces(picture, encoder) for _, picture in steps(images)]
-    return [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
+    return images, [max(faces, key=lambda one: one.score).points if faces else None for faces in found]
 
 
 def _expression_note(reader: PhotoEncoder | None) -> str:

@@ -141,6 +141,8 @@ def fingerprint(name: Any, files: Callable[[Any], Iterable[Path]]) -> str | floa
 def require_output_prefix(prefix: str, label: str) -> None:
     """Raises ValueError for the start of a file's name, a path included, that leads out of ComfyUI's output folder."""
     require_file_name(prefix, label)
+    if not prefix.rpartition("/")[2].strip(" ."):
+        raise ValueError(f"{label}: '{prefix}' names no file; choose a name, such as SFSR or folder/SFSR")
     output = Path(folder_paths.get_output_directory()).resolve()
     if not (output / prefix).resolve().is_relative_to(output):
         raise ValueError(f"{label}: '{prefix}' leads out of ComfyUI's output folder; choose a plain name, or folder/name")

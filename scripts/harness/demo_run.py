@@ -136,9 +136,15 @@ def _save(client: ApiClient, result: RunResult, folder: Path) -> None:
 
 def _print_report(report: dict[str, Any], seconds: float) -> None:
     """The figures that the report node measured, its notes (one of them says so if the weights are untrained)."""
-    for key, label in (("identity_cosine", "Identity cosine"), ("expression_error", "Expression error")):
-        value = report.get(key)
-        print(f"{label}: {'not measured' if value is None else f'{value:.3f}'}")
+    judged = report.get("judges") or {}
+    for key, label, scale in (
+        ("identity_cosine", "Identity cosine", "1 is the person, about 0 a stranger"),
+        ("expression_error", "Expression error", "0 is the expression, 1 the farthest"),
+    ):
+        value, by_judge = report.get(key), judged.get(key)
+        shown = "not measured" if value is None else f"{value:.3f}"
+        independent = "" if by_judge is None else f"; by a network that took no part: {by_judge:.3f}"
+        print(f"{label}: {shown} ({scale}{independent})")
     print(f"Seconds: {seconds:.1f}")
     for note in report.get("notes") or ():
         print(f"Note: {note}")
@@ -146,6 +152,7 @@ def _print_report(report: dict[str, Any], seconds: float) -> None:
 
 def _wait(server: ComfyServer) -> None:
     print(f"The page is at {server.url} until you press Ctrl-C here.", flush=True)
+    print("There: Templates, this pack's name, portrait; or drop the picture on the canvas.", flush=True)
     try:
         while server.is_alive():
             threading.Event().wait(1.0)

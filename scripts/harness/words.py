@@ -21,7 +21,7 @@ def require_word(text: str) -> None:
         if text.strip().isdecimal():
             raise UsageError(f"--expression: the words are numbered 1 to {count}, found {text.strip()}.") from error
         close = closest(text)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "README names the command that lists them."
+        hint = f"Did you mean {' or '.join(close)}?" if close else "`python -m sfsr_model.expressions` lists them."
         found = repr(text) if text.strip() else "an empty text"
         raise UsageError(
             f"--expression: {found} is none of the {count} words, no number of one and no picture. {hint}"

@@ -19,8 +19,8 @@ from .pack import load_recogniser, space_of
 from .recogniser import InsightFaceEncoder, RecogniserError
 from .runtime import RuntimeProblem
 
-# The demo detector learned on faces of up to 190 pixels: in a picture brought to 640 it finds parts of a face that fills it.
-_SIZES = (320, 160, 640)
+# The demo detector learned on small faces: in one that is larger than this when it looks, it finds parts.
+_SIZES, _LARGEST_FACE = (320, 160, 640), 300.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> 
         if loaded.detector is None:
             # A user's own pack may be without one that works; the carried detector then serves alone.
             raise RecogniserError(f"encoder: the detector of {loaded.name} is not usable ({loaded.note})")
-    detector = replace(loaded.detector, sizes=_SIZES)
+    detector = replace(loaded.detector, sizes=_SIZES, largest=_LARGEST_FACE)
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
     return BundledEncoder(**values | {"name": DEMO, "note": note, "detector": detector})

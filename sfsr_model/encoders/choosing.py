@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .detection import Detection, accepted, judged, no_face, order_faces, pick_face
+from .detection import Detection, accepted, judged, no_face, order_faces, pick_face, share_within
 from .faces import look
 from .identity import IDEncoder
 from .norm_floor import norm_floor
@@ -93,21 +93,15 @@ def _look_in(image: Tensor, encoder: IDEncoder | None, box: Tensor, score: float
     left, top = (max(0, round(edge.item() - reach)) for edge in box[:2])
     right, bottom = (min(side, round(edge.item() + reach) + 1) for edge, side in zip(box[2:], (width, height), strict=True))
     nothing = Detection(box, torch.full((5, 2), float("nan"), dtype=torch.float64), score, 0.0)
-    if right - left < 1 or bottom - top < 1 or _share(box, torch.tensor([-0.5, -0.5, width - 0.5, height - 0.5])) == 0:
+    if right - left < 1 or bottom - top < 1 or share_within(box, torch.tensor([-0.5, -0.5, width - 0.5, height - 0.5])) == 0:
         return replace(nothing, refused="the given box lies outside the picture")
     shift = torch.tensor([left, top], dtype=torch.float64)
     candidates, _ = look(image[top:bottom, left:right], encoder)
     found = [replace(one, box=one.box + shift.repeat(2), points=one.points + shift) for one in candidates]
-    inside = [one for one in found if _share(one.box, box) >= _WITHIN]
+    inside = [one for one in found if share_within(one.box, box) >= _WITHIN]
     faces = [one for one in inside if one.refused is None]
     if not faces:
         best = max(inside, key=lambda one: one.score, default=None)
         why = "no face was found in the given box" + (f" ({best.refused})" if best is not None else "")
         return replace(nothing, refused=why)
-    return judged(max(faces, key=lambda one: _share(box, one.box)), (height, width))
-
-
-def _share(box: Tensor, other: Tensor) -> float:
-    """How much of a box [4] lies within another, 0..1."""
-    sides = (torch.minimum(box[2:], other[2:]) - torch.maximum(box[:2], other[:2])).clamp_min(0)
-    return (sides.prod() / (box[2:] - box[:2]).prod()).item()
+    return judged(max(faces, key=lambda one: share_within(box, one.box)), (height, width))

@@ -50,8 +50,8 @@ class NoFaceError(ValueError):
         better = ", or connect an insightface pack, whose detector sees more" if carried else ""
         super().__init__(
             f"picture {image_index} ({size[1]} x {size[0]} pixels): no face found; "
-            f"{best if best_score > 0 else 'not even a doubtful one'}. Use a picture in which the face is closer, larger "
-            f"and seen from the front{better}."
+            f"{best if best_score > 0 else 'not even a doubtful one'}. Use a picture in which the face is upright, "
+            f"not too small and seen from the front{better}."
         )
 
 
@@ -129,6 +129,12 @@ def pick_face(faces: Sequence[Detection], order: str, index: int) -> Detection:
         valid = "" if not faces else "; choose 0" if len(faces) == 1 else f"; choose 0 to {len(faces) - 1}"
         raise ValueError(f"face_index: {index} asked for, but {found} found (counted from 0, {order}){valid}")
     return faces[index]
+
+
+def share_within(box: Tensor, other: Tensor) -> float:
+    """How much of a box [4] lies within another, 0..1."""
+    sides = (torch.minimum(box[2:], other[2:]) - torch.maximum(box[:2], other[:2])).clamp_min(0)
+    return (sides.prod() / (box[2:] - box[:2]).prod()).item()
 
 
 def find_candidates(image: Tensor, backend: str = "carried") -> list[Detection]:

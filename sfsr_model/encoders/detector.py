@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .detection import Detection, judged
+from .detection import Detection, accepted, judged, share_within
 
 DETECTION_SIZES = (640, 320, 160)
 # A detector's own default. Fainter finds down to DOUBTFUL_SCORE are kept for messages only.
@@ -22,11 +22,13 @@ BORDER = 0.5
 @dataclass(frozen=True, eq=False)
 class FaceDetector:
     """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. sizes: the sides in pixels that a picture is
-    brought to, in the order of trying."""
+    brought to, in the order of trying. largest: side in pixels of the largest face that the detector finds as a whole, if
+    known: in a larger one it finds parts, so such faces are taken from the next smaller size."""
 
     name: str
     model: Any
     sizes: tuple[int, ...] = DETECTION_SIZES
+    largest: float | None = None
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection]:
         """Faces of a picture [H, W, 3], float RGB in 0..1 or what `bgr` made of it, and doubtful finds marked as refused.
@@ -37,12 +39,23 @@ class FaceDetector:
         doubtful: list[Detection] = []
         for border in (0, round(BORDER * max(picture.shape[:2]))):
             framed = np.pad(picture, ((border, border), (border, border), (0, 0))) if border else picture
-            for size in self._sizes(framed):
+            sizes = self._sizes(framed)
+            for size in sizes:
                 found = [judged(one, picture.shape[:2]) for one in self._detect_at(framed, size, border)]
                 if any(one.refused is None for one in found):
-                    return found
+                    large = self._too_large_for(size, [other for other in sizes if other < size], framed, border)
+                    return large + [one for one in found if not any(share_within(one.box, whole.box) > 0.5 for whole in large)]
                 doubtful += found
         return doubtful
+
+    def _too_large_for(self, size: int, smaller: list[int], picture: np.ndarray, border: int) -> list[Detection]:
+        """Faces beyond what the detector knows at an analysis size, as the next smaller one shows them."""
+        if self.largest is None or not smaller:
+            return []
+        shape = (picture.shape[0] - 2 * border, picture.shape[1] - 2 * border)
+        found = [judged(one, shape) for one in self._detect_at(picture, max(smaller), border)]
+        scale = size / max(picture.shape[:2])
+        return [one for one in accepted(found) if (one.box[2:] - one.box[:2]).max().item() * scale > self.largest]
 
     def _sizes(self, picture: np.ndarray) -> list[int]:
         """Analysis sizes to try: the one that the detector's file fixes, or several; none that would flatten the picture."""

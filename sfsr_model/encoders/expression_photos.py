@@ -19,7 +19,7 @@ from .identity import IDEncoder
 
 MIN_WIDTH = 32.0
 """Least width of a face in pixels, brow to chin and ear to ear, from which an expression can be read."""
-_ADVICE = "Use a picture in which the face is closer, larger and seen from the front"
+_ADVICE = "Use a picture in which the face is upright, not too small and seen from the front"
 
 
 class NoExpressionError(ValueError):

@@ -20,7 +20,8 @@ def number_faces(
     note: str = "",
     refused: Sequence[Detection] = (),
 ) -> Tensor:
-    """A copy of a picture [H, W, 3] in 0..1 with a numbered box about each face, the chosen in green, and a note above.
+    """A copy of a picture [H, W, 3] in 0..1 with a numbered box about each face and its five points, the chosen in green, and
+    a note above.
 
     refused: finds that are no face; their boxes are red and have no number.
     """
@@ -38,6 +39,8 @@ def number_faces(
         colour = CHOSEN if number in meant else OTHER
         left, top, right, bottom = _inside(face.box, picture.size)
         draw.rectangle((left, top, right, bottom), outline=colour, width=max(round(unit), 1))
+        for x, y in face.points.tolist():  # where the face is taken to be: a box may be right and these wrong
+            draw.ellipse((x - unit, y - unit, x + unit, y + unit), fill=colour)
         _label(draw, (left, top), str(number), font, colour)
     if note:
         _label(draw, (0, 0), note, font, OTHER)

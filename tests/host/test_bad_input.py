@@ -86,6 +86,16 @@ def test_a_report_that_is_no_json(refused):
     assert "report: it is not JSON" in str(refused({"info": primitive("hello")}, Save={"report": ["info", 0]}))
 
 
+@pytest.mark.parametrize("prefix", ["", "  ", "faces/", "faces/."])
+def test_a_prefix_that_names_no_file(refused, prefix):
+    assert "names no file; choose a name" in str(refused(Save={"filename_prefix": prefix}))
+
+
+def test_a_report_of_pictures_that_the_faces_are_not_of(refused):
+    said = str(refused(Report={"images": ["14", 0]}))
+    assert "face: its faces are of pictures of 320 x 320 pixels, images are 128 x 128; connect what Face Paste made" in said
+
+
 def primitive(text):
     return {"class_type": "PrimitiveString", "inputs": {"value": text}, "_meta": {"title": "Text"}}
 

@@ -131,7 +131,9 @@ def test_two_people_get_a_face_each(pictures):
         assert 0.02 < changed(old, new).mean() < 0.5
     report = json.loads(said["Report"])
     assert report["words"] == ["happiness", "anger"]
-    assert len(report["identity_cosines"]) == 2
+    for figures in (report, report["judges"]):  # of each face where it was pasted
+        assert len(figures["identity_cosines"]) == 2
+        assert min(figures["identity_cosines"]) > 0.5
     for change in (("Second person photo", "sample", "portrait_05"), ("Expressions", "words", "happiness, fear")):
         _, other = pictures(workflow("two_people", [change]))
         assert nearly_equal(other["Save"][:, :middle], first["Save"][:, :middle])

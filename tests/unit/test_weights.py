@@ -140,6 +140,25 @@ def test_the_encoders_read_the_sample_portraits():
     assert float(cosines.triu(1).sum()) < 0.5 * len(people) * (len(people) - 1) / 2
 
 
+@pytest.mark.parametrize("share", [0.7, 0.6])
+def test_a_face_that_fills_the_picture_is_found_as_a_whole(share):
+    """In pixels of an enlarged middle part, against the points in the whole picture: by a quarter of the eyes' distance."""
+    encoder = load_bundled_encoder("CPU")
+    for name in sample_names():
+        picture = load_sample(name)[0]
+        (whole,) = [one for one in encoder.detect(picture) if one.refused is None]
+        side = round(len(picture) * share)
+        left, top = (
+            min(max(round(middle - side / 2), 0), len(picture) - side) for middle in whole.box.reshape(2, 2).mean(0).tolist()
+        )
+        part = picture[top : top + side, left : left + side].movedim(-1, 0)[None]
+        enlarged = torch.nn.functional.interpolate(part, size=len(picture), mode="bicubic")[0].movedim(0, -1).clamp(0, 1)
+        expected = (whole.points - torch.tensor([left, top]) + 0.5) / share - 0.5
+        (found,) = [one for one in encoder.detect(enlarged) if one.refused is None]
+        eyes = float((expected[0] - expected[1]).norm())
+        assert float((found.points - expected).norm(dim=-1).mean()) < 0.25 * eyes, name
+
+
 def test_the_sample_person_is_as_the_demo_recogniser_sees_them():
     """Otherwise run scripts/build_identity.py."""
     encoder = load_bundled_encoder("CPU")
