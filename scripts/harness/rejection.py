@@ -60,17 +60,18 @@ def _explain_input(error: dict[str, Any]) -> str:
 
 def _explain_choice(name: str, received: Any, config: Any) -> str:
     choices = _choices(config)
+    shown = ", ".join(map(str, choices[:_SHOWN_CHOICES]))
+    more = f" and {len(choices) - _SHOWN_CHOICES} more" if len(choices) > _SHOWN_CHOICES else ""
+    if isinstance(received, str) and PurePosixPath(received).suffix.lower() in _MODEL_SUFFIXES:
+        other = f", or choose one that is there: {shown}{more}" if choices else ""
+        return (
+            f"input {name!r} names the model file {received!r}, which this ComfyUI does not have. Put it into the"
+            f" folder of its models that this node reads{other}."
+        )
     if not choices:
         return (
             f"input {name!r} has nothing to choose from: this ComfyUI has no file of the kind that this node reads. Put one"
             " into its folder of ComfyUI's models folder."
-        )
-    shown = ", ".join(map(str, choices[:_SHOWN_CHOICES]))
-    more = f" and {len(choices) - _SHOWN_CHOICES} more" if len(choices) > _SHOWN_CHOICES else ""
-    if isinstance(received, str) and PurePosixPath(received).suffix.lower() in _MODEL_SUFFIXES:
-        return (
-            f"input {name!r} names the model file {received!r}, which this ComfyUI does not have. Put it into the"
-            f" folder of its models that this node reads, or choose one that is there: {shown}{more}."
         )
     return f"input {name!r} has no choice {received!r}. It has: {shown}{more}."
 
