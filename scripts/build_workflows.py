@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.browser import NODES_2, Page
 from harness.browser_layout import Layout, read_layout
 from harness.browser_thumbnail import make_thumbnail
-from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_sizes, page_form
+from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_sizes, page_form, view
 from harness.cache import cache_folder
 from harness.client import ApiClient
 from harness.errors import HarnessError
@@ -27,6 +27,11 @@ from harness.workflow import load_workflow, needs_checkpoint
 
 WORKFLOWS = REPOSITORY / "workflows"
 _UNTIL_NOTICES_VANISH = 8.0
+_LOOK = """
+app.canvas.ds.scale = argument.scale;
+app.canvas.ds.offset.splice?.(0, 2, ...argument.offset) ?? app.canvas.ds.offset.set(argument.offset);
+app.canvas.setDirty(true, true);
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -95,6 +100,7 @@ def _screenshot(url: str, name: str, folder: Path, *, run: bool) -> None:
     with Page({"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}) as page:
         page.open(url)
         page.drop_file(WORKFLOWS / f"{name}.json")
+        page.evaluate(_LOOK, view(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))))
         if run:
             page.queue()
             page.wait_for_image("Save")

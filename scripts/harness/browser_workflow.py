@@ -14,6 +14,8 @@ from harness.graph import Prompt
 _WINDOW = (1600, 900)
 _BARS = (70, 100)
 _MARGIN = 20
+# Below this scale the page leaves texts out, the first note's with them.
+_READABLE = 0.6
 _NAMESPACE = uuid.UUID("3f0f5b0e-5d3a-5d0c-9f43-0d5f5f5e0001")
 
 
@@ -134,20 +136,21 @@ def _stable(workflow: dict[str, Any], name: str) -> dict[str, Any]:
         "links": links,
         "groups": workflow["groups"],
         "config": {},
-        "extra": {"ds": _view(workflow)},
+        "extra": {"ds": view(workflow, least=_READABLE)},
         "version": workflow["version"],
     }
 
 
-def _view(workflow: dict[str, Any]) -> dict[str, Any]:
-    """Scale and offset with which the whole graph is in sight in a window of usual size."""
+def view(workflow: dict[str, Any], least: float = 0.0) -> dict[str, Any]:
+    """Scale and offset with which the whole graph is in sight in a window of usual size, or its upper left part where the
+    scale would be less than `least`."""
     boxes = [(*group["bounding"],) for group in workflow["groups"]]
     boxes += [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
     left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
     width = max(box[0] + box[2] for box in boxes) - left
     height = max(box[1] + box[3] for box in boxes) - top
     room = [side - bar - 2 * _MARGIN for side, bar in zip(_WINDOW, _BARS, strict=True)]
-    scale = round(min(room[0] / width, room[1] / height, 1.0), 3)
+    scale = max(round(min(room[0] / width, room[1] / height, 1.0), 3), least)
     offset = [round((bar + _MARGIN) / scale - start) for bar, start in zip(_BARS, (left, top), strict=True)]
     return {"scale": scale, "offset": offset}
 
