@@ -144,23 +144,23 @@ def gallery_photos(folder: str | os.PathLike[str]) -> dict[str, tuple[Path, ...]
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise LibraryError(f"gallery: the folder {folder.name!r} does not exist")
+        raise LibraryError(f"the folder {folder.name!r} does not exist")
     found: dict[str, tuple[Path, ...]] = {}
     for entry in sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")):
         try:
             word = lookup(entry.name).word
         except ValueError as error:
-            raise LibraryError(f"gallery: the folder {entry.name!r} is named by no word: {error}") from error
+            raise LibraryError(f"the folder {entry.name!r} is named by no word: {error}") from error
         photos = tuple(sorted(file for file in entry.iterdir() if file.is_file() and file.suffix.lower() in PICTURES))
         if word in found:
-            raise LibraryError(f"gallery: two folders are named by the word {word!r}; join them")
+            raise LibraryError(f"two folders are named by the word {word!r}; join them")
         if not photos:
-            raise LibraryError(
-                f"gallery: the folder {entry.name!r} holds no picture ({', '.join(PICTURES)}); add one or remove it"
-            )
+            raise LibraryError(f"the folder {entry.name!r} holds no picture ({', '.join(PICTURES)}); add one or remove it")
         found[word] = photos
     if not found:
-        raise LibraryError(f"gallery: {folder.name!r} holds no folder; make one for each word, for example {folder.name}/anger")
+        raise LibraryError(
+            f"the folder {folder.name!r} holds no folder; make one for each word, for example {folder.name}/anger"
+        )
     return found
 
 
@@ -176,12 +176,12 @@ def build_library(
     Raises LibraryError naming the first photo that cannot be read or shows no face.
     """
     if not photos:
-        raise LibraryError("gallery: no photos; make a folder for each word")
+        raise LibraryError("no photos; make a folder for each word")
     found: dict[str, list[Tensor]] = {word: [] for word in photos}
     for _, (word, file) in steps([(word, file) for word, files in photos.items() for file in files]):
         try:
             found[word].append(read(file).float().cpu().reshape(len(ARKIT_NAMES)))
         except (OSError, ValueError) as error:
-            raise LibraryError(f"gallery: {word}/{file.name}: {error}") from error
+            raise LibraryError(f"{word}/{file.name}: {error}") from error
     means = torch.stack([torch.stack(rows).mean(0) for rows in found.values()]).clamp(0, 1)
     return ExpressionLibrary(tuple(photos), means, tuple(map(len, found.values())), tuple(blind), encoder)
