@@ -41,7 +41,7 @@ class FaceDetector:
             framed = np.pad(picture, ((border, border), (border, border), (0, 0))) if border else picture
             sizes = self._sizes(framed)
             for size in sizes:
-                found = [judged(one, picture.shape[:2]) for one in self._detect_at(framed, size, border)]
+                found = self._detect_at(framed, size, border)
                 if any(one.refused is None for one in found):
                     large = self._too_large_for(size, [other for other in sizes if other < size], framed, border)
                     return large + [one for one in found if not any(share_within(one.box, whole.box) > 0.5 for whole in large)]
@@ -52,10 +52,9 @@ class FaceDetector:
         """Faces beyond what the detector knows at an analysis size, as the next smaller one shows them."""
         if self.largest is None or not smaller:
             return []
-        shape = (picture.shape[0] - 2 * border, picture.shape[1] - 2 * border)
-        found = [judged(one, shape) for one in self._detect_at(picture, max(smaller), border)]
         scale = size / max(picture.shape[:2])
-        return [one for one in accepted(found) if (one.box[2:] - one.box[:2]).max().item() * scale > self.largest]
+        found = accepted(self._detect_at(picture, max(smaller), border))
+        return [one for one in found if (one.box[2:] - one.box[:2]).max().item() * scale > self.largest]
 
     def _sizes(self, picture: np.ndarray) -> list[int]:
         """Analysis sizes to try: the one that the detector's file fixes, or several; none that would flatten the picture."""
@@ -65,12 +64,13 @@ class FaceDetector:
         return [size for size in sizes if short * size >= long]
 
     def _detect_at(self, picture: np.ndarray, size: int, border: int) -> list[Detection]:
-        """Finds at one analysis size, in pixels of the picture without its border."""
+        """Finds at one analysis size, judged, in pixels of the picture without its border."""
         # input_size as an argument works in every insightface; setting the attribute does nothing in 1.0 and later.
         boxes, points = self.model.detect(picture, input_size=(size, size))
         if points is None:
             return []
-        return [
+        height, width = (side - 2 * border for side in picture.shape[:2])
+        found = [
             Detection(
                 torch.from_numpy(box[:4].astype(np.float64) - border),
                 torch.from_numpy(five.astype(np.float64) - border),
@@ -80,6 +80,7 @@ class FaceDetector:
             )
             for box, five in zip(boxes, points, strict=True)
         ]
+        return [judged(one, (height, width)) for one in found]
 
 
 def bgr(image: Tensor) -> np.ndarray:

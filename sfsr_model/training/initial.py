@@ -54,11 +54,11 @@ def start(settings: Settings, compound: CompoundConfig, space: str) -> tuple[nn.
     if path is None:
         return unet, encoder
     kind = _format(path)
-    if kind.startswith("sfsr-") and kind != FORMAT:
-        raise SettingsError(f"network.initial: {path} is a file of the format {kind}; expected an SFSR checkpoint")
     if kind == FORMAT:
         state, tokens = _from_sfsr(path, settings, compound, space)
         encoder.load_state_dict(tokens)
+    elif kind.startswith(f"{FORMAT}-"):
+        raise SettingsError(f"network.initial: {path} is a file of the format {kind}; expected an SFSR checkpoint")
     else:
         state = _from_stable_diffusion(path, settings, config)
     unet.load_state_dict(unet_to_diffusers({name: value.float() for name, value in state.items()}, config))

@@ -67,8 +67,8 @@ def save_state(folder: Path, step: int, trained: Trained, fingerprint: str, keep
         raise OSError(f"{path}: cannot be written ({error}); free the disk, the last state is still there") from error
     # Damaged files of later steps, which nobody could resume from, must not push out what was just written.
     earlier = [old for old in sorted(folder.glob("step-*.safetensors")) if old < path]
-    earlier = [old for old in earlier if not keep_every or step_of(old) % keep_every]
-    for old in earlier[: 1 - KEPT]:
+    passing = [old for old in earlier if not keep_every or step_of(old) % keep_every]
+    for old in passing[: 1 - KEPT]:
         old.unlink()
     return path
 
