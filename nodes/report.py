@@ -83,7 +83,11 @@ class SFSRReport(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output("report", display_name="report", tooltip="All figures as JSON."),
-                io.Image.Output("annotated", display_name="annotated", tooltip="The pictures with the figures drawn on them."),
+                io.Image.Output(
+                    "annotated",
+                    display_name="annotated",
+                    tooltip="The pictures, small ones enlarged, with the figures drawn on them.",
+                ),
             ],
             is_output_node=True,
         )

@@ -21,11 +21,13 @@ _WITHIN = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """faces: all faces, in the order of choice. chosen: numbers of those that are meant. refused: what is no face, and why."""
+    """faces: all faces, in the order of choice. chosen: numbers of those that are meant. refused: what is no face, and why.
+    carried: found by the carried detector, whose scores are of another scale than those of an encoder's own."""
 
     faces: tuple[Detection, ...]
     chosen: tuple[int, ...]
     refused: tuple[Detection, ...]
+    carried: bool = False
 
 
 class NothingChosenError(ValueError):
@@ -70,12 +72,12 @@ def choose(
     if not faces:
         raise NothingChosenError(str(no_face(refused, image_index, size, carried)), (), refused)
     if index is None:
-        return Choice(tuple(faces), tuple(range(len(faces))), tuple(refused))
+        return Choice(tuple(faces), tuple(range(len(faces))), tuple(refused), carried)
     try:
         pick_face(faces, order, index)
     except ValueError as error:
         raise NothingChosenError(f"picture {image_index}: {error}", faces, refused) from error
-    return Choice(tuple(faces), (index,), tuple(refused))
+    return Choice(tuple(faces), (index,), tuple(refused), carried)
 
 
 def look_in(image: Tensor, encoder: IDEncoder | None, boxes: Sequence[tuple[Tensor, float]]) -> list[Detection]:

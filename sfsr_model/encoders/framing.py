@@ -33,7 +33,8 @@ class FramingSettings:
 
 @dataclass(frozen=True, eq=False)
 class Framing:
-    """frames: in the order of pictures. choices: what was found in each picture. problems: what each lacks, or ""."""
+    """frames: in the order of pictures. choices: what was found in each picture. problems: what each lacks and
+    what became of it, naming the picture, or ""."""
 
     frames: tuple[FaceFrame, ...]
     choices: tuple[Choice, ...]
@@ -43,8 +44,9 @@ class Framing:
         """For people: what was found in each picture, what became of it, and what was taken for no face."""
         lines = [f"{_count(len(self.frames), 'crop')} of {_count(len(self.choices), 'picture')}"]
         for number, (choice, problem) in enumerate(zip(self.choices, self.problems, strict=True)):
-            used = [f"face {place} (score {choice.faces[place].score:.3g})" for place in choice.chosen]
-            lines.append(f"picture {number}: " + (problem or f"{', '.join(used)} of {_count(len(choice.faces), 'face')}"))
+            scale = " by the carried detector" if choice.carried else ""
+            used = [f"face {place} (score {choice.faces[place].score:.3g}{scale})" for place in choice.chosen]
+            lines.append(problem or f"picture {number}: {', '.join(used)} of {_count(len(choice.faces), 'face')}")
             shown = told_of(choice.refused)
             for one in shown:
                 left, top, right, bottom = (round(edge) for edge in one.box.tolist())
@@ -90,7 +92,7 @@ def frame_faces(
             made_up, became = _without_face(settings, frames, shape, number, error)
             frames += made_up
             choices.append(Choice(error.faces, (), error.refused))
-            problems.append(f"{became}: {error}")
+            problems.append(f"{error}. {became}.")
         else:
             frames += [
                 face_frame(face.points, shape, size, face.score, place, number)
@@ -107,12 +109,14 @@ def frame_faces(
 def _without_face(
     settings: FramingSettings, earlier: list[FaceFrame], shape: tuple[int, int], number: int, error: NothingChosenError
 ) -> tuple[list[FaceFrame], str]:
-    """The frames that stand in for a picture's faces, and a word for it; raises where the policy has nothing to offer."""
+    """The frames that stand in for a picture's faces, and a sentence on it; raises where the policy has nothing to offer."""
     if settings.no_face == "hold the last face" and earlier:
         held = [frame for frame in earlier if frame.picture == earlier[-1].picture]
-        return [replace(frame, score=0.0, picture=number) for frame in held], "the place in the picture before"
+        return [
+            replace(frame, score=0.0, picture=number) for frame in held
+        ], "The place of the face in the picture before was taken"
     if settings.no_face == "keep the picture":
-        return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "kept as it is"
+        return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "The picture is kept as it is"
     raise error
 
 

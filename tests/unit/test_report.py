@@ -16,6 +16,7 @@ from sfsr_model.encoders.identity_batch import join
 from sfsr_model.evaluation.judges import judge
 from sfsr_model.evaluation.report import Figures, Report, measure
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES, Expression
+from sfsr_model.face.annotate import annotate
 from sfsr_model.landmarker import UNREAD, load_expression_encoder
 from sfsr_model.samples import load_sample
 
@@ -184,3 +185,17 @@ def test_missing_and_damaged_judges_are_noted(tmp_path, encoder, portraits, peop
 def test_the_judges_are_loaded_once():
     assert load_judge_reader().reader is load_judge_reader().reader
     assert load_judge_recogniser().recogniser is load_judge_recogniser().recogniser
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (128, 128), (900, 300)])
+def test_the_figures_stand_on_any_picture_whole(shape):
+    text = "identity 0.84, expression 0.12, pose 13.4\n" + "mmm " * 20
+    drawn = annotate(torch.zeros(*shape, 3), torch.tensor([[10.0, shape[0] - 6.0]] * 5), text)
+    zoom = drawn.shape[0] // shape[0]
+    assert (drawn.shape[0], drawn.shape[1]) == (shape[0] * zoom, shape[1] * zoom)
+    assert min(drawn.shape[:2]) >= 256 > min(shape) * (zoom - 1)
+    letters = drawn.amin(-1) > 0.5
+    assert letters.any()
+    assert not letters[:, -4:].any()
+    spot = (drawn[..., 0] > 0.9) & (drawn[..., 2] < 0.1)
+    assert spot.nonzero().float().mean(0).tolist() == pytest.approx([(shape[0] - 5.5) * zoom - 0.5, 10.5 * zoom - 0.5], abs=0.6)
