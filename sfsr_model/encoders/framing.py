@@ -112,9 +112,7 @@ def _without_face(
     """The frames that stand in for a picture's faces, and a sentence on it; raises where the policy has nothing to offer."""
     if settings.no_face == "hold the last face" and earlier:
         held = [frame for frame in earlier if frame.picture == earlier[-1].picture]
-        return [
-            replace(frame, score=0.0, picture=number) for frame in held
-        ], "The place of the face in the picture before was taken"
+        return [replace(frame, score=0.0, picture=number) for frame in held], "The face is taken to be where it was before"
     if settings.no_face == "keep the picture":
         return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "The picture is kept as it is"
     raise error
