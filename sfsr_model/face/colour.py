@@ -15,6 +15,8 @@ _BAND = 0.10
 MEASURED_SIDE = 64
 _GAIN_LIMIT = 1.5
 _MIN_STD = 0.01
+# Means and deviations of colour below this, half a step of 8 bits, are those of a picture in black and white.
+_COLOURLESS = 0.5 / 255
 
 
 def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1.0) -> Tensor:
@@ -23,8 +25,9 @@ def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1
     Means and deviations are measured in the band of the mask [S, S] next to its edge, _BAND of the side wide: skin of
     forehead, cheeks and jaw, which must agree across the seam, without eyes and mouth, whose change is the very purpose.
     They are matched (Reinhard et al. 2001) as luma Y' and the differences R - Y', B - Y', so that a gain in contrast does
-    not turn the hue. The gain stays within 1/_GAIN_LIMIT.._GAIN_LIMIT. strength 0..1 blends with the unchanged crop.
-    T may be another side than S, down to MEASURED_SIDE. Pictures without three channels are returned unchanged.
+    not turn the hue. The gain stays within 1/_GAIN_LIMIT.._GAIN_LIMIT; for a target in black and white all colour goes.
+    strength 0..1 blends with the unchanged crop. T may be another side than S, down to MEASURED_SIDE. Pictures without three
+    channels are returned unchanged.
     """
     if crop.shape[1] != len(_LUMA):
         return crop
@@ -36,6 +39,8 @@ def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1
     source_mean, source_std = _moments(_to_opponent(F.interpolate(crop, coarse, mode="area")), weight)
     goal_mean, goal_std = _moments(_to_opponent(F.interpolate(target, coarse, mode="area")), weight)
     gain = ((goal_std + _MIN_STD) / (source_std + _MIN_STD)).clamp(1 / _GAIN_LIMIT, _GAIN_LIMIT)
+    colourful = (goal_mean[:, 1:].abs() + goal_std[:, 1:]).amax(1, keepdim=True) >= _COLOURLESS
+    gain = torch.cat((gain[:, :1], gain[:, 1:] * colourful), 1)
     matched = _to_rgb((_to_opponent(crop) - source_mean) * gain + goal_mean).clamp(0, 1)
     return torch.lerp(crop, matched, strength)
 

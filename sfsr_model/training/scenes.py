@@ -20,11 +20,13 @@ from .aligned import varied
 from .data import Sample
 
 SIDE, MAX_FACES = 192, 4
-# Sides of a step's scenes in SIDEs, each as likely. Wide ones, for faces larger than SIDE, are fewer: as many pixels in all.
-_WIDTHS = (1, 1, 1, 2, 3)
+# Sides of a step's scenes in SIDEs, each as likely. Wide ones, for faces larger than SIDE, are fewer: about as
+# many pixels in all.
+_WIDTHS = (1, 1, 2, 3, 3)
 # How many scenes have no face, one, two ...
 _COUNTS = (0.1, 0.4, 0.25, 0.15, 0.1)
-# The least longer side of a face's box in pixels; the longer sides of scraps behind faces and before them, in canvas sides.
+# The least longer side of a face's box in a scene of SIDE, in pixels; it grows with the scene, so that large faces are common.
+# The longer sides of scraps behind faces and before them, in canvas sides.
 _LEAST_FACE = 24.0
 _BEHIND, _BEFORE = (0.1, 3.0), (0.05, 0.3)
 _TURN = math.radians(30)
@@ -64,7 +66,7 @@ def face_box(landmarks: Tensor) -> Tensor:
 def draw_scenes(sample: Sample, count: int, generator: torch.Generator) -> Scenes:
     """Compose `count` scenes of SIDE pixels from the pictures of collated records, or a few wider ones."""
     width = _WIDTHS[int(torch.randint(len(_WIDTHS), (), generator=generator))]
-    return compose(sample, max(count // width**2, 1), generator, width * SIDE)
+    return compose(sample, math.ceil(count / width**2), generator, width * SIDE)
 
 
 def compose(sample: Sample, count: int, generator: torch.Generator, side: int = SIDE) -> Scenes:
@@ -76,6 +78,7 @@ def compose(sample: Sample, count: int, generator: torch.Generator, side: int = 
     for _ in range(2):
         _paste_scraps(canvas, scraps, draw, torch.ones(count, dtype=torch.bool), _BEHIND)
     faces = torch.multinomial(torch.tensor(_COUNTS), count, True, generator=generator)
+    least = _LEAST_FACE * side / SIDE
     boxes, points, marks = [], [], []
     own = face_box(heads)
     extents = (own[:, 2:] - own[:, :2]).amax(-1)
@@ -83,7 +86,7 @@ def compose(sample: Sample, count: int, generator: torch.Generator, side: int = 
         chosen = torch.randint(len(layers), (count,), generator=generator)
         # Large faces leave no room for others.
         largest = side / faces.clamp_min(1).sqrt()
-        sides = _LEAST_FACE * (largest / _LEAST_FACE) ** draw.uniform(0, 1)
+        sides = least * (largest / least) ** draw.uniform(0, 1)
         centres = draw.uniform(0, side - 1, 2).lerp(torch.tensor(side / 2 - 0.5), (sides / (2 * side))[:, None])
         transform = _placed(
             (own[chosen, :2] + own[chosen, 2:]) / 2, centres, sides / extents[chosen], draw.uniform(-_TURN, _TURN)

@@ -212,3 +212,15 @@ def test_colour_match_undoes_a_cast_and_looks_only_near_the_masks_edge():
     assert torch.equal(match_colour(cast, target, mask, 0.0), cast)
     half = match_colour(cast, target, mask, 0.5)
     assert torch.allclose(half, (cast + matched) / 2, atol=1e-6)
+
+
+def test_a_face_for_a_picture_in_black_and_white_loses_its_colours():
+    mask = face_mask(template() * 96 - 0.5, 96)
+    colour = smooth_picture(96, 96).permute(2, 0, 1)[None]
+    grey = colour.mean(1, keepdim=True).expand_as(colour)
+    matched = match_colour(colour.roll(1, 1), grey, mask)
+    assert (matched.amax(1) - matched.amin(1)).max() < 1e-3
+    assert matched.std() > 0.02
+    both = match_colour(torch.cat((colour, colour)), torch.cat((grey, colour)), mask)
+    assert (both.amax(1) - both.amin(1)).amax((1, 2))[1] > 0.05
+    assert torch.allclose(both[1], colour[0], atol=1e-3)

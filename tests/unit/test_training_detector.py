@@ -12,7 +12,7 @@ from sfsr_model.training.data import collated
 from sfsr_model.training.detector import DetectorTask, found_boxes, scaled
 from sfsr_model.training.detector_loss import assign, detector_loss, overlaps
 from sfsr_model.training.detector_network import Candidates, export_detector, joined, places
-from sfsr_model.training.scenes import SIDE, Scenes, compose, face_box
+from sfsr_model.training.scenes import SIDE, Scenes, compose, draw_scenes, face_box
 from sfsr_model.training.settings import load_settings
 
 STEPS = 40
@@ -82,6 +82,20 @@ def test_a_scene_says_where_its_faces_are(started):
     assert not scenes.certain.all(1).all()
     assert scenes.doubtful.any()
     assert not (scenes.doubtful & scenes.certain).any()
+
+
+def test_wide_scenes_are_for_large_faces(started):
+    scenes = compose(collated(started()[1].dataset(), 0, 8), 24, torch.Generator().manual_seed(2), 3 * SIDE)
+    longer = (scenes.boxes[..., 2:] - scenes.boxes[..., :2]).amax(-1)[scenes.certain]
+    assert scenes.images.shape[-2:] == (3 * SIDE, 3 * SIDE)
+    assert float(longer.min()) > 3 * 23
+    assert 0.1 < float((longer > 1.5 * SIDE).float().mean()) < 0.6
+
+
+def test_a_step_of_wide_scenes_costs_as_much(started):
+    sample = collated(started()[1].dataset(), 0, 8)
+    shapes = {tuple(draw_scenes(sample, 16, torch.Generator().manual_seed(seed)).images.shape) for seed in range(20)}
+    assert shapes == {(16, 3, SIDE, SIDE), (4, 3, 2 * SIDE, 2 * SIDE), (2, 3, 3 * SIDE, 3 * SIDE)}
 
 
 def test_triplets_make_scenes_too(tmp_path):
