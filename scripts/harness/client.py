@@ -115,13 +115,15 @@ class ApiClient:
         """Ask the host to unload models and forget cached results."""
         self._post("/free", {"unload_models": True, "free_memory": True})
 
-    def upload_image(self, path: Path, name: str | None = None) -> str:
-        """Put a picture into the host's input folder; returns the name for LoadImage."""
+    def upload_image(self, path: Path, name: str | None = None, *, overwrite: bool = True) -> str:
+        """Put a picture into the host's input folder; returns the name for LoadImage, which without `overwrite` is another
+        than its own where a different picture has that."""
         boundary = uuid.uuid4().hex
         filename = (name or Path(path).name).replace('"', "_")
+        flag = str(overwrite).lower()
         body = b"".join(
             (
-                f'--{boundary}\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n'.encode(),
+                f'--{boundary}\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\n{flag}\r\n'.encode(),
                 f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{filename}"\r\n'.encode(),
                 b"Content-Type: application/octet-stream\r\n\r\n",
                 Path(path).read_bytes(),

@@ -28,6 +28,8 @@ from harness.workflow import (
 )
 
 RUN_TIMEOUT_S = 3600.0
+# The folder, in that of the pictures, of ComfyUI's own: its page's pictures, uploads and saved workflows.
+KEPT = "comfyui"
 # The nodes that pictures of the options come from, by title.
 OPTIONS = {"Identity": "--identity", "Target": "--target", EXPRESSION_PICTURE: "--expression"}
 
@@ -46,9 +48,11 @@ def main(plan: Plan) -> int:
             require_decodable(Path(plan.expression_picture), "--expression")
         print("Starting ComfyUI", flush=True)
         models = None if plan.models is None else Path(plan.models)
-        server = ComfyServer(
-            Path(plan.host), Path(plan.python), models=models, cpu=True if plan.cpu else None, log_path=Path(plan.log)
-        )
+        # What is made on the page must outlive it; its log, the next demo.
+        kept = Path(plan.output) / KEPT if plan.keep_running else None
+        log = Path(plan.log) if kept is None else kept / "comfyui.log"
+        cpu = True if plan.cpu else None
+        server = ComfyServer(Path(plan.host), Path(plan.python), kept=kept, models=models, cpu=cpu, log_path=log)
         with server:
             print(f"ComfyUI answers at {server.url}", flush=True)
             client = ApiClient(server.url)
@@ -57,7 +61,7 @@ def main(plan: Plan) -> int:
             _save(client, result, Path(plan.output))
             _print_report(_read_report(prompt, result), result.seconds)
             if plan.keep_running:
-                _wait(server)
+                _wait(server, kept)
     except HarnessError as error:
         option = _option_behind(prompt, error.node_id) if isinstance(error, PromptFailed) else ""
         print(f"Error: {option}{error}", file=sys.stderr)
@@ -83,12 +87,11 @@ def _upload(client: ApiClient, prompt: Prompt, plan: Plan) -> None:
     """Put the pictures where LoadImage finds them: those of the options, and those that lie beside the workflow."""
     for title, path in (("Identity", plan.identity), ("Target", plan.target)):
         if path is not None:
-            # A name of its own: two different photos may share a file name.
-            name = client.upload_image(Path(path), f"{title.lower()}{Path(path).suffix.lower()}")
+            # Under its own name, by which its owner's ComfyUI may know it too; two different photos may share one.
+            name = client.upload_image(Path(path), overwrite=False)
             apply_picture(prompt, title, name, f"--{title.lower()}")
     if plan.expression_picture is not None:
-        path = Path(plan.expression_picture)
-        name = client.upload_image(path, f"expression{path.suffix.lower()}")
+        name = client.upload_image(Path(plan.expression_picture), overwrite=False)
         apply_expression_picture(prompt, name, client.options("SFSRLoadExpressionEncoder", "encoder")[0])
     for name in set(named_pictures(prompt).values()):
         beside = Path(plan.workflow).parent / name
@@ -150,9 +153,10 @@ def _print_report(report: dict[str, Any], seconds: float) -> None:
         print(f"Note: {note}")
 
 
-def _wait(server: ComfyServer) -> None:
-    print(f"The page is at {server.url} until you press Ctrl-C here.", flush=True)
-    print("There: Templates, this pack's name, portrait; or drop the picture on the canvas.", flush=True)
+def _wait(server: ComfyServer, kept: Path | None) -> None:
+    print(f"The page is at {server.template_url('portrait')} until you press Ctrl-C here.", flush=True)
+    print("More workflows: Templates, this pack's name; or drop the picture on the canvas.", flush=True)
+    print(f"What you make there stays in {kept}: pictures in output, saved workflows in user.", flush=True)
     try:
         while server.is_alive():
             threading.Event().wait(1.0)

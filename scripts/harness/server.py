@@ -52,6 +52,7 @@ class ComfyServer:
     pack_name            folder name under custom_nodes; None leaves the pack out
     other_packs          folders of further packs, linked in under their own names
     base_dir             where custom_nodes, input, output, models and user lie; a temporary folder if None
+    kept                 folder for input, output and user instead, which stays when the host has stopped
     models               folder to use as models, as that of an existing host
     cpu                  None: CPU only if torch finds no accelerator
     port                 None: any free one
@@ -67,6 +68,7 @@ class ComfyServer:
         pack: Path = REPOSITORY,
         other_packs: Sequence[Path] = (),
         base_dir: Path | None = None,
+        kept: Path | None = None,
         models: Path | None = None,
         cpu: bool | None = True,
         port: int | None = None,
@@ -87,6 +89,7 @@ class ComfyServer:
         self._cpu = cpu
         self._own_base = base_dir is None
         self.base_dir = Path(tempfile.mkdtemp(prefix="sfsr-host-")) if base_dir is None else Path(base_dir).absolute()
+        self._kept = None if kept is None else Path(kept).absolute()
         self.log_path = log_path or self.base_dir / "comfyui.log"
         self._links: list[Path] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,6 +100,10 @@ class ComfyServer:
     def url(self) -> str:
         """Address of the page and the API."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    def template_url(self, name: str) -> str:
+        """Address of the page with one of the pack's templates opened; the page knows packs by the names of their folders."""
+        return f"{self.url}/?template={name}&source={self.pack_name}"
 
     @property
     def pid(self) -> int | None:
@@ -187,8 +194,10 @@ class ComfyServer:
         return (self.pack_name or PACK_NAME, str(self.pack), "sfsr_model", "SFSR")
 
     def _prepare_base(self) -> None:
-        for name in ("custom_nodes", "input", "output", "user/default"):
-            (self.base_dir / name).mkdir(parents=True, exist_ok=True)
+        (self.base_dir / "custom_nodes").mkdir(parents=True, exist_ok=True)
+        of_the_user = self._kept or self.base_dir
+        for name in ("input", "output", "user/default"):
+            (of_the_user / name).mkdir(parents=True, exist_ok=True)
         if self._models is None:
             (self.base_dir / "models").mkdir(exist_ok=True)
         else:
@@ -197,7 +206,7 @@ class ComfyServer:
             self._link(self.pack, self.base_dir / "custom_nodes" / self.pack_name)
         for other in self.other_packs:
             self._link(other, self.base_dir / "custom_nodes" / other.name)
-        settings = self.base_dir / "user" / "default" / "comfy.settings.json"
+        settings = of_the_user / "user" / "default" / "comfy.settings.json"
         if not settings.exists():
             settings.write_text(json.dumps({"Comfy.TutorialCompleted": True}), encoding="utf-8")
 
@@ -213,6 +222,9 @@ class ComfyServer:
         arguments = [str(self.python), str(self.host_path / "main.py")]
         arguments += ["--listen", LOOPBACK, "--port", str(self.port), "--base-directory", str(self.base_dir)]
         arguments += ["--database-url", "sqlite:///:memory:", "--disable-api-nodes", "--disable-auto-launch"]
+        if self._kept is not None:
+            for name in ("input", "output", "user"):
+                arguments += [f"--{name}-directory", str(self._kept / name)]
         if self._cpu:
             arguments += ["--cpu", "--use-pytorch-cross-attention"]
         return [*arguments, *self.extra_args]

@@ -15,6 +15,9 @@ from .midpoint import Level, one_step, two_step
 # x0*, its noise level and the denoise mask (or None) to a better x0*.
 Refine = Callable[[Tensor, float, "Tensor | None"], Tensor]
 
+# How many seeds a generator knows; ComfyUI's go up to the last.
+_SEEDS = 2**64
+
 
 @torch.no_grad()
 def sample_improved_midpoint(
@@ -51,7 +54,7 @@ def sample_improved_midpoint(
     schedule = ScaledLinearSchedule()
     arguments = dict(extra_args or {})
     # One past the seed: the start noise was drawn with the seed itself, and fresh noise must not repeat it.
-    generator = torch.Generator(device="cpu").manual_seed(int(arguments.get("seed") or 0) + 1)
+    generator = torch.Generator(device="cpu").manual_seed((int(arguments.get("seed") or 0) + 1) % _SEEDS)
     mask = arguments.get("denoise_mask")
     if mask is not None:
         arguments["denoise_mask"] = 1.0 - background_anchoring * (1.0 - mask)
@@ -62,7 +65,7 @@ def sample_improved_midpoint(
         if not torch.isfinite(x0).all():
             raise ValueError(
                 f"model: the prediction at noise level {sigma:.4g} is not finite; "
-                "check the checkpoint, or run the model in float32"
+                "check the checkpoint and the guider's cfg, or run the model in float32"
             )
         return x0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from harness.browser import BrowserError
+from harness.browser import BrowserError, Page
 from harness.browser_layout import read_layout
 from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_boxes, node_sizes, page_form
 from harness.workflow import load_workflow, needs_checkpoint
@@ -31,6 +31,13 @@ def test_every_api_workflow_has_its_page_workflow_and_thumbnail():
     assert expected == NAMES
     assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
     assert NAMES
+
+
+def test_the_demos_address_opens_the_portrait(server, client):
+    with Page() as page:
+        page.open(server.template_url("portrait"))
+        page.wait_for("return app.graph.nodes.some((node) => node.type === 'SFSRReport')", what="the template")
+        assert differences(page.graph_to_prompt(), twin("portrait", client)) == []
 
 
 @every_workflow

@@ -69,6 +69,16 @@ def test_an_uploaded_picture_is_read_back(client, png):
     assert client.run(graph.prompt()).images[0].type == "temp"
 
 
+def test_a_picture_of_another_with_its_name_is_kept_apart(client, png, tmp_path):
+    from PIL import Image
+
+    other = tmp_path / "other.png"
+    Image.new("RGB", (8, 8), "red").save(other)
+    first = client.upload_image(png, "same name.png", overwrite=False)
+    assert client.upload_image(png, "same name.png", overwrite=False) == first
+    assert client.upload_image(other, "same name.png", overwrite=False) != first
+
+
 def test_node_descriptions(client):
     assert len(client.object_info()) > 100
     assert list(client.object_info("SaveImage")) == ["SaveImage"]

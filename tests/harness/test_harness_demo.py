@@ -207,14 +207,21 @@ def test_the_whole_job_writes_a_picture_and_a_report_and_keeps_the_page_until_ct
         if line.startswith("The page is at "):
             break
     output = "".join(lines)
-    address = re.search(r"^The page is at (\S+) until", output, re.MULTILINE)
+    address = re.search(r"^The page is at (\S+)/\?template=portrait&source=ComfyUI-DiffSFSR until", output, re.MULTILINE)
     assert address, output + running.stderr.read()
     assert hosts_of(tmp_path)
+    client = ApiClient(address.group(1))
+    client.upload_image(tmp_path / "smile.jpg", "mine.jpg")
     # The photo is read by the bundled encoder, whatever models there are.
-    assert ApiClient(address.group(1)).options("SFSRLoadExpressionEncoder", "encoder")[1:] == ["mediapipe/tiny.task"]
+    assert client.options("SFSRLoadExpressionEncoder", "encoder")[1:] == ["mediapipe/tiny.task"]
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
     assert not hosts_of(tmp_path)
+    kept = tmp_path / "output" / "comfyui"
+    assert {path.name for path in (kept / "input").iterdir()} >= {"mine.jpg", "smile.jpg"}
+    assert list((kept / "output").glob("*.png"))
+    assert (kept / "user" / "default").is_dir()
+    assert "Prompt executed" in (kept / "comfyui.log").read_text(encoding="utf-8")
 
     picture = Path(re.search(r"^Picture: (.*)$", output, re.MULTILINE).group(1))
     assert picture == tmp_path / "output" / "portrait_0002.png"

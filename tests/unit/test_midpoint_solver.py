@@ -85,6 +85,7 @@ def test_eta_keeps_the_variance():
     assert result.mean().item() == pytest.approx(MEAN, abs=0.03)
     assert result.std().item() == pytest.approx(DEVIATION, rel=0.05)
     again = sample_improved_midpoint(denoiser, x, sigmas, extra_args={"seed": 5}, eta=1.0)
+    assert torch.isfinite(sample_improved_midpoint(denoiser, x, sigmas, extra_args={"seed": 2**64 - 1}, eta=1.0)).all()
     other = sample_improved_midpoint(denoiser, x, sigmas, extra_args={"seed": 6}, eta=1.0)
     assert torch.equal(result, again)
     assert not torch.equal(result, other)

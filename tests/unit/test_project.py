@@ -1,5 +1,6 @@
 """The project's own files agree with each other."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -22,6 +23,26 @@ def test_registry_dependencies_are_the_requirements():
     lines = (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines()
     required = [normalised(line) for line in lines if line.strip() and not line.startswith("#")]
     assert [normalised(one) for one in PROJECT["project"]["dependencies"]] == required
+
+
+def imported(path):
+    """The top-level packages that a file imports, anywhere in it, but for its own project's."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def test_all_that_a_node_imports_gets_installed():
+    """By ComfyUI, by the requirements or by insightface's own; training and the evaluation's commands ask for more by name."""
+    commands = ("training", "synthetic", "evaluation")
+    files = [*REPOSITORY.glob("nodes/**/*.py"), *REPOSITORY.glob("sfsr_model/**/*.py")]
+    used = {name for path in files if not set(commands) & set(path.parts) for name in imported(path)}
+    host = {"comfy", "comfy_api", "folder_paths", "numpy", "PIL"}
+    by_insightface = {"cv2", "onnx", "onnxruntime", "skimage"}
+    required = {requirement.partition(";")[0].strip() for requirement in PROJECT["project"]["dependencies"]}
+    assert used - set(sys.stdlib_module_names) <= host | by_insightface | required
 
 
 def test_nothing_is_pinned():
