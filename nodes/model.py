@@ -169,8 +169,8 @@ class SFSRConditioning(io.ComfyNode):
         look = require(expression, Expression, "expression", "Expression Embed")
         require_vae(vae)
         image = require_images(image, "image")
-        mask = _checked_mask(mask, image)
         _check_resolution(model, image)
+        mask = _checked_mask(mask, image)
         batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
         look = look.expand(batch)
         result = condition(

@@ -39,6 +39,8 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeW
 FORMATS = ("PNG", "animated WebP")
 # Of 100, and the encoder's default effort of 0 to 6.
 _WEBP_QUALITY, _WEBP_METHOD = 90, 4
+# Degrees, a mean over pitch, yaw and roll, beyond what an encoder misreads.
+FAR_POSE = 10.0
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
 DEMO_NOTE = (
     "the identity was measured by the demo's recogniser, which learned from rendered faces: what it makes of real people is "
@@ -112,6 +114,12 @@ class SFSRReport(io.ComfyNode):
         notes = [_expression_note(reader)]
         if look.pose is None:
             notes.append("no pose was measured: the expression asks for none")
+        notes += [
+            f"the head in picture {number} is {error:.0f} degrees from the pose asked for: a target's head stays as it is, so "
+            "choose one whose head is turned like that"
+            for number, error in enumerate(figures.pose_errors)
+            if error is not None and error > FAR_POSE
+        ]
         notes += [f"no face was found in picture {number}" for number, where in enumerate(points) if where is None]
         unread = [
             number for number, error in enumerate(figures.expression_errors) if error is None and points[number] is not None

@@ -58,7 +58,7 @@ def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: s
     if not isinstance(value, expected):
         classes = expected if isinstance(expected, tuple) else (expected,)
         raise TypeError(
-            f"{name}: found a {type(value).__name__}, expected this pack's {' or '.join(one.__name__ for one in classes)}; "
+            f"{name}: found {type(value).__name__}, expected this pack's {' or '.join(one.__name__ for one in classes)}; "
             f"connect the output of {made_by}"
         )
     return value

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def naming(name: str, kinds: type[ValueError] | tuple[type[ValueError], ...] = ValueError) -> Iterator[None]:
-    """Put an input's name before the message of an error of these kinds that is raised within the block."""
+    """Put an input's name before the message of an error of these kinds that is raised within the block, unless it is there."""
     try:
         yield
     except kinds as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ValueError(str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}") from error

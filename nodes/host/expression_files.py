@@ -50,7 +50,7 @@ def expression_encoder_path(name: str) -> Path:
         path = (root / rest).resolve()
         if rest and path.is_relative_to(root.resolve()) and path.is_file():
             return path
-    found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there any more"
+    found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there"
     raise FileNotFoundError(f"encoder: {found}. {_GET}")
 
 

@@ -119,7 +119,9 @@ def new_identity_path(name: str) -> Path:
     output = Path(folder_paths.get_output_directory())
     target = output / SAVED_IDENTITIES
     wanted = (target / name).resolve()
-    if not name.strip() or wanted == target.resolve() or not wanted.is_relative_to(target.resolve()):
+    if not name.strip():
+        raise ValueError("name: it is empty; choose the name of the file, such as anna")
+    if wanted == target.resolve() or not wanted.is_relative_to(target.resolve()):
         raise ValueError(f"name: '{name}' does not lie in {SAVED_IDENTITIES} of the output folder; choose a plain name")
     prefix = (Path(SAVED_IDENTITIES) / wanted.relative_to(target.resolve())).as_posix()
     folder, stem, counter, _, _ = folder_paths.get_save_image_path(prefix, str(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from ...sfsr_model.estimators import sample_improved_midpoint
 from ...sfsr_model.guidance import Guide
+
+logger = logging.getLogger(__name__)
 
 # A backward pass keeps what the decoder's forward pass made on its way; the host's own figure is for forward alone.
 _BACKWARD_MEMORY = 3
@@ -70,6 +73,12 @@ def guided_midpoint_sampler(
             return decoder.process_output(pixels).movedim(1, -1).to(networks.load_device)
 
         guide = Guide(decode, [(scale, energy) for scale, energy in terms], start, end)
+        if not any(guide.acts(float(sigma)) for sigma in sigmas[:-1]):
+            logger.warning(
+                "guidance: none of the %d steps lies between guidance_start (%g) and guidance_end (%g), so it does nothing; "
+                "take more steps or a wider part of the run",
+                len(sigmas) - 1, start, end,
+            )  # fmt: skip
         return sample_improved_midpoint(model, x, sigmas, refine=guide, **arguments)
 
     return comfy.samplers.KSAMPLER(sample, extra_options=vars(options))

@@ -80,7 +80,7 @@ def load_expression_reader(path: Path) -> ExpressionReader:
         with torch.no_grad(), torch.inference_mode(False):
             read = network(torch.zeros(2, 3, side, side))
     except OnnxError as error:
-        raise ExpressionFileError(f"expression encoder: {error}; {_EXPECTED}") from error
+        raise ExpressionFileError(f"{error}; {_EXPECTED}") from error
     found = f"{len(read)} outputs" if isinstance(read, tuple) else f"an output of {list(read.shape)} for two faces"
     if isinstance(read, tuple) or tuple(read.shape) != (2, COEFFICIENTS + ANGLES):
         raise ExpressionFileError(f"{path.name}: gives {found}; {_EXPECTED}")

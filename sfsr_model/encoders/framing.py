@@ -92,7 +92,7 @@ def frame_faces(
             made_up, became = _without_face(settings, frames, shape, number, error)
             frames += made_up
             choices.append(Choice(error.faces, (), error.refused))
-            problems.append(f"{error}. {became}.")
+            problems.append(f"{str(error).removesuffix('.')}. {became}.")
         else:
             frames += [
                 face_frame(face.points, shape, size, face.score, place, number)
@@ -115,6 +115,9 @@ def _without_face(
         return [replace(frame, score=0.0, picture=number) for frame in held], "The face is taken to be where it was before"
     if settings.no_face == "keep the picture":
         return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "The picture is kept as it is"
+    if settings.no_face == "hold the last face":
+        told = f"{str(error).removesuffix('.')}. There is no face before it whose place could be held."
+        raise NothingChosenError(told, error.faces, error.refused) from error
     raise error
 
 

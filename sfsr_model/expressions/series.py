@@ -26,7 +26,8 @@ def sweep(expressions: Expression, intensities: Sequence[float]) -> Expression:
     count = len(expressions) * len(intensities)
     if not 1 <= count <= MAX_FRAMES:
         raise ValueError(
-            f"{len(expressions)} expressions at {len(intensities)} intensities are {count}; expected 1 to {MAX_FRAMES} in all"
+            f"steps: {len(expressions)} expressions at {len(intensities)} intensities are {count}; expected 1 to {MAX_FRAMES}: "
+            "take fewer steps or fewer expressions"
         )
     repeats = len(intensities)
     pose = None if expressions.pose is None else expressions.pose.repeat_interleave(repeats, dim=0)

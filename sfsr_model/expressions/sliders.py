@@ -74,10 +74,11 @@ SLIDERS = (
         _pair("mouthStretch"),
     ),
 )
+_STAYS = " The target's head stays as it is, so little of this is seen."
 HEAD_SLIDERS = (
-    ("head_pitch", "Raises the face, in degrees; below 0 it nods."),
-    ("head_yaw", "Turns the face to the right of the picture, in degrees; below 0 to the left."),
-    ("head_roll", "Tips the head clockwise as seen in the picture, in degrees; below 0 the other way."),
+    ("head_pitch", "Raises the face, in degrees; below 0 it nods." + _STAYS),
+    ("head_yaw", "Turns the face to the right of the picture, in degrees; below 0 to the left." + _STAYS),
+    ("head_roll", "Tips the head clockwise as seen in the picture, in degrees; below 0 the other way." + _STAYS),
 )
 HEAD_LIMIT = 60.0
 

@@ -40,7 +40,7 @@ class Guide:
     schedule: ScaledLinearSchedule = field(default_factory=ScaledLinearSchedule)
 
     def acts(self, sigma: float) -> bool:
-        """Whether the noise level lies in the part of the run; with the end before the start none does."""
+        """Whether the noise level lies in the part of the run."""
         share = 1.0 - self.schedule.timestep(sigma) / (self.schedule.timesteps - 1)
         return self.start <= share <= self.end
 

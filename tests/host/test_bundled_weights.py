@@ -69,9 +69,11 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     rest = {name: wire for name, wire in inputs.items() if name != "reference"}
     prompt["other"] = node("SFSRReport", **rest, reference=[target, 0])
     prompt["alone"] = node("SFSRReport", **rest | {"expression": ["posed", 0]})
+    prompt["turned"] = node("ExpressionEmbed", source="word", word="joy", intensity=1.0, head_yaw=50)
+    prompt["away"] = node("SFSRReport", **rest | {"expression": ["turned", 0]})
     client.free()  # the host shows no text of a node that an earlier prompt ran
     outputs = client.run(prompt, timeout=600).outputs
-    first, other, alone = (json.loads(outputs[name]["text"][0]) for name in (report, "other", "alone"))
+    first, other, alone, away = (json.loads(outputs[name]["text"][0]) for name in (report, "other", "alone", "away"))
     assert (first["encoder"], first["expression_encoder"]) == (DEMO, DEMO)
     assert (first["judges"]["encoder"], first["judges"]["expression_encoder"]) == JUDGES
     assert first["judges"]["identity_cosine"] > other["judges"]["identity_cosine"]
@@ -85,6 +87,8 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     # The target's pose stays, and its own is the one asked for.
     assert 0 < alone["pose_error"] < 15
     assert 0 < alone["judges"]["pose_error"] < 15
+    assert any(note.startswith("the head in picture 0 is 1") for note in away["notes"])
+    assert not any("pose asked for" in note for report in (first, other, alone) for note in report["notes"])
 
 
 def test_without_the_judges_the_report_goes_on(in_host, copy_of_pack, tmp_path):

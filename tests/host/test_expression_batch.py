@@ -216,7 +216,7 @@ def test_sweeps_of_intensities(labels):
 
 def test_sweeps_of_nothing_and_of_too_much(labels, fails):
     assert "words: the list is empty" in fails(sweep())
-    assert "135 expressions at 100 intensities are 13500; expected 1 to 4096" in fails(sweep(family="all", steps=100))
+    assert "steps: 135 expressions at 100 intensities are 13500; expected 1 to 4096" in fails(sweep(family="all", steps=100))
     with pytest.raises(PromptRejected, match="words: entry 2, 'amazment': unknown expression"):
         labels(sweep(words="joy, amazment"))
     with pytest.raises(PromptRejected, match="steps"):

@@ -81,7 +81,7 @@ def test_pictures_without_the_face(graph, refused):
 def test_a_file_that_is_not_there(client, graph):
     with pytest.raises(PromptRejected, match=r"there is no \.task file.*models/mediapipe"):
         client.run(graph | {"encoder": node("SFSRLoadExpressionEncoder", encoder="no face_landmarker.task found")})
-    with pytest.raises(PromptRejected, match="is not there any more"):
+    with pytest.raises(PromptRejected, match=r"is not there\. Get MediaPipe"):
         client.run(graph | {"encoder": node("SFSRLoadExpressionEncoder", encoder="mediapipe/../sfsr/x.task")})
 
 

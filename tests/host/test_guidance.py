@@ -1,5 +1,6 @@
 """Guidance by identity and expression inside the sampler, in graphs that run in inference mode."""
 
+import re
 import threading
 
 import pytest
@@ -29,17 +30,21 @@ def expression_wires(small, expression_encoder):
     return {"vae": small.vae, "expression_encoder": reader, "expression": small.expression}
 
 
-def test_zero_is_off_and_outside_its_part_nothing_happens(small, latents):
+def test_zero_is_off_and_outside_its_part_nothing_happens(small, latents, server):
+    said = len(server.log_text())
     conditioned = small.conditioned()
     samplers = [
         small.sampler(),
         small.sampler(**identity_wires(small)),
-        small.sampler(identity_guidance=2.0, guidance_start=0.9, guidance_end=0.1, **identity_wires(small)),
+        small.sampler(identity_guidance=2.0, guidance_start=0.0, guidance_end=0.0, **identity_wires(small)),
         small.sampler(identity_guidance=2.0, **identity_wires(small)),
     ]
     plain, wired, never, acting = latents(small, *(small.custom(conditioned, one) for one in samplers))
     assert torch.equal(plain, wired)
     assert torch.equal(plain, never)
+    assert re.findall("guidance: none of the . steps lies between guidance_start (.*), so", server.log_text()[said:]) == [
+        "(0) and guidance_end (0)"
+    ]
     assert not torch.allclose(plain, acting, atol=1e-2)
 
 
@@ -110,6 +115,12 @@ def test_what_expression_guidance_lacks_is_named(small, small_refused, expressio
     del wires[missing]
     message = small_refused(small, small.custom(small.conditioned(), small.sampler(expression_guidance=2.0, **wires)))
     assert f"expression_guidance: found 2, but {missing} is not connected; connect the output of" in message
+
+
+def test_an_end_before_the_start_is_named(small, small_refused):
+    sampler = small.sampler(identity_guidance=1.0, guidance_start=0.9, guidance_end=0.1, **identity_wires(small))
+    message = small_refused(small, small.custom(small.conditioned(), sampler))
+    assert "guidance_end: found 0.1, which is before guidance_start (0.9)" in message
 
 
 def test_a_person_of_another_recogniser_is_named(server, small, small_refused):

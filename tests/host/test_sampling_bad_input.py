@@ -59,7 +59,7 @@ def test_a_batch_of_people_where_one_is_meant(small, small_refused):
     people = {f"identities.identity_{number}": small.identity for number in (1, 2)}
     pair = small.node("SFSRIdentityBatch", **people, repeats=2)
     small.node("SFSRSaveIdentity", identity=pair, name="pair")
-    assert "identity: found a IdentityBatch, expected this pack's Identity" in small_refused(small)
+    assert "identity: found IdentityBatch, expected this pack's Identity" in small_refused(small)
 
 
 def test_two_recognisers_in_one_batch_of_people(server, small, small_refused):
