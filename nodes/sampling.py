@@ -182,8 +182,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
             return io.NodeOutput(improved_midpoint_sampler(options))
         if guidance_end < guidance_start:
             raise ValueError(
-                f"guidance_end: found {guidance_end:g}, which is before guidance_start ({guidance_start:g}), so that none would "
-                "act; raise guidance_end, or set both guidances to 0"
+                f"guidance_end: found {guidance_end:g}, which is before guidance_start ({guidance_start:g}), so that "
+                "none would act; raise guidance_end, or set both guidances to 0"
             )
         return io.NodeOutput(guided_midpoint_sampler(options, vae, terms, guidance_start, guidance_end))
 

@@ -170,7 +170,7 @@ def test_values_of_another_kind_are_explained(in_host):
     assert nothing == "images: found a NoneType, expected pictures [B, H, W, 3]; connect an IMAGE"
     assert listed.startswith("images: found a list")
     assert mask == "mask: found a NoneType, expected a MASK of floating-point numbers from 0 to 1; connect it"
-    assert frame == "face: found a str, expected this pack's FaceFrame; connect the output of Face Crop"
+    assert frame == "face: found str, expected this pack's FaceFrame; connect the output of Face Crop"
 
 
 def test_what_comes_over_links_is_checked(in_host):
