@@ -155,7 +155,7 @@ def _print_report(report: dict[str, Any], seconds: float) -> None:
 
 def _wait(server: ComfyServer, kept: Path | None) -> None:
     print(f"The page is at {server.template_url('portrait')} until you press Ctrl-C here.", flush=True)
-    print("More workflows: Templates, this pack's name; or drop the picture on the canvas.", flush=True)
+    print(f"More workflows: Templates, {server.pack_name}; or drop the picture on the canvas.", flush=True)
     print(f"What you make there stays in {kept}: pictures in output, saved workflows in user.", flush=True)
     try:
         while server.is_alive():
