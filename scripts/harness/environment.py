@@ -72,7 +72,6 @@ TEST_TOOLS = (
     "diffusers",
     "scikit-image",
     "numba",
-    "matplotlib",
 )
 
 
