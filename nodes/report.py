@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
@@ -20,6 +22,7 @@ from .face import faces_in
 from .given import checked
 from .host.folders import require_output_prefix
 from .host.network import attachment
+from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import steps
 from .identity import ENCODERS
 from .sockets import (
@@ -178,7 +181,8 @@ class SFSRSaveImage(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="SFSR",
-                    tooltip="Start of the file names, in ComfyUI's output folder; a / makes a subfolder.",
+                    tooltip="Start of the file names, in ComfyUI's output folder; a / makes a subfolder. '%date:yyyy-MM-dd%' "
+                    "becomes the date, '%Seed.noise_seed%' the value of that widget of the node titled 'Seed'.",
                 ),
                 io.Boolean.Input(
                     "provenance",
@@ -213,6 +217,10 @@ class SFSRSaveImage(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, filename_prefix: str | None = None, **_: Any) -> str | float:
+        return prefix_fingerprint(filename_prefix, datetime.now())
+
+    @classmethod
     @checked
     def execute(
         cls,
@@ -224,6 +232,7 @@ class SFSRSaveImage(io.ComfyNode):
         fps: float = 6.0,
     ) -> io.NodeOutput:
         images = require_images(images, "images")
+        filename_prefix = resolve_prefix(filename_prefix, cls.hidden.prompt, datetime.now())
         require_output_prefix(filename_prefix, "filename_prefix")
         if provenance:
             note = {

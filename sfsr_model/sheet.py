@@ -6,11 +6,13 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .fonts import Font, fonts_for
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,7 +84,7 @@ def draw_sheet(
     titles: of the columns from the left; those that have none are left out. cell: width and height of the room for a picture,
     which is fitted into it as a whole; a picture that is enlarged by a whole factor keeps its pixels as squares.
     most_rows: rows below each other, before the sheet goes on with the next at the right; 0 gives a sheet of about a screen's
-    shape. Texts are wrapped, and written smaller where a word is too long.
+    shape. Texts are wrapped, and written smaller where a word is too long, each in a font that has its letters (`fonts_for`).
     Raises ValueError for more titles than columns and for a sheet that nothing could show.
     """
     from PIL import Image, ImageDraw
@@ -92,9 +94,10 @@ def draw_sheet(
         raise ValueError(f"titles: found {len(titles)} for {columns} columns of pictures; expected at most one for each")
     width, height = cell
     size = max(11.0, width / 10.0)
-    names = [_fitted(label, 2 * width, size) for label in labels]
-    heads = [_fitted(title, width, size) for title in titles]
-    captions = [[_fitted(one.caption, width, size) for one in row] for row in rows]
+    fonts = fonts_for([*labels, *titles, *(one.caption for row in rows for one in row)])
+    names = [_fitted(label, 2 * width, size, fonts[label]) for label in labels]
+    heads = [_fitted(title, width, size, fonts[title]) for title in titles]
+    captions = [[_fitted(one.caption, width, size, fonts[one.caption]) for one in row] for row in rows]
     left = max(name.width for name in names) + 2 * _GAP if any(labels) else 0
     top = _tallest(heads) + 2 * _GAP if any(titles) else 0
     under = _tallest(caption for row in captions for caption in row) + _GAP
@@ -135,12 +138,12 @@ def _lines_of_a_screen(rows: int, across: int, pitch: int, top: int) -> int:
     return min(range(1, rows + 1), key=unlike)
 
 
-def _fitted(text: str, width: int, size: float) -> _Text:
+def _fitted(text: str, width: int, size: float, face: Font) -> _Text:
     """The text in lines no wider than `width`: smaller, by a third at most, for a long word; still longer ones are broken."""
-    font = _font(size)
+    font = face.at(size)
     words = text.split()
     while font.size > size * 2 / 3 and any(font.getlength(word) > width for word in words):
-        font = _font(font.size - 0.5)
+        font = face.at(font.size - 0.5)
     lines: list[str] = []
     for letters in range(min(len(text), math.ceil(width / font.getlength("."))), 0, -1):
         lines = textwrap.wrap(text, letters)
@@ -150,12 +153,6 @@ def _fitted(text: str, width: int, size: float) -> _Text:
         return _Text("", font, 0, 0)
     ascent, descent = font.getmetrics()
     return _Text("\n".join(lines), font, math.ceil(max(map(font.getlength, lines))), len(lines) * (ascent + descent + _GAP))
-
-
-def _font(size: float) -> FreeTypeFont:
-    from PIL import ImageFont
-
-    return cast("FreeTypeFont", ImageFont.load_default(size))
 
 
 def _tallest(texts: Iterable[_Text]) -> int:

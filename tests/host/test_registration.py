@@ -13,7 +13,7 @@ import pytest
 
 SNAPSHOT = Path(__file__).parent / "data" / "schema.json"
 REPOSITORY = Path(__file__).resolve().parents[2]
-HEAVY = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage", "scipy", "onnx")
+HEAVY = ("insightface", "onnxruntime", "cv2", "diffusers", "mediapipe", "skimage", "scipy", "onnx", "matplotlib")
 # Lists of what lies on the machine; their defaults alone are promised.
 MACHINE_LISTS = {
     ("ExpressionEmbed", "library"),
