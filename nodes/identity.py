@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..sfsr_model.bundled import DEMO
 from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
-from ..sfsr_model.encoders.bundled import load_bundled_encoder
+from ..sfsr_model.encoders.bundled import DEMO_THRESHOLD, load_bundled_encoder
 from ..sfsr_model.encoders.enrolment import (
     ENROLMENT_ORDERS,
     MOST_SIMILAR,
@@ -42,6 +42,8 @@ from .sockets import (
 logger = logging.getLogger(__name__)
 
 ENCODERS = (InsightFaceEncoder, UntrainedEncoder)
+OWN_THRESHOLD = 0.0
+"""The widget's value that stands for the recogniser's own threshold."""
 
 
 class LoadIDEncoder(io.ComfyNode):
@@ -134,14 +136,15 @@ class SFSRIdentity(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "outlier_threshold",
-                    default=DEFAULT_THRESHOLD,
+                    default=OWN_THRESHOLD,
                     min=-1.0,
                     max=1.0,
                     step=0.01,
                     optional=True,
                     advanced=True,
-                    tooltip="Cosine to the other photos below which a photo is of somebody else. Recognisers put different "
-                    "people about 0, photos of one person mostly above 0.3.",
+                    tooltip="Cosine to the other photos below which a photo is of somebody else. 0 takes the recogniser's "
+                    f"own: {DEMO_THRESHOLD:g} for the bundled demo, to which more people look alike, {DEFAULT_THRESHOLD:g} "
+                    "for any other.",
                 ),
                 IdentitySocket.Input(
                     "identity", optional=True, tooltip="An earlier identity of the same person, to which the photos are added."
@@ -179,7 +182,7 @@ class SFSRIdentity(io.ComfyNode):
         face_index: int,
         no_face: str = NO_FACE_POLICIES[0],
         outliers: str = OUTLIER_POLICIES[0],
-        outlier_threshold: float = DEFAULT_THRESHOLD,
+        outlier_threshold: float = OWN_THRESHOLD,
         identity=None,
         similar_to=None,
     ) -> io.NodeOutput:
@@ -189,8 +192,9 @@ class SFSRIdentity(io.ComfyNode):
         wanted = None if similar_to is None else require(similar_to, Identity, "similar_to", "Identity")
         choice = FaceChoice(face_order, face_index, wanted)
         pictures = (picture for _, picture in steps(images))
+        threshold = None if outlier_threshold == OWN_THRESHOLD else outlier_threshold
         with naming("images", (NoFaceError, TooFewFacesError)):
-            found = enrol(pictures, encoder, choice, no_face, outliers, outlier_threshold, earlier)
+            found = enrol(pictures, encoder, choice, no_face, outliers, threshold, earlier)
         for warning in found.warnings:
             logger.warning("SFSR: %s", warning)
         drawn = [

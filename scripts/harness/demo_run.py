@@ -141,7 +141,7 @@ def _print_report(report: dict[str, Any], seconds: float) -> None:
     """The figures that the report node measured, its notes (one of them says so if the weights are untrained)."""
     judged = report.get("judges") or {}
     for key, label, scale in (
-        ("identity_cosine", "Identity cosine", "1 is the person, about 0 a stranger"),
+        ("identity_cosine", "Identity cosine", "1 is the person, most strangers stay below 0.6"),
         ("expression_error", "Expression error", "0 is the expression, 1 the farthest"),
     ):
         value, by_judge = report.get(key), judged.get(key)

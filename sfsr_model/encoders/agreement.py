@@ -9,8 +9,9 @@ from torch import Tensor
 
 from .identity import weighted_mean
 
-# Cosine below which two embeddings are taken for two people. ArcFace-type recognisers put different people about 0 and one
-# person's photos at 0.3 and more; published thresholds for few false matches lie between 0.2 and 0.4.
+# Cosine below which two embeddings are taken for two people, where a recogniser says nothing else. ArcFace-type ones of real
+# people put different people about 0 and one person's photos at 0.3 and more; published thresholds for few false matches lie
+# between 0.2 and 0.4.
 DEFAULT_THRESHOLD = 0.25
 
 

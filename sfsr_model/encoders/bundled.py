@@ -19,6 +19,9 @@ from .pack import load_recogniser, space_of
 from .recogniser import InsightFaceEncoder, RecogniserError
 from .runtime import RuntimeProblem
 
+# The demo recogniser scatters different people widely about a cosine of 0, many of them above the threshold of others. Of pairs
+# of them at most one in a hundred reaches this one: docs/models.md has the figure and its command.
+DEMO_THRESHOLD = 0.6
 # The demo detector learned on small faces: in one that is larger than this when it looks, it finds parts.
 _SIZES, _LARGEST_FACE = (320, 160, 640), 300.0
 
@@ -50,7 +53,7 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> 
     detector = replace(loaded.detector, sizes=_SIZES, largest=_LARGEST_FACE)
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
-    return BundledEncoder(**values | {"name": DEMO, "note": note, "detector": detector})
+    return BundledEncoder(**values | {"name": DEMO, "note": note, "detector": detector, "threshold": DEMO_THRESHOLD})
 
 
 def bundled_space(weights: Weights = BUNDLED) -> str | None:

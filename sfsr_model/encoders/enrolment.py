@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .agreement import DEFAULT_THRESHOLD, Agreement, compare
+from .agreement import Agreement, compare
 from .detection import ORDERS, Detection, NoFaceError, order_faces, pick_face
 from .faces import TooFewFacesError, require_found
 from .identity import IDEncoder, Identity, same_space
@@ -68,13 +68,14 @@ def enrol(
     choice: FaceChoice | None = None,
     no_face: str = NO_FACE_POLICIES[0],
     outliers: str = OUTLIER_POLICIES[0],
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float | None = None,
     earlier: Identity | None = None,
 ) -> Enrolment:
     """Make one identity of pictures [H, W, 3], float RGB in 0..1.
 
     no_face: what a picture without the wanted face does. outliers: what a picture does whose face is not like the others'
-    (`agreement.compare` with this threshold). earlier: an identity of the same recogniser to which the pictures are added.
+    (`agreement.compare` with this threshold, a cosine; None: with the encoder's own). earlier: an identity of the same
+    recogniser to which the pictures are added.
     Raises NoFaceError, TooFewFacesError and OutlierError as the policies say, ValueError for an unknown policy, for identities
     of another space, and when no picture is left.
     """
@@ -89,7 +90,7 @@ def enrol(
     _embed(sightings, aligned, encoder, no_face)
     if not sightings:
         raise ValueError("images: the batch holds no picture; connect at least one photo")
-    return _unite(sightings, encoder, choice, outliers, threshold, earlier)
+    return _unite(sightings, encoder, choice, outliers, encoder.threshold if threshold is None else threshold, earlier)
 
 
 def _check(encoder: IDEncoder, choice: FaceChoice, no_face: str, outliers: str, earlier: Identity | None) -> None:
@@ -217,5 +218,6 @@ def _warnings(agreement: Agreement, names: list[str], kept: list[int], threshold
     ]
     if agreement.doubts:
         a, b, cosine = agreement.doubts[0]
-        warnings.append(f"{names[a]} and {names[b]} are hardly alike (cosine {cosine:.2f}); are they the same person?")
+        likeness = f"cosine {cosine:.2f}, below {threshold:g}"
+        warnings.append(f"{names[a]} and {names[b]} are hardly alike ({likeness}); are they the same person?")
     return warnings

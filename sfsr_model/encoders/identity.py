@@ -88,6 +88,7 @@ class IDEncoder(Protocol):
 
     name: for people. space: the tag of its embeddings. dim: D. provider: what really runs it.
     trained: False for the stand-in of random weights. note: what the user should know about this one, or "".
+    threshold: the cosine below which two of its embeddings are taken for two people.
     """
 
     @property
@@ -102,6 +103,8 @@ class IDEncoder(Protocol):
     def trained(self) -> bool: ...
     @property
     def note(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
 
     def prepare(self, image: Tensor) -> Any:
         """The picture [H, W, 3], float RGB in 0..1, as this encoder works on it; the other methods take either."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .agreement import DEFAULT_THRESHOLD
 from .alignment import align_faces, arcface_template
 from .detection import Detection
 from .detector import FaceDetector, bgr
@@ -38,6 +39,7 @@ class InsightFaceEncoder:
     recogniser: Any
     detector: FaceDetector | None = None
     trained: bool = True
+    threshold: float = DEFAULT_THRESHOLD
 
     @property
     def face_size(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..face import crop_face, face_frame
+from .agreement import DEFAULT_THRESHOLD
 from .detection import Detection
 from .differentiable import TorchRecogniser
 
@@ -37,6 +38,7 @@ class UntrainedEncoder:
     provider: str = "PyTorch on cpu"
     trained: bool = False
     note: str = "random weights: it tells pictures apart, not people"
+    threshold: float = DEFAULT_THRESHOLD
     network: nn.Sequential = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -47,6 +47,22 @@ def test_a_photo_without_a_face_is_skipped_and_reported(client, graph, refused, 
     assert second.filename != first.filename
 
 
+def test_photos_of_two_people_by_the_recognisers_own_threshold(client, graph, refused):
+    """Two samples that the bundled recogniser finds more alike than 0.25; what is typed in holds in its place."""
+    demo = encoder("demo (bundled with this pack)")
+    two = {name: node("SFSRSamplePortrait", sample=name) for name in ("portrait_05", "portrait_09")}
+    both = node("ImageBatch", image1=["portrait_05", 0], image2=["portrait_09", 0])
+    prompt = graph | two | {"encoder": demo, "both": both}
+    for own in ({}, {"outlier_threshold": 0}):
+        message = refused(prompt | {"person": person(["both", 0], outliers="error", **own)})
+        assert "not one person's, as far as the recogniser can tell: picture 0 and picture 1" in message
+        assert "below 0.6 two faces count as two people" in message
+    typed = prompt | {"person": person(["both", 0], outliers="error", outlier_threshold=0.25)}
+    (report,) = client.run(typed, timeout=600).outputs["person"]["text"]
+    assert report.startswith("2 of 2 used")
+    assert "warning" not in report
+
+
 def test_saved_and_loaded_again(server, client, graph):
     prompt = graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name="people/astronaut")}
     client.run(prompt, timeout=600)

@@ -48,6 +48,7 @@ class Painted:
     provider: str = "none"
     trained: bool = False
     note: str = ""
+    threshold: float = 0.25
     passes: list[int] = field(default_factory=list)
 
     def prepare(self, image):
@@ -140,7 +141,7 @@ def test_outliers(angles, left_out):
 def test_two_that_disagree_are_both_kept_with_a_warning():
     made = enrol(people(0, 88), Painted())
     assert len(made.identity.sources) == 2
-    assert made.warnings == ("picture 0 and picture 1 are hardly alike (cosine 0.03); are they the same person?",)
+    assert made.warnings == ("picture 0 and picture 1 are hardly alike (cosine 0.03, below 0.25); are they the same person?",)
     assert made.warnings[0] in made.report
 
 
@@ -158,6 +159,19 @@ def test_the_report_says_which_was_left_out_and_why():
     with pytest.raises(OutlierError, match=r"picture 0 and picture 1 \(cosine 0\.00\)"):
         enrol(people(0, 90), Painted(), outliers="error")
     assert enrol(people(0, 100, 10), Painted(), threshold=-0.5).report.startswith("3 of 3 used")
+
+
+def test_the_recognisers_own_threshold_holds_where_none_is_given():
+    """50 degrees are a cosine of 0.71 to the mean of 0 and 10."""
+    strict = Painted(threshold=0.8)
+    assert enrol(people(0, 50, 10), Painted()).report.startswith("3 of 3 used")
+    made = enrol(people(0, 50, 10), strict)
+    assert "picture 1: left out, cosine 0.71 to the rest is below 0.8" in made.report
+    with pytest.raises(OutlierError, match=r"picture 0 and picture 1 \(cosine 0\.64\); below 0\.8 two faces"):
+        enrol(people(0, 50), strict, outliers="error")
+    for given in (0.25, 0.0, -1.0):
+        assert enrol(people(0, 50, 10), strict, threshold=given).report.startswith("3 of 3 used")
+    assert enrol(people(0, 50, 10), Painted(), threshold=0.8).report.startswith("2 of 3 used")
 
 
 def test_surer_faces_weigh_more():

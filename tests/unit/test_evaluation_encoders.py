@@ -40,7 +40,7 @@ def test_the_area_is_the_chance_that_a_pair_of_one_person_is_more_alike():
     assert found["auc"].low < counted < found["auc"].high
     assert found["auc"].count == same.sum()
     # One false one in 36 is too many, so only what is above all of them is accepted.
-    assert found["tar"].value == pytest.approx(np.mean(own > other.max()))
+    assert found["tar_permille"].value == pytest.approx(np.mean(own > other.max()))
 
 
 @pytest.mark.parametrize(("false_above", "expected"), [(2, 1.0), (3, 0.0)])
@@ -49,7 +49,25 @@ def test_one_false_accept_in_a_thousand_is_allowed(false_above, expected):
     similar = torch.cat((torch.full((10,), 0.5), torch.full((false_above,), 0.9), torch.full((2000 - false_above,), 0.1)))
     same = torch.arange(len(similar)) < 10
     owners = torch.arange(len(similar))[:, None] + torch.stack((torch.zeros_like(similar), (~same) * 5000.0), 1).long()
-    assert verification(similar, same, owners)["tar"].value == expected
+    assert verification(similar, same, owners)["tar_permille"].value == expected
+
+
+def test_the_cosine_that_few_strangers_reach():
+    """1000 pairs of two people at 0.000 to 0.999: one of them passes from 0.999 on, ten from 0.990 on."""
+    similar = torch.cat((torch.arange(1000) / 1000, torch.tensor([0.5, 0.9895, 0.9985, 1.0])))
+    same = torch.arange(len(similar)) >= 1000
+    owners = torch.arange(len(similar))[:, None] + torch.stack((torch.zeros_like(similar), (~same) * 5000.0), 1).long()
+    found = verification(similar, same, owners)
+    assert (found["from_permille"].value, found["tar_permille"].value) == (pytest.approx(0.9985), 0.5)
+    assert (found["from_percent"].value, found["tar_percent"].value) == (pytest.approx(0.9895), 0.75)
+    assert found["from_percent"].low < found["from_percent"].value < found["from_percent"].high
+
+
+def test_without_a_cosine_that_few_strangers_reach():
+    """One of two pairs of strangers is the most alike of all: no cosine lets so few of them pass."""
+    owners = torch.tensor([[0, 1], [0, 2], [1, 1]])
+    found = verification(torch.tensor([0.9, 0.1, 0.5]), owners[:, 0] == owners[:, 1], owners)
+    assert (found["tar_percent"].value, found["from_percent"].value, found["from_percent"].count) == (0.0, None, 0)
 
 
 def test_intervals_are_of_people():
@@ -59,8 +77,8 @@ def test_intervals_are_of_people():
     found = verification(*all_pairs(embeddings, people))
     # A true pair with a cosine of 0 ties with all the others: half of them are below.
     assert found["auc"].value == pytest.approx((3 + 0.5) / 4)
-    assert found["tar"].value == pytest.approx(3 / 4)
-    assert (found["tar"].low, found["tar"].high) == (0.25, 1.0)
+    assert found["tar_permille"].value == pytest.approx(3 / 4)
+    assert (found["tar_permille"].low, found["tar_permille"].high) == (0.25, 1.0)
 
 
 def test_both_people_of_a_pair_count():
@@ -73,7 +91,7 @@ def test_both_people_of_a_pair_count():
 
 def test_without_two_people_there_is_nothing_to_verify():
     found = verification(*all_pairs(torch.eye(3), torch.zeros(3, dtype=torch.long)))
-    assert found["auc"].value is None
+    assert {one.value for one in found.values()} == {None}
     assert found["auc"].count == 0
 
 
@@ -176,7 +194,7 @@ def test_a_recogniser_of_heads_is_seen_through(people, tmp_path):
     heads, faces = shown(TARGET), shown(REFERENCE)
     assert heads["face_before_head"].value == 0
     assert heads["cosine_same_head"].value == pytest.approx(1)
-    for name in ("auc", "tar", "retrieved", "face_before_head", "cosine_same"):
+    for name in ("auc", "tar_permille", "tar_percent", "retrieved", "face_before_head", "cosine_same"):
         assert faces[name].value == pytest.approx(1), name
     assert faces["cosine_others"].value < 1
 
@@ -256,6 +274,7 @@ def test_the_command(files, tmp_path):
     assert document["run"]["people"] == 3
     table = (once / "encoders.md").read_text()
     assert "| verification: area under the ROC curve |" in table
+    assert "| verification: the cosine that at most 1 % of false ones reach |" in table
     assert "| cheekPuff (MediaPipe: hardly) |" in table
     assert table.count("\n## ") == 4
 

@@ -1,6 +1,8 @@
 """What is shipped: the bundled files are small, whole, of one family, and each has its model card."""
 
+import itertools
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import pytest
 import torch
 
 from sfsr_model.bundled import BUNDLED
-from sfsr_model.encoders.bundled import bundled_space, load_bundled_encoder, load_bundled_photo_reader
-from sfsr_model.encoders.enrolment import enrol
+from sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
+from sfsr_model.encoders.bundled import DEMO_THRESHOLD, bundled_space, load_bundled_encoder, load_bundled_photo_reader
+from sfsr_model.encoders.enrolment import OutlierError, enrol
 from sfsr_model.encoders.identity_file import load_identity
 from sfsr_model.encoders.onnx_files import DETECTION, RECOGNITION, inspect_onnx
 from sfsr_model.encoders.onnx_torch import OnnxModule
@@ -138,6 +141,44 @@ def test_the_encoders_read_the_sample_portraits():
         assert float(reader.read(picture[None]).coefficients.std()) > 0.01
     cosines = torch.stack(people) @ torch.stack(people).T
     assert float(cosines.triu(1).sum()) < 0.5 * len(people) * (len(people) - 1) / 2
+
+
+def test_the_threshold_is_the_measured_one():
+    """And the texts written by hand that name it, name this one."""
+    (measured,) = re.findall(r"\| cosine that 1 % of the pairs of different people reach \| ([\d.]+) \(", CARDS)
+    assert round(float(measured), 1) == DEMO_THRESHOLD == load_bundled_encoder("CPU").threshold
+    assert load_recogniser(BUNDLED.judge_recogniser, "CPU").threshold == DEFAULT_THRESHOLD
+    for place, words in (
+        ("docs/models.md", "below a cosine of {}"),
+        ("locales/zh/nodeDefs.json", "内置演示网络为 {}"),
+        ("scripts/harness/demo_run.py", "most strangers stay below {}"),
+        ("web/docs/SFSRIdentity.md", "lies above its {}"),
+        ("web/docs/SFSRIdentity/zh.md", "高于它的 {}"),
+        ("web/docs/SFSRReport.md", "mostly below {}"),
+        ("web/docs/SFSRReport/zh.md", "多在 {} 以下"),
+    ):
+        assert words.format(f"{DEMO_THRESHOLD:g}") in (REPOSITORY / place).read_text(encoding="utf-8"), place
+
+
+def test_two_people_are_told_apart_and_one_is_not():
+    """The two are more alike than other recognisers' strangers: 0.25 lets them pass."""
+    encoder = load_bundled_encoder("CPU")
+    one, other = load_sample("portrait_05")[0], load_sample("portrait_09")[0]
+    dim = one.flip(1) * 0.6
+    assert enrol([one, dim], encoder, outliers="error").warnings == ()
+    with pytest.raises(OutlierError, match=r"picture 0 and picture 1 \(cosine 0\.\d+\); below 0\.6 two faces"):
+        enrol([one, other], encoder, outliers="error")
+    assert enrol([one, dim, other], encoder).identity.sources == tuple(f"{encoder.name}, picture {n}" for n in (0, 1))
+    assert enrol([one, other], encoder, outliers="error", threshold=DEFAULT_THRESHOLD).warnings == ()
+
+
+def test_the_card_says_how_many_sample_people_look_alike():
+    encoder = load_bundled_encoder("CPU")
+    people = torch.cat([enrol([load_sample(name)[0]], encoder).identity.embeddings for name in sample_names()])
+    cosines = torch.stack([one @ other for one, other in itertools.combinations(people, 2)])
+    alike = cosines[cosines >= DEMO_THRESHOLD]
+    (told,) = re.findall(r"(\d+) pairs of the sample portraits (\w+) lie above 0\.6, up to ([\d.]+),", CARDS)
+    assert told == (str(len(cosines)), {4: "four"}.get(len(alike)), f"{float(alike.amax()):.2f}")
 
 
 @pytest.mark.parametrize("share", [0.7, 0.6])
