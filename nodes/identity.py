@@ -12,6 +12,7 @@ from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
 from ..sfsr_model.encoders.bundled import DEMO_THRESHOLD, load_bundled_encoder
 from ..sfsr_model.encoders.enrolment import (
     ENROLMENT_ORDERS,
+    LEAST_WIDTH,
     MOST_SIMILAR,
     NO_FACE_POLICIES,
     OUTLIER_POLICIES,
@@ -117,7 +118,9 @@ class SFSRIdentity(io.ComfyNode):
             search_aliases=["face embedding", "person", "selfie", "faceid"],
             inputs=[
                 IDEncoderSocket.Input("id_encoder", tooltip="The recogniser from Load ID Encoder."),
-                io.Image.Input("images", tooltip="One or more photos of the same person, faces at least 60 pixels wide."),
+                io.Image.Input(
+                    "images", tooltip=f"One or more photos of the same person, faces at least {LEAST_WIDTH} pixels wide."
+                ),
                 *face_choice(ENROLMENT_ORDERS),
                 io.Combo.Input(
                     "no_face",

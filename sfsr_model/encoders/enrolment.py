@@ -21,6 +21,8 @@ NO_FACE_POLICIES = ("error", "skip the picture")
 OUTLIER_POLICIES = ("leave out", "keep", "error")
 # Eyes to mouth in ArcFace's 112-pixel crop: a face that shows fewer pixels is enlarged for it and shows less than it could.
 _FULL_DETAIL = 40.6
+# Pixels of a face's width below which it shows too little of who it is.
+LEAST_WIDTH = 60
 
 
 class OutlierError(ValueError):
@@ -50,6 +52,15 @@ class Sighting:
         face = self.faces[self.chosen or 0]
         eyes_to_mouth = (face.points[:2].mean(0) - face.points[3:].mean(0)).norm().item()
         return face.confidence * min(1.0, eyes_to_mouth / _FULL_DETAIL)
+
+    def place(self) -> str:
+        """Which of several faces was chosen, for people; nothing where there is but one."""
+        return f", face {self.chosen} of {len(self.faces)}" if len(self.faces) > 1 else ""
+
+    def width(self) -> float:
+        """Of the chosen face's box, in pixels."""
+        left, _, right, _ = self.faces[self.chosen or 0].box.tolist()
+        return right - left
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,12 +193,20 @@ def _unite(
         everyone.embeddings[kept], encoder.space, tuple(quality[n] for n in kept), tuple(sources[n] for n in kept)
     )
     warnings = _warnings(agreement, names, kept, threshold)
+    warnings += [
+        f"{name}: its face is {one.width():.0f} pixels wide, of which a recogniser sees little; use a photo in which it has "
+        f"{LEAST_WIDTH} or more"
+        for name, one in seen
+        if one.width() < LEAST_WIDTH
+    ]
     if choice.similar_to is not None and choice.order != MOST_SIMILAR:
         warnings.append(f"similar_to is connected but not used: the face order is '{choice.order}', not '{MOST_SIMILAR}'")
     lines = [f"{len(kept)} of {len(sightings) + (len(earlier.sources) if earlier else 0)} used; space {encoder.space}"]
     lines += [f"picture {number}: not used: {one.problem}" for number, one in enumerate(sightings) if one.problem]
+    chosen = dict(seen)
     for place, name in enumerate(names):
-        lines.append(f"{name}: {_verdict(place, agreement, kept, threshold)}, quality {quality[place]:.2f}")
+        which = chosen[name].place() if name in chosen else ""
+        lines.append(f"{name}{which}: {_verdict(place, agreement, kept, threshold)}, quality {quality[place]:.2f}")
     lines += [f"warning: {warning}" for warning in warnings]
     return Enrolment(identity, "\n".join(lines), tuple(warnings), tuple(sightings))
 

@@ -1,5 +1,6 @@
 """Several photos to one person: which faces, which photos agree, what the report says, and what goes wrong."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,7 @@ class Painted:
         for number, (angle, confidence) in enumerate(image[0, :, :2].tolist()):
             if confidence > 0:
                 points = torch.tensor([[-20.0, 0], [20, 0], [0, 20], [-15, 45], [15, 45]], dtype=torch.float64)
-                box = torch.tensor([0.0, 0, 10 + 10 * number, 10], dtype=torch.float64)
+                box = torch.tensor([0.0, 0, 100 + 10 * number, 100], dtype=torch.float64)
                 found.append(Detection(box, points + angle, confidence, confidence))
         return found
 
@@ -316,6 +317,17 @@ def test_a_face_in_a_picture_of_8k():
     (face,) = enrol([picture], ENCODER).sightings[0].faces
     assert 4000 < face.points[2, 0] < 6400
     assert 800 < face.points[2, 1] < 3200
+
+
+def test_a_small_face_and_the_choice_of_several_are_told():
+    small = torch.nn.functional.interpolate(portrait(0).movedim(-1, 0)[None], size=(80, 80), mode="area")[0].movedim(0, -1)
+    (warning,) = enrol([small], ENCODER).warnings
+    assert re.fullmatch(
+        r"picture 0: its face is [3-5]\d pixels wide, of which a recogniser sees little; use a photo .*", warning
+    )
+    made = enrol([torch.cat((portrait(0), portrait(1)), 1), portrait(0)], ENCODER)
+    assert not any("wide" in warning for warning in made.warnings)
+    assert re.search("picture 0, face 0 of 2: used.*\npicture 1: used", made.report)
 
 
 def test_many_faces_through_a_pack(tmp_path):
