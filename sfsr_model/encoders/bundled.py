@@ -22,8 +22,8 @@ from .runtime import RuntimeProblem
 # The demo recogniser scatters different people widely about a cosine of 0, many of them above the threshold of others. Of pairs
 # of them at most one in a hundred reaches this one: docs/models.md has the figure and its command.
 DEMO_THRESHOLD = 0.6
-# The demo detector learned on small faces: in one that is larger than this when it looks, it finds parts.
-_SIZES, _LARGEST_FACE = (320, 160, 640), 300.0
+# Pixels from which a face's points are nearer in the next smaller look.
+_LARGEST_FACE = 300.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> 
         if loaded.detector is None:
             # A user's own pack may be without one that works; the carried detector then serves alone.
             raise RecogniserError(f"encoder: the detector of {loaded.name} is not usable ({loaded.note})")
-    detector = replace(loaded.detector, sizes=_SIZES, largest=_LARGEST_FACE)
+    detector = replace(loaded.detector, largest=_LARGEST_FACE)
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
     return BundledEncoder(**values | {"name": DEMO, "note": note, "detector": detector, "threshold": DEMO_THRESHOLD})

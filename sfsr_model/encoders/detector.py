@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .detection import Detection, accepted, judged, share_within
 
+# The sides in pixels that a picture is brought to, in the order of trying.
 DETECTION_SIZES = (640, 320, 160)
 # A detector's own default. Fainter finds down to DOUBTFUL_SCORE are kept for messages only.
 MIN_SCORE, DOUBTFUL_SCORE = 0.5, 0.3
@@ -21,13 +22,11 @@ BORDER = 0.5
 
 @dataclass(frozen=True, eq=False)
 class FaceDetector:
-    """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. sizes: the sides in pixels that a picture is
-    brought to, in the order of trying. largest: side in pixels of the largest face that the detector finds as a whole, if
-    known: in a larger one it finds parts, so such faces are taken from the next smaller size."""
+    """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. largest: side in pixels of the largest face
+    that the detector finds as a whole and well, if known: larger ones are taken from the next smaller size."""
 
     name: str
     model: Any
-    sizes: tuple[int, ...] = DETECTION_SIZES
     largest: float | None = None
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection]:
@@ -59,7 +58,7 @@ class FaceDetector:
     def _sizes(self, picture: np.ndarray) -> list[int]:
         """Analysis sizes to try: the one that the detector's file fixes, or several; none that would flatten the picture."""
         fixed = self.model.session.get_inputs()[0].shape[-1]
-        sizes = (fixed,) if isinstance(fixed, int) else self.sizes
+        sizes = (fixed,) if isinstance(fixed, int) else DETECTION_SIZES
         short, long = sorted(picture.shape[:2])
         return [size for size in sizes if short * size >= long]
 
