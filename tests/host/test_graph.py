@@ -195,12 +195,11 @@ def test_another_mask_is_pasted_where_it_says(run_portrait):
 
 def test_mask_of_the_frame_is_what_changed(run_portrait):
     """The pasted area is exactly the pack's own mask, computed here from the detector's points."""
-    from sfsr_model.bundled import BUNDLED
+    from sfsr_model.encoders.bundled import load_bundled_encoder
     from sfsr_model.encoders.faces import find_faces
-    from sfsr_model.encoders.pack import load_recogniser
 
     picture = load_sample("portrait_20")[0]
-    face = find_faces(picture, load_recogniser(BUNDLED.faces, "CPU"))[0]
+    face = find_faces(picture, load_bundled_encoder("CPU"))[0]
     mask = warp_mask(face_frame(face.points, tuple(picture.shape[:2]), SIDE)).numpy()
     changed = (sample_pixels("portrait_20") != run_portrait()).any(axis=-1)
     assert not changed[mask == 0].any()
