@@ -129,9 +129,9 @@ def test_a_photo_without_an_encoder(refused):
     assert "nothing reads it; connect Load Expression Encoder" in str(error)
 
 
-def test_sides_not_divisible_by_8(refused):
+def test_an_image_of_another_size_is_at_fault_and_not_its_mask(refused):
     error = refused({"grey": grey(250)}, Conditioning={"image": ["grey", 0]})
-    assert "250 x 250 pixels; both sides must be divisible by 8" in str(error)
+    assert "image: the checkpoint was trained on crops of 128 x 128 pixels, this one has 250 x 250" in str(error)
 
 
 def test_mask_of_another_size(refused):

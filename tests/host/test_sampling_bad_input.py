@@ -40,6 +40,12 @@ def test_nan_in_the_mask(small, small_refused, broken_latent):
     assert "mask: it holds values that are not finite" in message
 
 
+def test_sides_not_divisible_by_8(small, small_refused):
+    grey = small.node("EmptyImage", width=60, height=64, batch_size=1, color=0x808080)
+    message = small_refused(small, small.sampled(small.conditioned(image=grey)))
+    assert "image: 60 x 64 pixels; both sides must be divisible by 8" in message
+
+
 def test_nan_in_the_latent(small, small_refused, broken_latent):
     nan = small.node("LoadLatent", latent=broken_latent)
     message = small_refused(small, small.custom(small.conditioned(), small.sampler(), latent_image=nan))
