@@ -60,7 +60,7 @@ def main(plan: Plan) -> int:
             result = _run(client, prompt)
             _save(client, result, Path(plan.output))
             _print_report(_read_report(prompt, result), result.seconds)
-            if plan.keep_running:
+            if kept is not None:
                 _wait(server, kept)
     except HarnessError as error:
         option = _option_behind(prompt, error.node_id) if isinstance(error, PromptFailed) else ""
@@ -153,7 +153,7 @@ def _print_report(report: dict[str, Any], seconds: float) -> None:
         print(f"Note: {note}")
 
 
-def _wait(server: ComfyServer, kept: Path | None) -> None:
+def _wait(server: ComfyServer, kept: Path) -> None:
     print(f"The page is at {server.template_url('portrait')} until you press Ctrl-C here.", flush=True)
     print(f"More workflows: Templates, {server.pack_name}; or drop the picture on the canvas.", flush=True)
     print(f"What you make there stays in {kept}: pictures in output, saved workflows in user.", flush=True)
