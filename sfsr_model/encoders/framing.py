@@ -92,7 +92,7 @@ def frame_faces(
             made_up, became = _without_face(settings, frames, shape, number, error)
             frames += made_up
             choices.append(Choice(error.faces, (), error.refused))
-            problems.append(f"{str(error).removesuffix('.')}. {became}.")
+            problems.append(_followed(error, became))
         else:
             frames += [
                 face_frame(face.points, shape, size, face.score, place, number)
@@ -116,9 +116,14 @@ def _without_face(
     if settings.no_face == "keep the picture":
         return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "The picture is kept as it is"
     if settings.no_face == "hold the last face":
-        told = f"{str(error).removesuffix('.')}. There is no face before it whose place could be held."
+        told = _followed(error, "There is no face before it whose place could be held")
         raise NothingChosenError(told, error.faces, error.refused) from error
     raise error
+
+
+def _followed(error: Exception, sentence: str) -> str:
+    """An error's message, which may end with a stop, and a sentence after it."""
+    return f"{str(error).removesuffix('.')}. {sentence}."
 
 
 def _nowhere(shape: tuple[int, int], size: int, number: int) -> FaceFrame:
