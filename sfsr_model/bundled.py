@@ -1,4 +1,4 @@
-"""The demo weights that come with the pack: where they lie, and what is said when one is missing or damaged."""
+"""The weights that come with the pack: where they lie, and what is said when one is missing or damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from pathlib import Path
 
 DEMO = "demo (bundled with this pack)"
 """What the demo encoders are called where people choose."""
+PHOTOS = "photos (bundled with this pack)"
+"""What the second ID encoder is called there, whose recogniser learned from photos."""
+ID_ENCODERS = (DEMO, PHOTOS)
+"""The ID encoders that come with the pack; the first is what a fresh node shows."""
 ORIGIN = "trained by this project on rendered faces alone, Apache License 2.0; docs/models.md says what it can do"
+"""Where a file comes from whose metadata say nothing: those that learned from photos say it themselves."""
+PHOTO_ORIGIN = (
+    "trained by this project on rendered faces and photos, real people's among them, for non-commercial research use; "
+    "sfsr_model/weights/LICENSE.md says why"
+)
+"""The same of the recogniser that learned from photos."""
 RESTORE = "it comes with the pack: run 'git checkout -- sfsr_model/weights' in the pack's folder, or install the pack again"
 
 
@@ -19,7 +29,7 @@ class DamagedFileError(ValueError):
 
 @dataclass(frozen=True)
 class Weights:
-    """The files of a folder of demo weights, whether they are there or not."""
+    """The files of a folder of bundled weights, whether they are there or not."""
 
     folder: Path
 
@@ -39,6 +49,15 @@ class Weights:
     @property
     def recogniser(self) -> Path:
         return self.faces / "rec_demo.onnx"
+
+    @property
+    def photo_recogniser(self) -> Path:
+        """The second ID encoder's recogniser; the detector before it is the demo's."""
+        return self.folder / "photo_faces" / "rec_photo.onnx"
+
+    def id_encoder(self, name: str) -> tuple[Path, Path]:
+        """Detector and recogniser of one of ID_ENCODERS."""
+        return self.detector, {DEMO: self.recogniser, PHOTOS: self.photo_recogniser}[name]
 
     @property
     def expression(self) -> Path:

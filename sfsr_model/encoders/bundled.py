@@ -1,4 +1,4 @@
-"""The encoders that come with the pack: recogniser, detector, expression encoder, and the two that only judge."""
+"""The encoders that come with the pack: two recognisers, a detector, an expression encoder, and the two that only judge."""
 
 from __future__ import annotations
 
@@ -10,25 +10,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bundled import BUNDLED, DEMO, ORIGIN, Weights, restorable
+from ..bundled import BUNDLED, DEMO, ORIGIN, PHOTO_ORIGIN, Weights, restorable
 from ..files import state_of
+from .agreement import DEFAULT_THRESHOLD
 from .detection import Detection, find_candidates
 from .expression import ExpressionReader, load_expression_reader
 from .expression_photos import PhotoReader
-from .pack import load_recogniser, space_of
-from .recogniser import InsightFaceEncoder, RecogniserError
+from .onnx_about import origins
+from .pack import load_detector, load_recogniser, space_of
+from .recogniser import InsightFaceEncoder
 from .runtime import RuntimeProblem
 
 # The demo recogniser scatters different people widely about a cosine of 0, many of them above the threshold of others. Of pairs
 # of them at most one in a hundred reaches this one: docs/models.md has the figure and its command.
 DEMO_THRESHOLD = 0.6
+# The same figure on photos, to one decimal.
+PHOTO_THRESHOLD = DEFAULT_THRESHOLD
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a recogniser's cosines of photos are to be compared with, measured by `python -m sfsr_model.evaluation encoders
+    --labelled` on people nobody trained on.
+
+    strangers: the cosine that one in a hundred pairs of different people reaches. same_person: the mean cosine of two photos of
+    one person.
+    """
+
+    strangers: float
+    same_person: float
+
+
+# None while a recogniser was not measured on photos.
+DEMO_REACH: Reach | None = None
+PHOTO_REACH: Reach | None = None
+JUDGE_REACH: Reach | None = None
 # Pixels from which a face's points are nearer in the next smaller look.
 _LARGEST_FACE = 300.0
 
 
 @dataclass(frozen=True)
 class BundledEncoder(InsightFaceEncoder):
-    """The demo pack. Its detector knows rendered faces alone, so where it finds none the carried detector looks as well."""
+    """A recogniser behind the bundled detector, which is small: where it finds no face, the carried detector looks as well."""
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection] | None:
         """As the pack's own detector finds them, or else the carried one; doubtful finds of both are kept as refused."""
@@ -39,30 +62,39 @@ class BundledEncoder(InsightFaceEncoder):
         return found + find_candidates(picture)
 
 
-def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> BundledEncoder:
-    """The demo pack under the name that people choose it by.
+def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED, name: str = DEMO) -> BundledEncoder:
+    """The encoder of this name, one of ID_ENCODERS: the same detector, a recogniser and a threshold of its own.
 
     Raises FileNotFoundError or DamagedFileError naming a file, RuntimeProblem as `load_recogniser` does.
     """
-    weights.require("encoder", weights.detector, weights.recogniser)
+    found_by, file = weights.id_encoder(name)
+    weights.require("encoder", found_by, file)
     with restorable():
-        loaded = load_recogniser(weights.faces, provider)
-        if loaded.detector is None:
-            # A user's own pack may be without one that works; the carried detector then serves alone.
-            raise RecogniserError(f"encoder: the detector of {loaded.name} is not usable ({loaded.note})")
-    detector = replace(loaded.detector, largest=_LARGEST_FACE)
+        loaded, detector = load_recogniser(file, provider), load_detector(found_by, provider)
+        origin = origins({file: ORIGIN if name == DEMO else PHOTO_ORIGIN, found_by: ORIGIN})
+    note = "\n".join(dict.fromkeys([*loaded.note.splitlines(), *origin.splitlines()]))  # what a file says is noted already
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
-    note = "\n".join(line for line in (loaded.note, ORIGIN) if line)
-    return BundledEncoder(**values | {"name": DEMO, "note": note, "detector": detector, "threshold": DEMO_THRESHOLD})
+    values |= {"name": name, "note": note, "detector": replace(detector, largest=_LARGEST_FACE)}
+    return BundledEncoder(**values | {"threshold": DEMO_THRESHOLD if name == DEMO else PHOTO_THRESHOLD})
 
 
-def bundled_space(weights: Weights = BUNDLED) -> str | None:
-    """Tag of the demo recogniser's embeddings; None where its file is missing."""
-    return space_of(weights.recogniser) if weights.recogniser.is_file() else None
+def bundled_space(weights: Weights = BUNDLED, name: str = DEMO) -> str | None:
+    """Tag of the embeddings that the encoder of this name makes; None where its recogniser's file is missing."""
+    return _space(weights.id_encoder(name)[1])
+
+
+def reach_of(space: str, weights: Weights = BUNDLED) -> Reach | None:
+    """What cosines in the space of a bundled recogniser reach on photos; None for any other, or where nobody measured."""
+    measured = (
+        (weights.photo_recogniser, PHOTO_REACH),
+        (weights.judge_recogniser, JUDGE_REACH),
+        (weights.recogniser, DEMO_REACH),
+    )
+    return next((reach for file, reach in measured if space == _space(file)), None)
 
 
 def load_bundled_photo_reader(weights: Weights = BUNDLED) -> PhotoReader:
-    """The demo expression encoder, behind the demo pack's detector where that is there and behind the carried one elsewhere.
+    """The bundled expression encoder, behind the bundled detector where that is there and behind the carried one elsewhere.
 
     Raises FileNotFoundError or DamagedFileError naming a file.
     """
@@ -73,7 +105,8 @@ def load_bundled_photo_reader(weights: Weights = BUNDLED) -> PhotoReader:
         finder = load_bundled_encoder(weights=weights)
     except (FileNotFoundError, RuntimeProblem):
         finder = None
-    return PhotoReader(DEMO, ORIGIN, reader, finder)
+    files = (weights.expression,) if finder is None else (weights.expression, weights.detector)
+    return PhotoReader(DEMO, origins(dict.fromkeys(files, ORIGIN)), reader, finder)
 
 
 def load_judge_recogniser(weights: Weights = BUNDLED) -> InsightFaceEncoder:
@@ -81,10 +114,11 @@ def load_judge_recogniser(weights: Weights = BUNDLED) -> InsightFaceEncoder:
 
     Raises FileNotFoundError or DamagedFileError naming the file, RuntimeProblem as `load_recogniser` does.
     """
-    weights.require("judge", weights.judge_recogniser)
+    file = weights.judge_recogniser
+    weights.require("judge", file)
     with restorable():
-        loaded = load_recogniser(weights.judge_recogniser, "CPU")
-    return replace(loaded, name=weights.judge_recogniser.name, note=ORIGIN)
+        loaded = load_recogniser(file, "CPU")
+        return replace(loaded, name=file.name, note=origins({file: ORIGIN}))
 
 
 def load_judge_reader(weights: Weights = BUNDLED) -> PhotoReader:
@@ -92,10 +126,15 @@ def load_judge_reader(weights: Weights = BUNDLED) -> PhotoReader:
 
     Raises FileNotFoundError or DamagedFileError naming the file.
     """
-    weights.require("judge", weights.judge_expression)
+    file = weights.judge_expression
+    weights.require("judge", file)
     with restorable():
-        reader = _load_reader_once(weights.judge_expression, state_of(weights.judge_expression))
-    return PhotoReader(weights.judge_expression.name, ORIGIN, reader)
+        reader = _load_reader_once(file, state_of(file))
+        return PhotoReader(file.name, origins({file: ORIGIN}), reader)
+
+
+def _space(file: Path) -> str | None:
+    return space_of(file) if file.is_file() else None
 
 
 @lru_cache(maxsize=1)

@@ -13,11 +13,15 @@ _WITH_POINTS = (9, 15)
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A file's shapes. Axes without a fixed size are None. task: as `insightface.model_zoo` routes it, or "unknown"."""
+    """A file's shapes. Axes without a fixed size are None. task: as `insightface.model_zoo` routes it, or "unknown".
+
+    metadata: its names and texts; `onnx_about.py` reads this project's own.
+    """
 
     path: Path
     inputs: tuple[tuple[int | None, ...], ...]
     outputs: tuple[tuple[int | None, ...], ...]
+    metadata: tuple[tuple[str, str], ...] = ()
 
     @property
     def task(self) -> str:
@@ -40,7 +44,7 @@ class OnnxFile:
 
 
 def inspect_onnx(path: Path) -> OnnxFile:
-    """Read a file's shapes. Raises whatever the package onnx raises for what is no ONNX file."""
+    """Read a file's shapes and metadata. Raises whatever the package onnx raises for what is no ONNX file."""
     stat = path.stat()
     return _inspect(path, stat.st_mtime_ns, stat.st_size)
 
@@ -49,7 +53,8 @@ def inspect_onnx(path: Path) -> OnnxFile:
 def _inspect(path: Path, mtime: int, size: int) -> OnnxFile:
     import onnx
 
-    graph = onnx.load(str(path), load_external_data=False).graph
+    model = onnx.load(str(path), load_external_data=False)
+    graph = model.graph
     if not graph.node:
         raise ValueError("its graph holds no nodes")
     weights = {weight.name for weight in graph.initializer}
@@ -58,4 +63,5 @@ def _inspect(path: Path, mtime: int, size: int) -> OnnxFile:
         return tuple(axis.dim_value or None for axis in value.type.tensor_type.shape.dim)
 
     inputs = tuple(shape(value) for value in graph.input if value.name not in weights)
-    return OnnxFile(path, inputs, tuple(shape(value) for value in graph.output))
+    metadata = tuple((entry.key, entry.value) for entry in model.metadata_props)
+    return OnnxFile(path, inputs, tuple(shape(value) for value in graph.output), metadata)

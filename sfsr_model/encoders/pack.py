@@ -16,6 +16,7 @@ from typing import Any
 
 from ..files import state_of
 from .detector import DOUBTFUL_SCORE, FaceDetector
+from .onnx_about import origins
 from .onnx_files import DETECTION, RECOGNITION, OnnxFile, inspect_onnx
 from .recogniser import InsightFaceEncoder, RecogniserError
 from .runtime import CUDA_PROVIDER, RuntimeProblem, inspect_onnx_runtime
@@ -137,7 +138,8 @@ def _load_manifest_pack(folder: Path, provider: str) -> InsightFaceEncoder:
 
 def _encoder(name: str, file: Path, model: Any, detector: Any | None, wanted: str, note: str) -> InsightFaceEncoder:
     used = model.session.get_providers()[0]
-    notes = "\n".join(line for line in (_provider_note(wanted, used), note) if line)
+    files = [file] if detector is None else [file, Path(detector.model_file)]
+    notes = "\n".join(line for line in (_provider_note(wanted, used), note, origins(dict.fromkeys(files, ""))) if line)
     dim = int(model.output_shape[-1])
     found_by = None if detector is None else _detector(detector)
     return InsightFaceEncoder(name, space_of(file), dim, used, notes, model, found_by)

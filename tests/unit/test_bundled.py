@@ -6,10 +6,19 @@ from harness.onnx_models import save_recogniser
 from harness.onnx_nets import save_detector
 from PIL import Image
 
-from sfsr_model.bundled import DEMO, DamagedFileError, Weights
-from sfsr_model.encoders.bundled import bundled_space, load_bundled_encoder, load_bundled_photo_reader
+from sfsr_model.bundled import DEMO, ORIGIN, PHOTO_ORIGIN, PHOTOS, DamagedFileError, Weights
+from sfsr_model.encoders.bundled import (
+    DEMO_THRESHOLD,
+    PHOTO_THRESHOLD,
+    bundled_space,
+    load_bundled_encoder,
+    load_bundled_photo_reader,
+    load_judge_reader,
+    load_judge_recogniser,
+)
 from sfsr_model.encoders.expression_photos import NoExpressionError
 from sfsr_model.encoders.faces import find_faces
+from sfsr_model.encoders.onnx_about import About
 from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.evaluation.report import expression_errors
 from sfsr_model.expressions import Expression
@@ -23,12 +32,23 @@ def save_weights(folder):
     weights.faces.mkdir(parents=True)
     save_detector(weights.detector)
     save_recogniser(weights.recogniser)
+    weights.photo_recogniser.parent.mkdir()
+    save_recogniser(weights.photo_recogniser, dim=256, seed=1)
     save_expression(weights.expression)
     return weights
 
 
 def save_expression(path):
     save_recogniser(path, dim=55, size=128, scale=0.05)
+
+
+def write_about(path, about):
+    """Put metadata into a file that is there already."""
+    import onnx
+
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, about.to_strings())
+    onnx.save(model, str(path))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +80,50 @@ def test_the_demo_pack_says_what_it_is(weights):
     assert (encoder.name, encoder.dim, encoder.provider, encoder.trained) == (DEMO, 512, "CPUExecutionProvider", True)
     assert "trained by this project on rendered faces alone" in encoder.note
     assert encoder.space == bundled_space(weights) == load_recogniser(weights.recogniser, "CPU").space
+
+
+def test_the_second_encoder_has_a_recogniser_and_a_threshold_of_its_own(weights):
+    demo, photos = (load_bundled_encoder("CPU", weights, name) for name in (DEMO, PHOTOS))
+    assert (photos.name, photos.dim, photos.provider, photos.trained) == (PHOTOS, 256, "CPUExecutionProvider", True)
+    assert photos.space == bundled_space(weights, PHOTOS) == load_recogniser(weights.photo_recogniser, "CPU").space
+    assert photos.space != demo.space
+    assert (demo.threshold, photos.threshold) == (DEMO_THRESHOLD, PHOTO_THRESHOLD)
+    assert photos.detector.model is demo.detector.model
+    assert f"rec_photo.onnx: {PHOTO_ORIGIN}" in photos.note.splitlines()
+    assert PHOTO_ORIGIN not in demo.note
+
+
+def test_neither_recogniser_needs_the_other(tmp_path):
+    """And of the one that is gone there is no space."""
+    for name, other in ((DEMO, PHOTOS), (PHOTOS, DEMO)):
+        weights = save_weights(tmp_path / name)
+        weights.id_encoder(other)[1].unlink()
+        assert load_bundled_encoder("CPU", weights, name).space == bundled_space(weights, name)
+        assert bundled_space(weights, other) is None
+
+
+SAID = About("expression", "learned from rendered faces and photos, taught by somebody", "non-commercial research use")
+
+
+def test_what_they_say_of_themselves_is_what_their_files_say(tmp_path):
+    """A file's own words take the place of the constant, each file's for itself; of a user's own file as well."""
+    weights = save_weights(tmp_path / "weights")
+    weights.judge_recogniser.parent.mkdir()
+    for path in (weights.expression, weights.detector, weights.photo_recogniser):
+        write_about(path, SAID)
+    save_recogniser(weights.judge_recogniser)
+    save_expression(weights.judge_expression)
+    write_about(weights.judge_expression, SAID)
+    demo, photos = (load_bundled_encoder("CPU", weights, name).note.splitlines() for name in (DEMO, PHOTOS))
+    said = f"{SAID.about}; licence: {SAID.licence}"
+    assert demo == [f"rec_demo.onnx: {ORIGIN}", f"det_demo.onnx: {said}"]
+    assert photos == [f"rec_photo.onnx: {said}", f"det_demo.onnx: {said}"]
+    assert load_bundled_photo_reader(weights).note.splitlines() == [f"demo_expression.onnx: {said}", f"det_demo.onnx: {said}"]
+    assert load_judge_reader(weights).note == f"judge_expression.onnx: {said}"
+    assert load_judge_recogniser(weights).note == f"judge_recogniser.onnx: {ORIGIN}"
+    assert load_recogniser(weights.photo_recogniser, "CPU").note == f"rec_photo.onnx: {said}"
+    assert load_recogniser(weights.faces, "CPU").note == f"det_demo.onnx: {said}"
+    assert load_recogniser(weights.recogniser, "CPU").note == ""
 
 
 def test_its_own_detector_comes_first_and_the_carried_one_helps(weights, portraits):
@@ -130,7 +194,13 @@ def test_a_gallery_is_read_by_it(tmp_path, reader, portraits):
     torch.testing.assert_close(library.expression("joy", 1.0, "replace").coefficients, reader.read(portraits[:1]).coefficients)
 
 
-FILES = ("detector", "recogniser", "expression")
+FILES = ("detector", "recogniser", "expression", "photo_recogniser")
+
+
+def load(name, weights):
+    if name == "expression":
+        return load_bundled_photo_reader(weights)
+    return load_bundled_encoder(weights=weights, name=PHOTOS if name == "photo_recogniser" else DEMO)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -138,9 +208,8 @@ def test_a_missing_file_is_named(tmp_path, name):
     weights = save_weights(tmp_path / "weights")
     gone = getattr(weights, name)
     gone.unlink()
-    load = load_bundled_photo_reader if name == "expression" else load_bundled_encoder
     with pytest.raises(FileNotFoundError, match=rf"encoder: .* lacks .*{gone.name}; .*git checkout -- sfsr_model/weights"):
-        load(weights=weights)
+        load(name, weights)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -148,9 +217,8 @@ def test_a_damaged_file_is_named(tmp_path, name):
     weights = save_weights(tmp_path / "weights")
     short = getattr(weights, name)
     short.write_bytes(short.read_bytes()[:500])
-    load = load_bundled_photo_reader if name == "expression" else load_bundled_encoder
     with pytest.raises(
         DamagedFileError, match=r"(encoder|demo_expression\.onnx): .*cannot be read.*; it comes with the pack: run 'git"
     ) as caught:
-        load(weights=weights)
+        load(name, weights)
     assert short.name in str(caught.value)
