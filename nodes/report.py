@@ -14,7 +14,7 @@ from ..sfsr_model.encoders.bundled import bundled_space
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
-from ..sfsr_model.evaluation.judges import judge
+from ..sfsr_model.evaluation.judges import Judged, judge
 from ..sfsr_model.evaluation.report import Figures, Report, measure
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
@@ -46,8 +46,8 @@ _WEBP_QUALITY, _WEBP_METHOD = 90, 4
 FAR_POSE = 10.0
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
 DEMO_NOTE = (
-    "the identity was measured by the demo's recogniser, which learned from rendered faces: what it makes of real people is "
-    "unknown, so do not rely on its cosine there"
+    "the identity was measured by the demo's recogniser, which learned from rendered faces alone: do not rely on its cosine "
+    "for real people; the judge and 'photos' learned from photos as well"
 )
 
 
@@ -59,7 +59,8 @@ class SFSRReport(io.ComfyNode):
             display_name="Report (SFSR)",
             category=CATEGORY,
             description="Measures the result: how near its face is to the person, the expression and the head pose asked for, "
-            "by your encoders and by judges that had no part in it. Gives the figures as JSON and draws them on the picture.",
+            "by your encoders, by judges that had no part in it and by the bundled recogniser that learned from photos. Gives "
+            "the figures as JSON and draws them on the picture.",
             search_aliases=["identity similarity", "face similarity", "cosine", "expression error", "pose error", "measure"],
             inputs=[
                 io.Image.Input("images", tooltip="The finished pictures."),
@@ -82,8 +83,8 @@ class SFSRReport(io.ComfyNode):
                 io.Image.Input(
                     "reference",
                     optional=True,
-                    tooltip="The photos that the person was made of, one of each for an Identity Batch: the judge, a second "
-                    "recogniser, measures by them; without them it judges expression and pose only.",
+                    tooltip="The photos that the person was made of, one of each for an Identity Batch: the judge and the "
+                    "recogniser that learned from photos measure by them; without them expression and pose alone are judged.",
                 ),
             ],
             outputs=[
@@ -112,7 +113,7 @@ class SFSRReport(io.ComfyNode):
         require_repeatable("expression", len(look), "images", len(images))
         look = look.expand(len(images))
         figures = measure(images, points, look, people.expand(len(images)).people, encoder, reader)
-        judged, unjudged = judge(images, points, look, people, encoder, photos)
+        judged = judge(images, points, look, people, encoder, photos)
         trained = encoder.trained and (model is None or attachment(model).metadata.trained)
         notes = [_expression_note(reader)]
         if look.pose is None:
@@ -128,12 +129,12 @@ class SFSRReport(io.ComfyNode):
             number for number, error in enumerate(figures.expression_errors) if error is None and points[number] is not None
         ]
         notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
-        notes += unjudged
+        notes += judged.notes
         if encoder.space == bundled_space():
             notes.append(DEMO_NOTE)
         if not trained:
             notes.insert(0, UNTRAINED_NOTE)
-        text = Report(figures, judged, look.words, trained, tuple(notes)).to_json()
+        text = Report(figures, judged.judges, judged.photos, look.words, trained, tuple(notes)).to_json()
         annotated = [
             annotate(picture, where, _caption(figures, judged, number, trained))
             for number, (picture, where) in enumerate(zip(images, points, strict=True))
@@ -159,10 +160,11 @@ def _expression_note(reader: PhotoEncoder | None) -> str:
     return f"the expression error leaves out what {reader.name} cannot see: {', '.join(reader.unread)}"
 
 
-def _caption(figures: Figures, judged: Figures, number: int, trained: bool) -> str:
+def _caption(figures: Figures, judged: Judged, number: int, trained: bool) -> str:
     lines = [figures.caption(number) or "no face found"]
-    if by_judges := judged.caption(number):
-        lines.append(f"judges: {by_judges}")
+    for who, measured in (("judges", judged.judges), ("photos", judged.photos)):
+        if caption := measured.caption(number):
+            lines.append(f"{who}: {caption}")
     return "\n".join(lines) if trained else f"{lines[0]} (untrained)"
 
 

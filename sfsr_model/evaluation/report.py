@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..encoders.bundled import Reach, reach_of
 from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder, Identity
 from ..expressions import ARKIT_NAMES, Expression
@@ -26,6 +27,7 @@ class Figures:
     encoder, expression_encoder: their names, None where there was none. identity_cosines: between each picture's face and the
     person, in [-1, 1]. expression_errors: mean absolute errors of the ARKit coefficients that can be read, 0..1. pose_errors:
     mean absolute differences of pitch, yaw and roll in degrees; empty as well where the expression asks for no pose.
+    reach: what cosines of this recogniser reach on photos, where that was measured.
     """
 
     encoder: str | None = None
@@ -33,13 +35,21 @@ class Figures:
     expression_encoder: str | None = None
     expression_errors: Values = ()
     pose_errors: Values = ()
+    reach: Reach | None = None
 
-    def entries(self) -> dict[str, Any]:
-        """The figures under the names of the JSON, with their means over the pictures."""
+    @property
+    def of_identity(self) -> dict[str, Any]:
+        """The recogniser's part of `entries`."""
         return {
             "encoder": self.encoder,
             "identity_cosine": _mean(self.identity_cosines),
             "identity_cosines": self.identity_cosines,
+            "identity_reach": None if self.reach is None else asdict(self.reach),
+        }
+
+    def entries(self) -> dict[str, Any]:
+        """The figures under the names of the JSON, with their means over the pictures."""
+        return self.of_identity | {
             "expression_encoder": self.expression_encoder,
             "expression_error": _mean(self.expression_errors),
             "expression_errors": self.expression_errors,
@@ -60,17 +70,20 @@ class Figures:
 
 @dataclass(frozen=True)
 class Report:
-    """figures: by the encoders that are connected. judged: by those that conditioned nothing. words: the expression's, one a
-    picture. trained: False while any network has random weights. notes: what could not be measured, and why."""
+    """figures: by the encoders that are connected. judged: by those that conditioned nothing. photos: who it is by the bundled
+    recogniser that learned from photos. words: the expression's, one a picture. trained: False while any network has random
+    weights. notes: what could not be measured, and why."""
 
     figures: Figures
     judged: Figures
+    photos: Figures
     words: tuple[str | None, ...]
     trained: bool
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
-        rest = {"words": self.words, "trained": self.trained, "judges": self.judged.entries(), "notes": self.notes}
+        others = {"judges": self.judged.entries(), "photos": self.photos.of_identity}
+        rest = {"words": self.words, "trained": self.trained, **others, "notes": self.notes}
         return json.dumps(self.figures.entries() | rest, indent=2)
 
 
@@ -88,13 +101,14 @@ def measure(
     Raises ValueError when a person was made by another recogniser.
     """
     cosines = () if encoder is None else identity_cosines(images, points, people, encoder)
-    name = None if encoder is None else encoder.name
+    name, reach = (None, None) if encoder is None else (encoder.name, reach_of(encoder.space))
     if reader is None:
-        return Figures(name, cosines)
+        return Figures(name, cosines, reach=reach)
     read = tuple(
         None if where is None else reader.read_at(picture, where) for picture, where in zip(images, points, strict=True)
     )
-    return Figures(name, cosines, reader.name, expression_errors(read, wanted, reader.unread), head_errors(read, wanted))
+    errors = expression_errors(read, wanted, reader.unread)
+    return Figures(name, cosines, reader.name, errors, head_errors(read, wanted), reach)
 
 
 def identity_cosines(images: Tensor, points: Sequence[Tensor | None], people: Sequence[Identity], encoder: IDEncoder) -> Values:

@@ -7,9 +7,11 @@ import shutil
 import pytest
 import torch
 from harness import tiny_landmarker as tiny
+from harness.onnx_models import save_recogniser
 
-from sfsr_model.bundled import BUNDLED, Weights
-from sfsr_model.encoders.bundled import load_bundled_encoder, load_judge_reader, load_judge_recogniser
+from sfsr_model.bundled import BUNDLED, PHOTOS, Weights
+from sfsr_model.encoders import bundled
+from sfsr_model.encoders.bundled import Reach, load_bundled_encoder, load_judge_reader, load_judge_recogniser, reach_of
 from sfsr_model.encoders.enrolment import enrol
 from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.identity_batch import join
@@ -83,13 +85,18 @@ def test_without_the_face_nothing_is_measured(reader, picture, points):
 def test_the_json_has_means_beside_the_figures_of_each_picture():
     figures = Figures("mine", (0.5, None, 0.7), "reads", (0.1, None, 0.3))
     judged = Figures(None, (), "judge", (0.2, None, 0.4), (2.0, None, 6.0))
-    found = json.loads(Report(figures, judged, ("joy",) * 3, True, ("a note",)).to_json())
+    photos = Figures("seen photos", (0.4, None, 0.2), reach=Reach(0.3, 0.7))
+    found = json.loads(Report(figures, judged, photos, ("joy",) * 3, True, ("a note",)).to_json())
     assert found["identity_cosine"] == pytest.approx(0.6)
     assert (found["identity_cosines"], found["expression_errors"]) == ([0.5, None, 0.7], [0.1, None, 0.3])
     assert (found["pose_error"], found["pose_errors"]) == (None, [])
     assert (found["judges"]["encoder"], found["judges"]["identity_cosine"]) == (None, None)
     assert (found["judges"]["expression_error"], found["judges"]["pose_error"]) == pytest.approx((0.3, 4.0))
     assert (found["words"], found["trained"], found["notes"]) == (["joy"] * 3, True, ["a note"])
+    assert found["photos"].pop("identity_cosine") == pytest.approx(0.3)
+    reach = {"strangers": 0.3, "same_person": 0.7}
+    assert found["photos"] == {"encoder": "seen photos", "identity_cosines": [0.4, None, 0.2], "identity_reach": reach}
+    assert found["identity_reach"] is found["judges"]["identity_reach"] is None
     assert figures.caption(0) == "identity 0.50, expression 0.10"
     assert judged.caption(2) == "expression 0.40, pose 6.0"
     assert figures.caption(1) == ""
@@ -98,6 +105,17 @@ def test_the_json_has_means_beside_the_figures_of_each_picture():
 @pytest.fixture(scope="module")
 def encoder():
     return load_bundled_encoder("CPU")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """The bundled files, with a generated recogniser as the one that learned from photos."""
+    folder = tmp_path_factory.mktemp("pack") / "weights"
+    shutil.copytree(BUNDLED.folder, folder)
+    found = Weights(folder)
+    found.photo_recogniser.parent.mkdir(exist_ok=True)
+    save_recogniser(found.photo_recogniser)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -116,16 +134,17 @@ def places(encoder, portraits):
     return {name: find_faces(picture[0], encoder)[0].points for name, picture in portraits.items()}
 
 
-def test_the_judges_measure_with_their_own_networks(encoder, portraits, people, places):
+def test_the_judges_measure_with_their_own_networks(weights, encoder, portraits, people, places):
     wanted = Expression(torch.full((1, 52), 0.25), torch.full((1, 3), 0.5))
-    found, notes = judge(portraits[SHE], [places[SHE]], wanted, people[SHE], encoder, portraits[SHE])
-    assert notes == []
+    judged = judge(portraits[SHE], [places[SHE]], wanted, people[SHE], encoder, portraits[SHE], weights)
+    assert judged.notes == ()
+    found = judged.judges
     assert (found.encoder, found.expression_encoder) == ("judge_recogniser.onnx", "judge_expression.onnx")
     assert found.identity_cosines == pytest.approx((1.0,), abs=1e-3)
     read = load_judge_reader().read_at(portraits[SHE][0], places[SHE])
     assert found.expression_errors == pytest.approx(((read.coefficients - 0.25).abs().mean().item(),), abs=1e-5)
     assert found.pose_errors == pytest.approx((math.degrees((read.pose - 0.5).abs().mean().item()),), abs=1e-3)
-    other, _ = judge(portraits[HE], [places[HE]], wanted, people[SHE], encoder, portraits[SHE])
+    other = judge(portraits[HE], [places[HE]], wanted, people[SHE], encoder, portraits[SHE], weights).judges
     judging = load_judge_recogniser()
     embeddings = [judging.embed(portraits[name][0], places[name]) for name in (SHE, HE)]
     assert other.identity_cosines == pytest.approx(
@@ -134,21 +153,55 @@ def test_the_judges_measure_with_their_own_networks(encoder, portraits, people, 
     assert other.identity_cosines[0] < 0.9
 
 
-def test_the_judge_looks_at_the_persons_face_alone(encoder, portraits, people, places):
+def test_the_recogniser_that_learned_from_photos_measures_beside_them(weights, encoder, portraits, people, places, monkeypatch):
+    reach = Reach(0.3, 0.7)
+    monkeypatch.setattr(bundled, "PHOTO_REACH", reach)
+    found = judge(portraits[HE], [places[HE]], Expression.neutral(), people[SHE], encoder, portraits[SHE], weights).photos
+    assert (found.encoder, found.expression_encoder, found.expression_errors) == (PHOTOS, None, ())
+    photos = load_bundled_encoder("CPU", weights, PHOTOS)
+    embeddings = [photos.embed(portraits[name][0], places[name]) for name in (SHE, HE)]
+    expected = torch.nn.functional.cosine_similarity(*embeddings, dim=0).item()
+    assert found.identity_cosines == pytest.approx((expected,), abs=1e-3)
+    assert reach_of(photos.space, weights) == reach
+    assert reach_of(encoder.space, weights) is None
+
+
+def test_where_it_is_the_connected_one_it_measures_once(weights, portraits, places):
+    photos = load_bundled_encoder("CPU", weights, PHOTOS)
+    person = join([enrol(portraits[SHE], photos).identity])
+    judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), person, photos, portraits[SHE], weights)
+    assert judged.photos == Figures()
+    assert judged.judges.identity_cosines == pytest.approx((1.0,), abs=1e-3)
+    assert judged.notes == ()
+
+
+def test_each_bundled_recogniser_has_a_reach_of_its_own(weights, encoder, monkeypatch):
+    reaches = {name: Reach(0.1 * number, 0.9) for number, name in enumerate(("DEMO_REACH", "PHOTO_REACH", "JUDGE_REACH"))}
+    for name, reach in reaches.items():
+        monkeypatch.setattr(bundled, name, reach)
+    spaces = [encoder.space, load_bundled_encoder("CPU", weights, PHOTOS).space, load_judge_recogniser(weights).space]
+    assert [reach_of(space, weights) for space in spaces] == list(reaches.values())
+    assert reach_of("onnx-0123456789ab", weights) is None
+
+
+def test_the_judge_looks_at_the_persons_face_alone(weights, encoder, portraits, people, places):
     """Of a photo that shows two, and of photos of which one shows nobody."""
     both = torch.cat((portraits[HE], portraits[SHE]), dim=2)
     blank = torch.zeros_like(both)
-    found, notes = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, torch.cat((blank, both)))
-    assert notes == []
-    assert found.identity_cosines[0] > 0.95
+    reference = torch.cat((blank, both))
+    judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, reference, weights)
+    assert judged.notes == ()
+    assert judged.judges.identity_cosines[0] > 0.95
+    assert judged.photos.identity_cosines[0] > 0.95
 
 
-def test_of_several_people_there_is_one_photo_each(encoder, portraits, people, places):
+def test_of_several_people_there_is_one_photo_each(weights, encoder, portraits, people, places):
     pictures, names = torch.cat((portraits[SHE], portraits[HE])), (SHE, HE)
     everyone, where = join([people[name].people[0] for name in names]), [places[name] for name in names]
-    found, notes = judge(pictures, where, Expression.neutral(2), everyone, encoder, pictures)
-    assert notes == []
-    assert found.identity_cosines == pytest.approx((1.0, 1.0), abs=1e-3)
+    judged = judge(pictures, where, Expression.neutral(2), everyone, encoder, pictures, weights)
+    assert judged.notes == ()
+    for found in (judged.judges, judged.photos):
+        assert found.identity_cosines == pytest.approx((1.0, 1.0), abs=1e-3)
     with pytest.raises(ValueError, match="reference: found 1 pictures for an identity batch of 2; connect one photo of each"):
         judge(pictures, where, Expression.neutral(2), everyone, encoder, portraits[SHE])
 
@@ -158,8 +211,10 @@ def test_of_several_people_there_is_one_photo_each(encoder, portraits, people, p
 )
 def test_without_a_face_to_compare_with_expression_and_pose_are_judged(encoder, portraits, people, places, reference, reason):
     photo = None if reference is None else torch.zeros_like(portraits[SHE])
-    found, notes = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, photo)
-    assert notes == [f"the identity was not judged: {reason} reference"]
+    judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, photo)
+    assert judged.notes == (f"the identity was not judged: {reason} reference",)
+    assert judged.photos == Figures()
+    found = judged.judges
     assert (found.encoder, found.identity_cosines) == (None, ())
     assert found.expression_errors[0] > 0
     assert found.pose_errors[0] > 0
@@ -168,18 +223,23 @@ def test_without_a_face_to_compare_with_expression_and_pose_are_judged(encoder, 
 def test_missing_and_damaged_judges_are_noted(tmp_path, encoder, portraits, people, places):
     weights = Weights(tmp_path)
     arguments = (portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, portraits[SHE], weights)
-    found, notes = judge(*arguments)
-    assert found == Figures()
-    assert [note.partition(": ")[0] for note in notes] == ["expression and pose were not judged", "the identity was not judged"]
-    for note, file in zip(notes, ("judge_expression.onnx", "judge_recogniser.onnx"), strict=True):
-        assert f"sfsr_model/weights lacks judges/{file}; it comes with the pack: run 'git checkout" in note
+    judged = judge(*arguments)
+    assert judged.judges == judged.photos == Figures()
+    told = {
+        "expression and pose were not judged": "judges/judge_expression.onnx",
+        "the identity was not judged": "judges/judge_recogniser.onnx",
+        "the recogniser that learned from photos measured nothing": "demo_faces/det_demo.onnx and photo_faces/rec_photo.onnx",
+    }
+    assert [note.partition(": ")[0] for note in judged.notes] == list(told)
+    for note, file in zip(judged.notes, told.values(), strict=True):
+        assert f"sfsr_model/weights lacks {file}; it comes with the pack: run 'git checkout" in note
     weights.judge_recogniser.parent.mkdir()
     weights.judge_recogniser.write_bytes(b"damaged")
     shutil.copy(BUNDLED.judge_expression, weights.judge_expression)
-    found, (note,) = judge(*arguments)
-    assert found.encoder is None
-    assert found.expression_errors[0] > 0
-    assert "judge_recogniser.onnx cannot be read" in note
+    judged = judge(*arguments)
+    assert judged.judges.encoder is None
+    assert judged.judges.expression_errors[0] > 0
+    assert "judge_recogniser.onnx cannot be read" in judged.notes[0]
 
 
 def test_the_judges_are_loaded_once():
