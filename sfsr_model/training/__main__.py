@@ -41,6 +41,19 @@ def _parser() -> argparse.ArgumentParser:
     photos.add_argument("--id-encoder", type=Path, help="recogniser ONNX or insightface pack that embeds identities")
     photos.add_argument("--expression", type=Path, help="face_landmarker.task that reads expressions")
     photos.set_defaults(run=_photos)
+    labelled = commands.add_parser(
+        "labelled", help="prepare labelled photos, and what teachers say of them, for encoders to learn from"
+    )
+    labelled.add_argument("--folder", type=Path, required=True, help="folder with index.csv, labels.npz and the pictures")
+    labelled.add_argument("--out", type=Path, required=True, help="new folder for the store; an unfinished one is gone on with")
+    labelled.add_argument("--size", type=int, default=208, help="side in pixels that all pictures are brought to (208)")
+    labelled.add_argument("--landmarker", type=Path, required=True, help="face_landmarker.task that gives boxes and poses")
+    labelled.add_argument(
+        "--teacher", type=Path, action="append", default=[], help="recogniser: .onnx, or dlib's .dat; may be repeated"
+    )
+    labelled.add_argument("--sources", nargs="+", default=[], help="sources of the index to take (all)")
+    labelled.add_argument("--split", default="train", help="rows of the index to take (train)")
+    labelled.set_defaults(run=_labelled)
     return parser
 
 
@@ -92,6 +105,18 @@ def _photos(options: argparse.Namespace) -> int:
     if options.size < 16 or options.size % 8:
         raise ValueError(f"--size: found {options.size}, expected a multiple of 8 from 16 on")
     print(prepare_photos(options.folder, options.out, options.size, options.id_encoder, options.expression).summary())
+    return 0
+
+
+def _labelled(options: argparse.Namespace) -> int:
+    from .taught import prepare_labelled
+
+    made = prepare_labelled(
+        options.folder, options.out, options.size, options.landmarker, options.teacher, options.sources, options.split
+    )
+    print(
+        f"{len(made.files)} photos of {len(set(made.sources))} sources in {made.folder}; teachers: {', '.join(made.teachers)}"
+    )
     return 0
 
 

@@ -1,19 +1,29 @@
-"""Aligned faces of collated triplets, varied as photos vary."""
+"""Aligned faces of collated triplets and of labelled photos, varied as photos vary."""
 
 from __future__ import annotations
 
+import io
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..encoders.alignment import align_faces
 from ..face import five_points
-from .data import Sample, collated, length, peek
+from .data import PHOTO, Sample, collated, length, peek
 from .order import generator_on
 from .settings import Data
 
 # Deviation of each of the five points, as a share of the eyes' distance: detectors err by about that much.
 _JITTER = 0.04
+# A find may also be off as a whole: deviations of its place, in eye distances, of its size and of its angle in radians.
+_SHIFT, _SIZE, _TURN = 0.04, 0.05, 0.05
+# How many faces went through JPEG, and its qualities.
+_COMPRESSED, _QUALITIES = 0.2, (20, 90)
+# One misplaced crop for so many photos.
+_MISPLACED = 6
 _FIRST = 64
 
 
@@ -25,13 +35,95 @@ def faces_of(
     generator: draws jitter of the points, mirror-free changes of light and colour, blur and noise; None leaves them out.
     device: None is the CPU.
     """
-    images = sample["image"].to(device or "cpu").flatten(0, 1).movedim(1, -1).float() / 255
     points = five_points(sample["landmarks"].flatten(0, 1)).double()
+    return aligned(sample["image"].flatten(0, 1), points, template, size, generator, device)
+
+
+def photo_faces(
+    sample: Sample, template: Tensor, size: int, generator: torch.Generator | None = None, device: torch.device | None = None,
+    mirrored: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """The faces [N, 3, size, size] of a step's photos, as `faces_of` gives the renders'. mirrored [N]: which are shown so."""
+    images, points = sample[PHOTO + "image"], sample[PHOTO + "points"].double()
+    if mirrored is not None:
+        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        points = torch.where(mirrored[:, None, None], mirrored_points(points, images.shape[-1]), points)
+    return aligned(images, points, template, size, generator, device)
+
+
+def aligned(
+    pictures: Tensor, points: Tensor, template: Tensor, size: int, generator: torch.Generator | None,
+    device: torch.device | None,
+) -> Tensor:  # fmt: skip
+    """Faces [N, 3, size, size] in 0..1 of pictures [N, 3, H, W] in bytes with five points [N, 5, 2]; see `faces_of`."""
+    images = pictures.to(device or "cpu").movedim(1, -1).float() / 255
     if generator is None:
         return align_faces(images, points, template, size)
+    faces = align_faces(images, shifted(points, generator), template, size)
+    return compressed(varied(faces, generator_on(images.device, generator)), generator)
+
+
+def mirrored_points(points: Tensor, width: int) -> Tensor:
+    """Five points [..., 5, 2] of mirrored pictures `width` pixels wide: left and right change names."""
+    return torch.stack((width - 1 - points[..., 0], points[..., 1]), -1)[..., [1, 0, 2, 4, 3], :]
+
+
+def misplaced_faces(
+    sample: Sample, template: Tensor, size: int, generator: torch.Generator, device: torch.device | None = None
+) -> Tensor:
+    """What a false find shows [M, 3, size, size]: photos cut out beside, around or within the face, or turned; and patterns."""
+    count = max(len(sample[PHOTO + "image"]) // _MISPLACED, 1)
+    images, points = sample[PHOTO + "image"][:count], sample[PHOTO + "points"][:count].double()
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
+
+    kind = torch.randint(4, (count,), generator=generator)
+    angle, far = uniform(-math.pi, math.pi), uniform(1.1, 2.2)
+    beside = torch.where(kind == 0, 1.0, 0.0)[:, None] * torch.stack((far * angle.cos(), far * angle.sin()), -1)
+    scale = torch.where(kind == 1, torch.where(uniform(0, 1) < 0.5, uniform(0.25, 0.45), uniform(2.2, 3.5)), 1.0)
+    turn = torch.where(kind == 2, math.pi + uniform(-1, 1) * math.radians(100), 0.0)
+    eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None]
+    moved = turned(points, turn, scale) + (beside * eyes)[:, None]
+    faces = aligned(images, moved, template, size, generator, device)
+    patterns = F.interpolate(torch.rand(count, 3, 7, 7, generator=generator), size=(size, size), mode="bicubic").clamp(0, 1)
+    grains = torch.rand(count, 1, 1, 1, generator=generator) * torch.randn(count, 3, size, size, generator=generator) * 0.5
+    return torch.where((kind == 3)[:, None, None, None].to(faces.device), (patterns + grains).clamp(0, 1).to(faces), faces)
+
+
+def shifted(points: Tensor, generator: torch.Generator) -> Tensor:
+    """Five points [N, 5, 2] as a detector may find them: each off by itself, and all of them in place, size and angle."""
+
+    def normal(deviation: float, *shape: int) -> Tensor:
+        return deviation * torch.randn(len(points), *shape, generator=generator, dtype=torch.float64)
+
     eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None, None]
-    points = points + torch.randn(points.shape, generator=generator, dtype=torch.float64) * _JITTER * eyes
-    return varied(align_faces(images, points, template, size), generator_on(images.device, generator))
+    moved = turned(points, normal(_TURN), normal(_SIZE).exp())
+    return moved + (normal(_SHIFT, 1, 2) + normal(_JITTER, 5, 2)) * eyes
+
+
+def turned(points: Tensor, turn: Tensor, scale: Tensor) -> Tensor:
+    """Points [N, P, 2] turned by radians [N] and scaled by factors [N] about their middle."""
+    middle = points.mean(1, keepdim=True)
+    x, y = (points - middle).unbind(-1)
+    cos, sin = (scale * turn.cos())[:, None], (scale * turn.sin())[:, None]
+    return middle + torch.stack((cos * x - sin * y, sin * x + cos * y), -1)
+
+
+def compressed(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """Faces [N, 3, H, W] in 0..1, some of them as JPEG leaves them."""
+    from PIL import Image
+
+    chosen = (torch.rand(len(faces), generator=generator) < _COMPRESSED).nonzero()[:, 0].tolist()
+    qualities = torch.randint(*_QUALITIES, (len(faces),), generator=generator).tolist()
+    result = faces.clone()
+    for row in chosen:
+        pixels = (faces[row] * 255).round().to(torch.uint8).movedim(0, -1).cpu().numpy()
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=qualities[row])
+        seen = torch.from_numpy(np.asarray(Image.open(stream)).copy()).movedim(-1, 0)
+        result[row] = seen.to(faces) / 255
+    return result
 
 
 def first_faces(data: Data, template: Tensor, size: int) -> Tensor:

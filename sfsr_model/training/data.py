@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from ..face import five_points
 from ..naming import naming
 from ..synthetic.shards import DatasetError, is_whole, shard_path
 from ..synthetic.torch_data import DecodedShards, RenderedDataset, ShardDataset
-from .settings import Data, SettingsError
+from .order import MixedBatches, StepBatches
+from .settings import Data, Photos, Settings, SettingsError
+from .taught import TaughtFaces
 
 _REFERENCE, _TARGET, _ANSWER = 0, 2, 3
 _SHARDS_KEPT = 128
@@ -68,9 +70,58 @@ def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sa
     return photos
 
 
-def peek(data: Data) -> Dataset[Sample]:
+PHOTO = "photo_"
+"""Before the names of the fields that a step's photos bring, beside the renders' own."""
+
+
+class Mixed(Dataset[Sample]):
+    """Renders and labelled photos: numbers from the renders' count on are photos. Several samples come joined."""
+
+    def __init__(self, renders: Dataset[Sample], photos: TaughtFaces) -> None:
+        self.renders, self.photos = renders, photos
+        self.counts = (length(renders), len(photos))
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __getitems__(self, indices: Sequence[int]) -> Sample:
+        """Samples of some numbers, joined: the renders' fields under their names, the photos' after PHOTO."""
+        own = [index for index in indices if index < self.counts[0]]
+        rest = [index - self.counts[0] for index in indices if index >= self.counts[0]]
+        shown = self.photos.__getitems__(rest)
+        return picked(self.renders, own) | {PHOTO + name: values for name, values in shown.items()}
+
+
+def open_mixed(settings: Settings, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
+    """The renders of the settings, with the labelled photos of `photos` where there are any; raises as `open_dataset` does."""
+    renders = open_dataset(settings.data, kinds)
+    return renders if settings.photos is None else Mixed(renders, open_photos(settings.photos))
+
+
+def open_photos(photos: Photos) -> TaughtFaces:
+    """The labelled photos of the settings; raises StoreError naming the folder."""
+    with naming("photos"):
+        return TaughtFaces(photos.path, photos.teacher, photos.sources)
+
+
+def step_batches(
+    settings: Settings, dataset: Dataset[Sample], first: int, process: int = 0, processes: int = 1
+) -> Sampler[list[int]]:
+    """Which samples each step from `first` on sees, of a data set of this module."""
+    if not isinstance(dataset, Mixed):
+        return StepBatches(settings.seed, first, settings.steps, settings.batch, length(dataset), process, processes)
+    assert settings.photos is not None
+    sizes = (settings.batch, settings.photos.batch)
+    parts = [
+        StepBatches(settings.seed + place, first, settings.steps, size, count, process, processes)
+        for place, (size, count) in enumerate(zip(sizes, dataset.counts, strict=True))
+    ]
+    return MixedBatches(parts, dataset.counts)
+
+
+def peek(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
     """The samples of `open_dataset` for a look at a few of them: nothing is decoded that is not asked for."""
-    return open_dataset(data.model_copy(update={"memory": False}))
+    return open_dataset(data.model_copy(update={"memory": False}), kinds)
 
 
 def _check_whole(shards: ShardDataset) -> None:

@@ -1,4 +1,4 @@
-"""The detector's task: where faces are, and their five points, in scenes composed of rendered heads."""
+"""The detector's task: where faces are, and their five points, in scenes composed of rendered heads and of photos."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from .data import Sample, open_dataset
+from .data import PHOTO, Sample, collated, length, open_mixed, peek
 from .detector_loss import assign, detector_loss
 from .detector_network import Candidates, DetectorNetwork, boxes_at, export_detector, joined, places
+from .exported import take_over
 from .face_network import load_averages
+from .onnx_export import about_run
 from .scenes import compose, draw_scenes
 from .settings import Settings
 
-# A rendered picture is used so often in a step, on average: two faces lie in a scene.
+_KINDS = ("triplets", "pictures")
+_FIRST = 16
+# A picture is used so often in a step, on average: two faces lie in a scene.
 _PICTURES_A_SCENE = 2
 _SHOWN, _MIN_SCORE = 8, 0.5
 # insightface's scale of pixels for detectors: (bytes - 127.5) / 128.
@@ -23,18 +27,26 @@ _SCALE = 255 / 128
 
 
 class DetectorTask:
-    """Rendered pictures or triplets in, scenes of their heads before the network, SCRFD's outputs out."""
+    """Rendered pictures or triplets in, with labelled photos where the settings have them; scenes of their heads before the
+    network, SCRFD's outputs out."""
 
     def __init__(self, settings: Settings) -> None:
-        self._data = settings.data
+        self._settings = settings
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = DetectorNetwork()
+            if settings.encoder.initial is not None:
+                take_over(self.network, settings.encoder.initial, self._first_scenes())
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
-        return open_dataset(self._data, ("triplets", "pictures"))
+        return open_mixed(self._settings, _KINDS)
+
+    def _first_scenes(self) -> Tensor:
+        dataset = peek(self._settings.data, _KINDS)
+        sample = collated(dataset, 0, min(_FIRST, length(dataset)))
+        return scaled(compose(sample, _FIRST, torch.Generator().manual_seed(0)).images)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
@@ -66,7 +78,7 @@ class DetectorTask:
         Raises StateError without a state.
         """
         load_averages(settings, step, "network", self.network)
-        export_detector(self.network, path)
+        export_detector(self.network, path, about_run(settings))
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -92,4 +104,5 @@ def _frame(picture: Tensor, boxes: Tensor) -> None:
 
 def _count(sample: Sample) -> int:
     """How many scenes a batch makes."""
-    return max(sample["landmarks"].flatten(0, -3).shape[0] // _PICTURES_A_SCENE, 1)
+    photos = len(sample[PHOTO + "image"]) if PHOTO + "image" in sample else 0
+    return max((sample["landmarks"].flatten(0, -3).shape[0] + photos) // _PICTURES_A_SCENE, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,24 +10,33 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..encoders.expression import ANGLES, COEFFICIENTS
+from ..expressions import ARKIT_NAMES
+from ..expressions.arkit import LEFT_RIGHT_PAIRS
 from ..face.crop import template
-from .aligned import faces_of
-from .data import Sample, open_dataset
+from ..landmarker import UNREAD
+from .aligned import faces_of, photo_faces
+from .data import PHOTO, Sample, open_mixed
 from .face_network import export_onnx, face_network, load_averages
+from .onnx_export import about_run
 from .settings import Settings
 
 SIDE = 128
 # Most coefficients of most faces are nearly 0; those that are not count as much more.
 _ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
+# Where each coefficient of a mirrored face is found, and the signs of its pitch, yaw and roll.
+_PARTNER = {a: b for pair in LEFT_RIGHT_PAIRS for a, b in (pair, pair[::-1])}
+_EXCHANGED = [_PARTNER.get(place, place) for place in range(COEFFICIENTS)]
+_MIRRORED_POSE = torch.tensor([1.0, -1.0, -1.0])
 # Added to a batch's variance of a coefficient, that none counts for much which hardly varies in it.
 _LEAST_VARIANCE = 0.005
 
 
 class ExpressionTask:
-    """Rendered triplets in, what every face of them does out. Takes crops of the project's own crop rule."""
+    """Faces in, what they do out: rendered triplets by the renderer's truth, labelled photos by MediaPipe's readings, where the
+    settings have them. What MediaPipe cannot see, the renders alone teach. Takes crops of the project's own crop rule."""
 
     def __init__(self, settings: Settings) -> None:
-        self._data, self._errors = settings.data, settings.encoder.errors
+        self._settings = settings
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = face_network(settings, SIDE, COEFFICIENTS + ANGLES, crop_points())
@@ -34,7 +44,7 @@ class ExpressionTask:
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
-        return open_dataset(self._data)
+        return open_mixed(self._settings)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
@@ -46,20 +56,29 @@ class ExpressionTask:
         """
         place = next(self.network.parameters()).device
         faces = faces_of(sample, crop_points(), SIDE, generator, place)
-        read = modules["network"](faces * 2 - 1).float()
-        wanted, pose = sample["coefficients"].flatten(0, 1).to(place), sample["pose"].flatten(0, 1).to(place)
-        error = (read[:, :COEFFICIENTS] - wanted).abs()
-        active = wanted > _ACTIVE
-        if self._errors == "squared":
-            apart = (error.square().mean(0) / (wanted.var(0) + _LEAST_VARIANCE)).mean()
-        else:
-            apart = (error * torch.where(active, _ACTIVE_FACTOR, 1.0)).mean()
-        parts = {
-            "coefficients": apart,
-            "pose": (read[:, COEFFICIENTS:] - pose).abs().mean(),
-        }
+        wanted, pose = (sample[name].flatten(0, 1).to(place) for name in ("coefficients", "pose"))
+        known = torch.ones_like(wanted[0], dtype=torch.bool)
+        given = [_Wanted(wanted, pose, known)]
+        if self._settings.photos is not None:
+            mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+            faces = torch.cat((faces, photo_faces(sample, crop_points(), SIDE, generator, place, mirrored)))
+            given.append(_of_photos(sample, mirrored).to(place))
+        read = modules["network"](faces * 2 - 1).float().split([len(one.pose) for one in given])
+        errors = [self._error(some[:, :COEFFICIENTS], one) for some, one in zip(read, given, strict=True)]
+        angles = [_pose_error(some[:, COEFFICIENTS:], one.pose) for some, one in zip(read, given, strict=True)]
+        parts = {"coefficients": torch.stack(errors).mean(), "pose": torch.stack(angles).mean()}
         total = torch.stack(list(parts.values())).sum()
-        return total, parts | {"active": error[active].mean(), "all": error.mean()}
+        return total, parts | {
+            f"{name} error": (some[:, :COEFFICIENTS] - one.coefficients).abs()[:, one.known].mean()
+            for name, some, one in zip(("rendered", "photos"), read, given, strict=False)
+        }
+
+    def _error(self, read: Tensor, wanted: _Wanted) -> Tensor:
+        apart = (read - wanted.coefficients)[:, wanted.known]
+        shown = wanted.coefficients[:, wanted.known]
+        if self._settings.encoder.errors == "squared":
+            return (apart.square().mean(0) / (shown.var(0) + _LEAST_VARIANCE)).mean()
+        return (apart.abs() * torch.where(shown > _ACTIVE, _ACTIVE_FACTOR, 1.0)).mean()
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
@@ -69,7 +88,34 @@ class ExpressionTask:
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
         """Write the averages of the newest state, or of a step's, as an ONNX file; raises StateError without a state."""
         load_averages(settings, step, "network", self.network)
-        export_onnx(self.network, path, "expression")
+        export_onnx(self.network, path, "expression", about_run(settings))
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """coefficients [N, 52], pose [N, 3] with NaN where it is not known, known [52]: which coefficients are told at all."""
+
+    coefficients: Tensor
+    pose: Tensor
+    known: Tensor
+
+    def to(self, device: torch.device) -> _Wanted:
+        return _Wanted(self.coefficients.to(device), self.pose.to(device), self.known.to(device))
+
+
+def _of_photos(sample: Sample, mirrored: Tensor) -> _Wanted:
+    coefficients, pose = sample[PHOTO + "coefficients"], sample[PHOTO + "pose"]
+    seen = mirrored[:, None]
+    known = torch.tensor([name not in UNREAD for name in ARKIT_NAMES])
+    # A mirror changes the signs of yaw and roll, and left and right.
+    return _Wanted(
+        torch.where(seen, coefficients[:, _EXCHANGED], coefficients), torch.where(seen, pose * _MIRRORED_POSE, pose), known
+    )
+
+
+def _pose_error(read: Tensor, wanted: Tensor) -> Tensor:
+    known = wanted.isfinite().all(-1)
+    return (read[known] - wanted[known]).abs().mean() if bool(known.any()) else read.sum() * 0
 
 
 def crop_points() -> Tensor:

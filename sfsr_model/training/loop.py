@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from .data import Sample, as_batch, length
-from .order import StepBatches, step_generator
+from .data import Sample, as_batch, step_batches
+from .order import step_generator
 from .settings import Settings
 from .state import Trained, latest_state, load_state, require_writable, save_state
 
@@ -70,7 +70,7 @@ def train(
     with accelerator.main_process_first():
         dataset = task.dataset()
     place, places = accelerator.process_index, accelerator.num_processes
-    batches = StepBatches(settings.seed, first, settings.steps, settings.batch, length(dataset), place, places)
+    batches = step_batches(settings, dataset, first, place, places)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=settings.data.workers, collate_fn=as_batch)
     main = accelerator.is_main_process
     log = _Log(settings.state if main else None)
@@ -138,7 +138,7 @@ def _started(settings: Settings, task: Task, device: torch.device) -> Trained:
     """What a step changes, on the device, before the first step."""
     on_gpu = device.type == "cuda"
     modules = {name: module.train().to(device) for name, module in task.modules.items()}
-    if on_gpu:  # in half precision its convolutions are fastest so
+    if on_gpu or settings.precision == "bf16":  # in half precision convolutions are fastest so
         modules = {name: module.to(memory_format=torch.channels_last) for name, module in modules.items()}  # type: ignore[call-overload]
     parameters = [parameter for module in modules.values() for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(

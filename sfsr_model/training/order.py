@@ -5,7 +5,7 @@ So a run that was killed goes on with the very data and noise it would have seen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import torch
@@ -60,3 +60,17 @@ class StepBatches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         return len(self._steps)
+
+
+class MixedBatches(Sampler[list[int]]):
+    """Batches of several data sets at once: each one's own batches, its numbers counted on from those of the sets before it."""
+
+    def __init__(self, parts: Sequence[StepBatches], counts: Sequence[int]) -> None:
+        self._parts, self._firsts = parts, [sum(counts[:place]) for place in range(len(counts))]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batches in zip(*self._parts, strict=True):
+            yield [first + index for first, batch in zip(self._firsts, batches, strict=True) for index in batch]
+
+    def __len__(self) -> int:
+        return len(self._parts[0])

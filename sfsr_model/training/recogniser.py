@@ -1,4 +1,8 @@
-"""The recogniser's task: one person's faces near each other on the sphere, whatever the hair, tone, light and expression."""
+"""The recogniser's task: one person's faces near each other on the sphere, whatever the hair, tone, light and expression.
+
+Rendered triplets tell by themselves who is whom. Of photos a teacher does: its vectors are to be found again (distillation,
+Hinton et al. 2015). The length of a vector before it is normalised says whether a face was seen at all.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,20 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..encoders.alignment import arcface_template
-from .aligned import faces_of
-from .data import Sample, open_dataset, peek
+from .aligned import faces_of, misplaced_faces, photo_faces
+from .data import PHOTO, Sample, open_mixed, open_photos, peek
 from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
+from .onnx_export import about_run
 from .settings import Settings
 
 SIDE, DIM = 112, 512
 # Of ArcFace's logits (Deng et al. 2019): the factor of the cosines, and the margin in radians that the right one must overcome.
 _SCALE, _MARGIN = 24.0, 0.2
 _REFERENCE, _SOURCE, _TARGET, _ANSWER = range(4)
+# Weights of the angle to the teacher's vector and of the vectors' lengths.
+_TAUGHT, _LENGTH = 5.0, 1.0
+# Root mean squares of a vector's numbers: at least this of a face, at most that of anything else.
+_FACE, _NO_FACE = 1.0, 0.25
 
 
 def margin_loss(queries: Tensor, keys: Tensor) -> Tensor:
@@ -33,8 +42,15 @@ def margin_loss(queries: Tensor, keys: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits * _SCALE, torch.arange(len(queries), device=cosines.device))
 
 
+def length_loss(faces: Tensor, others: Tensor) -> Tensor:
+    """How far vectors [N, D] of faces are too short, and those of anything else too long, before they are normalised."""
+    short = nn.functional.relu(_FACE - faces.square().mean(-1).add(1e-8).sqrt())
+    long = nn.functional.relu(others.square().mean(-1).add(1e-8).sqrt() - _NO_FACE)
+    return short.square().mean() + long.square().mean()
+
+
 class RecogniserTask:
-    """Rendered triplets in, unit vectors of who it is out.
+    """Rendered triplets in, and labelled photos where the settings have them; unit vectors of who it is out.
 
     The reference and the answer show one person in two heads of hair, skins and lights; the target shows the answer's own head
     with another face, so that nothing but the face tells the two apart. A second output, dropped on export, reads the
@@ -42,39 +58,67 @@ class RecogniserTask:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._data = settings.data
+        self._settings = settings
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = face_network(settings, SIDE, DIM, arcface_template(SIDE))
-            self.reader = nn.Linear(DIM, peek(settings.data)[0]["identity"].shape[-1])
+            self._gallery = torch.zeros(0, DIM) if settings.photos is None else open_photos(settings.photos).vectors
+            dim = self._gallery.shape[1]
+            self.network = face_network(settings, SIDE, dim, arcface_template(SIDE))
+            self.reader = nn.Linear(dim, peek(settings.data)[0]["identity"].shape[-1])
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
-        return open_dataset(self._data)
+        return open_mixed(self._settings)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
         place = next(self.network.parameters()).device
-        faces = faces_of(sample, arcface_template(SIDE), SIDE, generator, place)
-        raw = modules["network"](faces * 2 - 1).float()
+        template = arcface_template(SIDE)
+        rendered = faces_of(sample, template, SIDE, generator, place)
+        kinds = {"rendered": rendered}
+        if self._settings.photos is not None:
+            mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+            kinds["photos"] = photo_faces(sample, template, SIDE, generator, place, mirrored)
+            kinds["no face"] = misplaced_faces(sample, template, SIDE, generator, place)
+        raw = modules["network"](torch.cat(list(kinds.values())) * 2 - 1).float()
+        found = dict(zip(kinds, raw.split([len(faces) for faces in kinds.values()]), strict=True))
+        parts, hits = self._told_apart(modules["reader"], found["rendered"], sample["identity"].to(place))
+        if self._settings.photos is not None:
+            wanted = sample[PHOTO + "vector"].to(place)
+            vectors = nn.functional.normalize(found["photos"], dim=-1)
+            parts["taught"] = _TAUGHT * (1 - (vectors * wanted).sum(-1)).mean()
+            parts["among"] = self._among_all(vectors, wanted)
+            parts["length"] = _LENGTH * length_loss(torch.cat((found["rendered"], found["photos"])), found["no face"])
+        total = torch.stack(list(parts.values())).sum()
+        return total, parts | {"hits": hits}
+
+    def _told_apart(self, reader: nn.Module, raw: Tensor, people: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The triplets' parts of the loss, and the share of answers whose nearest is their reference."""
         embeddings = nn.functional.normalize(raw, dim=-1).unflatten(0, (-1, 4))
         reference, answer = embeddings[:, _REFERENCE], embeddings[:, _ANSWER]
         others = (embeddings[:, _SOURCE], embeddings[:, _TARGET])
-        read = modules["reader"](embeddings * DIM**0.5)
+        read = reader(embeddings * raw.shape[-1] ** 0.5)
         # The answer's own entry is its reference's.
-        people = sample["identity"].to(place)
         parts = {
             "match": (
                 margin_loss(answer, torch.cat((reference, *others))) + margin_loss(reference, torch.cat((answer, *others)))
             ) / 2,
             "person": (read - people).square().mean(),
         }  # fmt: skip
-        total = torch.stack(list(parts.values())).sum()
-        hits = (answer @ torch.cat((reference, *others)).T).argmax(1) == torch.arange(len(answer), device=place)
-        return total, parts | {"hits": hits.float().mean()}
+        hits = (answer @ torch.cat((reference, *others)).T).argmax(1) == torch.arange(len(answer), device=raw.device)
+        return parts, hits.float().mean()
+
+    def _among_all(self, vectors: Tensor, wanted: Tensor) -> Tensor:
+        """Cross-entropy of each vector [N, D] finding its photo among the teacher's vectors of all photos, as the teacher does.
+
+        Alone, a small angle to the teacher's vector says nothing of who else lies near it.
+        """
+        gallery = self._gallery.to(vectors.device)
+        meant = (_SCALE * wanted @ gallery.T).softmax(-1)
+        return nn.functional.cross_entropy(_SCALE * vectors @ gallery.T, meant)
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
@@ -91,7 +135,7 @@ class RecogniserTask:
         Raises StateError without a state.
         """
         load_averages(settings, step, "network", self.network)
-        export_onnx(self.network, path, "embedding")
+        export_onnx(self.network, path, "embedding", about_run(settings))
 
 
 @torch.no_grad()

@@ -73,6 +73,20 @@ class Data(_Section):
         return self
 
 
+class Photos(_Section):
+    """Labelled photos that the tasks recogniser, expression and detector learn from beside the renders of `data`.
+
+    path: a store that the labelled command prepared. batch: how many a step takes; of its faces the share batch / (batch + 4
+    times the triplets) are photos. sources: those of the photos' index to take, all where none are named: whoever wants no real
+    people leaves theirs out. teacher: whose vectors the recogniser learns to give.
+    """
+
+    path: Path
+    batch: Count = 96
+    sources: tuple[str, ...] = ()
+    teacher: str | None = None
+
+
 class Optimiser(_Section):
     """AdamW. warmup: steps over which the rate rises; it then falls to a tenth along a cosine. ema: the average's decay."""
 
@@ -184,12 +198,13 @@ class Encoders(_Section):
 class Encoder(_Section):
     """The network that the tasks recogniser and expression train.
 
-    architecture: "residual" or "plain" (without shortcuts, less than half of the work): an encoder that judges should be of
-    another kind than those that condition. initial: an exported encoder of the same task and architecture to train on from.
+    architecture: "residual", "wide" (the same with twice the weights, most of them where maps are small, and rectifiers without
+    any) or "plain" (without shortcuts, less than half of the work): an encoder that judges should be of another kind than those
+    that condition. initial: an exported encoder of the same task and architecture to train on from.
     errors: of an expression's coefficients: "absolute", or "squared" as a share of each one's variance.
     """
 
-    architecture: Literal["residual", "plain"] = "residual"
+    architecture: Literal["residual", "wide", "plain"] = "residual"
     initial: Path | None = None
     errors: Literal["absolute", "squared"] = "absolute"
 
@@ -217,6 +232,7 @@ class Settings(_Section):
     autoencoder: Path | None = None
     about: str = ""
     licence: str = "Apache-2.0"
+    photos: Photos | None = None
     optimiser: Optimiser = Optimiser()
     network: Network = Network()
     codec: Codec = Codec()
@@ -228,6 +244,10 @@ class Settings(_Section):
     def _has_what_its_task_needs(self) -> Settings:
         if self.task in ("recogniser", "expression", "detector") and self.data.kind == "photos":
             raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
+        if self.photos is not None and self.task not in ("recogniser", "expression", "detector"):
+            raise ValueError(f"photos: the task {self.task} takes none; leave the section out, or choose data.kind photos")
+        if self.photos is not None and (self.task == "recogniser") != (self.photos.teacher is not None):
+            raise ValueError("photos.teacher: the task recogniser needs one, and no other task takes one")
         if self.codec.crop is not None and self.codec.crop > self.data.size:
             raise ValueError(f"codec.crop: found {self.codec.crop}; expected at most data.size, {self.data.size}")
         if self.task == "sfsr" and self.autoencoder is None and self.network.initial is None:
