@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import ArrayLike
+from PIL import Image
 from safetensors.torch import save_file
 
-from sfsr_model.face import face_mask
+from sfsr_model.face import face_mask, five_points
 from sfsr_model.face.crop import template
 from sfsr_model.network import untrained_checkpoint
 from sfsr_model.network.layout import HOST_FACTOR
@@ -94,6 +96,30 @@ def write_portraits(folder: Path, count: int = 8, seed: int = 0, size: int = SIZ
     write_shard(shard_path(folder, 0), [drawn_face(rng, size) for _ in range(count)])
     manifest = {"format": 1, "kind": "pictures", "size": size, "seed": 5, "count": count, "shard_size": count}
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def write_labelled(folder: Path, count: int = 8, sizes: tuple[int, int] = (80, 64)) -> Path:
+    """Labelled photos in two sources, `nobody` and `news`, of two sizes; every fourth is of the split val, two are a person's.
+
+    They have three coefficients, named in MediaPipe's order.
+    """
+    rng = np.random.default_rng(3)
+    rows, points = [], []
+    for number in range(count):
+        source, size = ("nobody", "news")[number % 2], sizes[number % 2]
+        record = drawn_face(rng, size)
+        name = f"{source}/{number}.png"
+        (folder / source).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(record["image"]).save(folder / name)
+        split = "val" if number % 4 == 3 else "train"
+        rows.append([name, source, f"{source}-{number // 4}", split, str(size), "20.0"])
+        points.append(five_points(torch.from_numpy(record["landmarks"])).numpy())
+    with (folder / "index.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["file", "source", "person", "split", "size", "eye_distance"], *rows])
+    coefficients = rng.uniform(0, 1, (count, 3)).astype(np.float16)
+    names = np.array(["_neutral", "jawOpen", "eyeBlinkLeft"])
+    np.savez(folder / "labels.npz", names=names, coefficients=coefficients, points=np.stack(points).astype(np.float32))
     return folder
 
 
