@@ -1,11 +1,13 @@
 """The bundled weights from nothing: renders the faces, trains every network, exports them. Run it again to go on.
 
 python scripts/train_demo.py --cache faces.npz --work FOLDER [--at-once 5] [--only RESULT ...] [--set ENTRY=VALUE ...]
+    [--photos FOLDER --landmarker TASK --teacher mobilefacenet.onnx --teacher dlib.dat [--sources SOURCE ...]]
 
 What is trained stands in sfsr_model/training/configs; the settings are copied to FOLDER, where the results come to lie:
 detector.onnx, recogniser.onnx, expression.onnx, demo.safetensors, the two judges, and what lies between. A result that is
 there is not made again. Several that do not wait for each other are made at once, which fills a GPU. Their output is in
-FOLDER/logs. --set changes an entry of all settings, such as batch=32 for a CPU.
+FOLDER/logs. --set changes an entry of all settings, such as batch=32 for a CPU. The encoders that know photographs
+(photo_*.onnx) are made where --photos names a folder of labelled photos; --sources leaves others of its sources out.
 """
 
 from __future__ import annotations
@@ -47,12 +49,18 @@ TRAININGS = {
         "demo_finetune",
         ("triplets", "autoencoder.safetensors", "network.safetensors", "recogniser.onnx", "expression.onnx"),
     ),
+    "photo_detector.onnx": ("photo_detector", ("portraits", "labelled", "detector.onnx")),
+    "photo_recogniser.onnx": ("photo_recogniser", ("triplets", "labelled")),
+    "photo_judge_recogniser.onnx": ("photo_judge_recogniser", ("triplets", "labelled")),
+    "photo_expression.onnx": ("photo_expression", ("triplets", "labelled", "expression.onnx")),
+    "photo_judge_expression.onnx": ("photo_judge_expression", ("triplets", "labelled", "judge_expression_means.onnx")),
 }
 """Results, the settings they are trained by, and what must be there before."""
 DATASETS = {
     "triplets": ("--count", "16384", "--size", "128", "--seed", "1"),
     "portraits": ("--kind", "pictures", "--unaligned", "--count", "8000", "--size", "160", "--seed", "1"),
 }
+LABELLED = "labelled"
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, required=True, help="folder of everything that is made")
     parser.add_argument("--at-once", type=int, default=1, help="jobs at a time (default 1; 5 for a GPU with 16 CPU cores)")
     parser.add_argument("--only", nargs="+", choices=list(TRAININGS), help="these results, and what they need")
+    parser.add_argument("--photos", type=Path, help="folder of labelled photos: index.csv, labels.npz and the pictures")
+    parser.add_argument("--landmarker", type=Path, help="face_landmarker.task, which gives boxes and poses of the photos")
+    parser.add_argument("--teacher", type=Path, action="append", default=[], help="mobilefacenet.onnx or dlib.dat; both")
+    parser.add_argument("--sources", nargs="+", default=[], help="sources of the photos to learn from (all)")
     parser.add_argument("--workers", type=int, help="processes that render (default: as many as the dataset command takes)")
     parser.add_argument("--set", action="append", default=[], metavar="ENTRY=VALUE", help="change an entry of all settings")
     return parser
@@ -96,12 +108,13 @@ def planned(options: argparse.Namespace) -> dict[str, Job]:
     if options.at_once < 1:
         raise ValueError(f"at-once: expected at least 1, found {options.at_once}")
     jobs: dict[str, Job] = {}
-    wanted = list(options.only or TRAININGS)
+    wanted = list(options.only or [name for name, (_, needs) in TRAININGS.items() if options.photos or LABELLED not in needs])
     while wanted:
         name = wanted.pop()
         if name in jobs or (name in TRAININGS and (options.work / name).exists()):
             continue
-        jobs[name] = _rendering(options, name) if name in DATASETS else _training(options, name)
+        make = _rendering if name in DATASETS else _labelled if name == LABELLED else _training
+        jobs[name] = make(options, name)
         wanted += jobs[name].needs
     return jobs
 
@@ -112,6 +125,17 @@ def _rendering(options: argparse.Namespace, name: str) -> Job:
                str(options.work.resolve() / name), *DATASETS[name])  # fmt: skip
     workers = () if options.workers is None else ("--workers", str(options.workers))
     return Job(name, (), ((*command, *workers),))
+
+
+def _labelled(options: argparse.Namespace, name: str) -> Job:
+    """The command that prepares labelled photos, likewise."""
+    if options.photos is None or options.landmarker is None:
+        raise ValueError("photos: give --photos and --landmarker for what learns from photos, or leave it out of --only")
+    command = [sys.executable, "-m", "sfsr_model.training", "labelled", "--out", str(options.work.resolve() / name)]
+    command += ["--folder", str(options.photos.resolve()), "--landmarker", str(options.landmarker.resolve())]
+    for teacher in options.teacher:
+        command += ["--teacher", str(teacher.resolve())]
+    return Job(name, (), ((*command, *(("--sources", *options.sources) if options.sources else ())),))
 
 
 def _training(options: argparse.Namespace, name: str) -> Job:

@@ -72,12 +72,26 @@ def test_bad_input_is_named(made_of_noise, more, told, capfd):
     assert told in capfd.readouterr().err
 
 
+def test_photos_are_prepared_for_what_learns_from_them(made_of_noise, tmp_path):
+    photos = ("--photos", str(tmp_path / "photos"), "--landmarker", str(tmp_path / "a.task"), "--teacher", "dlib.dat")
+    options = script._parser().parse_args(command(made_of_noise, *photos, "--sources", "fake", "omi"))
+    jobs = script.planned(options)
+    assert jobs["labelled"].commands[0][-3:] == ("--sources", "fake", "omi")
+    assert str(Path("dlib.dat").resolve()) in jobs["labelled"].commands[0]
+    assert {name for name, job in jobs.items() if "labelled" in job.needs} == {
+        f"photo_{name}.onnx" for name in ("detector", "recogniser", "judge_recogniser", "expression", "judge_expression")
+    }
+    assert "labelled" not in script.planned(script._parser().parse_args(command(made_of_noise)))
+    with pytest.raises(ValueError, match="photos: give --photos and --landmarker"):
+        script.planned(script._parser().parse_args(command(made_of_noise, "--only", "photo_recogniser.onnx")))
+
+
 @pytest.mark.parametrize("name", script.TRAININGS)
 def test_what_is_needed_is_what_the_settings_read(name):
     stem, needs = script.TRAININGS[name]
     settings = load_settings(ROOT / "sfsr_model/training/configs" / f"{stem}.yaml")
     read = [
         settings.data.path, settings.autoencoder, settings.network.initial, settings.codec.initial, settings.encoder.initial,
-        settings.encoders.identity, settings.encoders.expression,
+        settings.encoders.identity, settings.encoders.expression, settings.photos and settings.photos.path,
     ]  # fmt: skip
     assert sorted(path.name for path in read if path is not None) == sorted(needs)
