@@ -1,4 +1,4 @@
-"""Networks as ONNX files with weights in 8 bits."""
+"""Networks as ONNX files with weights in 8 bits, and what such a file says of itself."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..encoders.onnx_about import About, read_about
 from ..files import whole_file
+from .settings import Settings
 
 _WORTH_PACKING = 256  # numbers in a weight; small ones, such as biases, are better kept
+UNSTATED = "not stated; what the photos allow that it learned from, decides"
+"""The licence of an encoder that learned from photos, where the settings give none."""
 
 
-def write_onnx(network: nn.Module, example: Tensor, path: Path, outputs: Sequence[str], free: Mapping[str, Any]) -> None:
+def write_onnx(
+    network: nn.Module, example: Tensor, path: Path, outputs: Sequence[str], free: Mapping[str, Any], about: About | None = None
+) -> None:
     """Write a network of one input, "input.1", its normalisation folded into the convolutions; atomically.
 
-    example: what it takes. free: axes of any length, by the name of an input or output, with a name each.
+    example: what it takes. free: axes of any length, by the name of an input or output, with a name each. about: what the file
+    says of itself in its metadata.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial, warnings.catch_warnings():
@@ -30,10 +37,10 @@ def write_onnx(network: nn.Module, example: Tensor, path: Path, outputs: Sequenc
             network.eval().cpu(), (example,), str(partial), dynamo=False, opset_version=17, input_names=["input.1"],
             output_names=list(outputs), dynamic_axes=dict(free),
         )  # fmt: skip
-        _pack_weights(partial)
+        _pack_weights(partial, about)
 
 
-def _pack_weights(path: Path) -> None:
+def _pack_weights(path: Path, about: About | None) -> None:
     """Keep matrices and convolutions of an ONNX file in 8 bits, a scale for each output, and vectors in half precision.
 
     A fourth and a half of the size. They are brought back before they are used, so nothing is computed in less precision.
@@ -60,7 +67,29 @@ def _pack_weights(path: Path) -> None:
     nodes = [*brought_back, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+    if about is not None:
+        helper.set_model_props(model, about.to_strings())
     onnx.save(model, str(path))
+
+
+def about_run(settings: Settings) -> About:
+    """What the encoder of a run says of itself: the settings' own words, then what they show; so it is for its licence.
+
+    Where they give no licence, it is that of the encoder that the run starts from, or UNSTATED where photos are learned from.
+    """
+    initial = settings.encoder.initial
+    before = None if initial is None or not initial.is_file() else read_about(initial)
+    learned = f"learned from rendered faces ({settings.data.path.name})"
+    if settings.photos is not None:
+        sources = ", ".join(settings.photos.sources) or "all sources"
+        learned += f" and photos ({settings.photos.path.name}: {sources})"
+        learned += f", taught by {settings.photos.teacher}" if settings.photos.teacher else ""
+    if initial is not None:
+        learned += f", starting from {initial.name}" + (f" ({before.about})" if before else "")
+    licence = settings.licence
+    if "licence" not in settings.model_fields_set:
+        licence = before.licence if before else licence if settings.photos is None else UNSTATED
+    return About(settings.task, "; ".join(filter(None, (settings.about, learned))), licence)
 
 
 def in_8_bits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
