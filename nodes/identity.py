@@ -7,9 +7,9 @@ import logging
 import torch
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.bundled import DEMO
+from ..sfsr_model.bundled import ID_ENCODERS
 from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
-from ..sfsr_model.encoders.bundled import DEMO_THRESHOLD, load_bundled_encoder
+from ..sfsr_model.encoders.bundled import DEMO_THRESHOLD, PHOTO_THRESHOLD, load_bundled_encoder
 from ..sfsr_model.encoders.enrolment import (
     ENROLMENT_ORDERS,
     LEAST_WIDTH,
@@ -21,14 +21,14 @@ from ..sfsr_model.encoders.enrolment import (
 )
 from ..sfsr_model.encoders.faces import NoFaceError, TooFewFacesError
 from ..sfsr_model.encoders.identity import Identity
-from ..sfsr_model.encoders.pack import load_recogniser, pack_files
+from ..sfsr_model.encoders.pack import load_recogniser
 from ..sfsr_model.encoders.preview import number_faces
 from ..sfsr_model.encoders.recogniser import InsightFaceEncoder
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
 from ..sfsr_model.naming import naming
 from .given import checked
-from .host.folders import default_encoder, encoder_names, encoder_path, fingerprint
+from .host.folders import default_encoder, encoder_files, encoder_names, encoder_path, fingerprint
 from .host.progress import steps
 from .sockets import (
     CATEGORY,
@@ -54,16 +54,17 @@ class LoadIDEncoder(io.ComfyNode):
             node_id="LoadIDEncoder",
             display_name="Load ID Encoder (SFSR)",
             category=CATEGORY,
-            description="What tells people apart, and finds their faces: the small demo pack that comes with this one, an "
-            "insightface pack folder or a single ArcFace-type ONNX below models/insightface. Nothing is downloaded.",
+            description="What tells people apart, and finds their faces: one of the two small encoders that come with this "
+            "pack, an insightface pack folder or a single ArcFace-type ONNX below models/insightface. Nothing is downloaded.",
             search_aliases=["insightface", "arcface", "antelopev2", "buffalo_l", "face recognition", "identity"],
             inputs=[
                 io.Combo.Input(
                     "encoder",
                     options=encoder_names(),
                     default=default_encoder(),
-                    tooltip="The bundled demo, to which the bundled checkpoint belongs; or a pack folder (its name ends in /) "
-                    "or an ONNX file below models/insightface.",
+                    tooltip="The bundled demo, whose identities the bundled checkpoint takes; the bundled 'photos', which "
+                    "learned from photos, finds faces, measures, and serves checkpoints that were trained on it; or a pack "
+                    "folder (its name ends in /) or an ONNX file below models/insightface.",
                 ),
                 io.Combo.Input(
                     "provider",
@@ -78,7 +79,8 @@ class LoadIDEncoder(io.ComfyNode):
                 io.String.Output(
                     "info",
                     display_name="info",
-                    tooltip="Name, embedding space, size and the provider really in use; connect Preview as Text to read it.",
+                    tooltip="Name, embedding space, size, the provider really in use, and what the files say of their data and "
+                    "licence; connect Preview as Text to read it.",
                 ),
             ],
         )
@@ -90,15 +92,15 @@ class LoadIDEncoder(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, encoder: str | None, provider: str) -> str | float:
-        return fingerprint(encoder, lambda name: [] if name == UNTRAINED_ENCODER else pack_files(encoder_path(name)))
+        return fingerprint(encoder, lambda name: [] if name == UNTRAINED_ENCODER else encoder_files(name))
 
     @classmethod
     @checked
     def execute(cls, encoder: str, provider: str) -> io.NodeOutput:
         if encoder == UNTRAINED_ENCODER:
             loaded = UntrainedEncoder()
-        elif encoder == DEMO:
-            loaded = load_bundled_encoder(provider)
+        elif encoder in ID_ENCODERS:
+            loaded = load_bundled_encoder(provider, name=encoder)
         else:
             loaded = load_recogniser(encoder_path(encoder), provider)
         info = f"{loaded.name}: {loaded.dim} numbers, space {loaded.space}, runs on {loaded.provider}"
@@ -146,8 +148,8 @@ class SFSRIdentity(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="Cosine to the other photos below which a photo is of somebody else. 0 takes the recogniser's "
-                    f"own: {DEMO_THRESHOLD:g} for the bundled demo, to which more people look alike, {DEFAULT_THRESHOLD:g} "
-                    "for any other.",
+                    f"own: {DEMO_THRESHOLD:g} for the bundled demo, to which more people look alike, {PHOTO_THRESHOLD:g} for "
+                    f"the bundled 'photos', {DEFAULT_THRESHOLD:g} for any other.",
                 ),
                 IdentitySocket.Input(
                     "identity", optional=True, tooltip="An earlier identity of the same person, to which the photos are added."

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...sfsr_model.bundled import DEMO
+from ...sfsr_model.bundled import DEMO, ID_ENCODERS, PHOTOS
 from ...sfsr_model.compound import segments
 from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.face.faceless import without_face
@@ -98,16 +98,21 @@ def _check_identity(attached: Attachment, identity: Tensor, space: str) -> None:
     if wanted not in (ANY_SPACE, space):
         raise ValueError(
             f"identity: it was made by a recogniser of the space '{space}', but this checkpoint was trained on '{wanted}', and "
-            f"two recognisers do not understand each other's numbers; {_right_encoder(wanted)}"
+            f"two recognisers do not understand each other's numbers; {_right_encoder(wanted, space)}"
         )
     dim = attached.metadata.compound.identity_dim
     if identity.shape[-1] != dim:
         raise ValueError(f"identity: its embeddings have {identity.shape[-1]} numbers, this checkpoint takes {dim}")
 
 
-def _right_encoder(space: str) -> str:
-    if space == bundled_space():
-        return f"choose '{DEMO}' in the Load ID Encoder before Identity"
-    if space == RENDERED_SPACE:
+def _right_encoder(wanted: str, given: str) -> str:
+    """What to do where a checkpoint wants identities of one space and was given those of another."""
+    for name in ID_ENCODERS:
+        if wanted == bundled_space(name=name):
+            advice = f"choose '{name}' in the Load ID Encoder before Identity: this checkpoint was trained on its identities"
+            if name == DEMO and given == bundled_space(name=PHOTOS):
+                advice += f"; '{PHOTOS}' serves detection, reports and checkpoints that were trained on it"
+            return advice
+    if wanted == RENDERED_SPACE:
         return "it knows rendered people alone and takes no photos; choose another checkpoint in Load SFSR Model"
     return "choose the recogniser that it was trained with in the Load ID Encoder before Identity"

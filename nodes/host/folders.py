@@ -9,7 +9,8 @@ from typing import Any
 
 import folder_paths
 
-from ...sfsr_model.bundled import BUNDLED, DEMO
+from ...sfsr_model.bundled import BUNDLED, DEMO, ID_ENCODERS
+from ...sfsr_model.encoders.pack import pack_files
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
 from ...sfsr_model.files import state_of
 from ...sfsr_model.network.untrained import UNTRAINED
@@ -61,28 +62,43 @@ def is_bundled(name: str) -> bool:
 
 
 def encoder_names() -> list[str]:
-    """The demo pack, then every folder with an ONNX file and every such file below models/insightface.
+    """The bundled ones, then every folder with an ONNX file and every such file below models/insightface.
 
     Where the demo pack is not whole, the untrained stand-in is the last.
     """
+    bundled = [name for name in ID_ENCODERS if _is_whole(name)]
     files = [name for name in folder_paths.get_filename_list("insightface") if name.endswith(".onnx")]
     folders = sorted({f"{parent}/" for name in files if (parent := Path(name).parent.as_posix()) != "."})
     own = [*folders, *sorted(Path(name).as_posix() for name in files)]
-    return [DEMO, *own] if default_encoder() == DEMO else [*own, UNTRAINED_ENCODER]
+    return [*bundled, *own] if DEMO in bundled else [*bundled, *own, UNTRAINED_ENCODER]
 
 
 def default_encoder() -> str:
     """What a fresh node shows, whatever else lies on the machine."""
-    return DEMO if BUNDLED.detector.is_file() and BUNDLED.recogniser.is_file() else UNTRAINED_ENCODER
+    return DEMO if _is_whole(DEMO) else UNTRAINED_ENCODER
 
 
 def encoder_path(name: str) -> Path:
-    """The file or pack folder behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
+    """The file or pack folder behind a listed name, of a bundled one its recogniser's file.
+
+    Raises FileNotFoundError as `checkpoint_path` does.
+    """
     require_file_name(name, "encoder")
-    if name == DEMO:
-        BUNDLED.require("encoder", BUNDLED.detector, BUNDLED.recogniser)
-        return BUNDLED.faces
+    if name in ID_ENCODERS:
+        files = BUNDLED.id_encoder(name)
+        BUNDLED.require("encoder", *files)
+        return files[-1]
     return _listed("insightface", name, "encoder", folders=True)
+
+
+def encoder_files(name: str) -> list[Path]:
+    """The files that a listed encoder is made of; raises as `encoder_path` does."""
+    path = encoder_path(name)
+    return list(BUNDLED.id_encoder(name)) if name in ID_ENCODERS else pack_files(path)
+
+
+def _is_whole(name: str) -> bool:
+    return all(file.is_file() for file in BUNDLED.id_encoder(name))
 
 
 def identity_names() -> list[str]:

@@ -7,6 +7,7 @@ from harness.graph import node
 from harness.workflow import titled
 
 DEMO, CHECKPOINT = "demo (bundled with this pack)", "bundled/demo.safetensors"
+PHOTOS = "photos (bundled with this pack)"
 JUDGES = ("judge_recogniser.onnx", "judge_expression.onnx")
 LOADERS = {
     "LoadIDEncoder": ("encoder", DEMO),
@@ -21,6 +22,7 @@ def test_a_fresh_node_shows_the_bundled_one(client):
         options = entry["input"]["required"][key][1]
         assert options["options"][0] == options.get("default", expected) == expected
         assert not any("untrained" in one or "found" in one for one in options["options"])
+        assert options["options"][1:2] == [PHOTOS] or name != "LoadIDEncoder"
 
 
 def test_photos_are_read_without_a_file_of_ones_own(client):
@@ -45,9 +47,36 @@ def test_photos_are_read_without_a_file_of_ones_own(client):
     assert looks[0] != looks[1]
     for name in ("encoder", "recogniser"):
         assert outputs[name]["text"][0].startswith(f"{DEMO}: ")
-        assert "trained by this project on rendered faces alone" in outputs[name]["text"][0]
+    assert "\nrec_demo.onnx: trained by this project on rendered faces alone" in outputs["recogniser"]["text"][0]
+    assert "\ndemo_expression.onnx: " in outputs["encoder"]["text"][0]
     assert "52 of 52 coefficients" in outputs["encoder"]["text"][0]
     assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
+
+
+def test_the_second_encoder_finds_and_knows_people(client):
+    prompt = {
+        "recogniser": node("LoadIDEncoder", encoder=PHOTOS, provider="CPU"),
+        "photo": node("SFSRSamplePortrait", sample="portrait_05"),
+    }
+    choice = {"face_order": "largest first", "face_index": 0}
+    prompt["person"] = node("SFSRIdentity", id_encoder=["recogniser", 0], images=["photo", 0], **choice)
+    prompt["preview"] = node("PreviewImage", images=["person", 2])
+    client.free()  # the host shows no text of a node that an earlier prompt ran
+    outputs = client.run(prompt, timeout=600).outputs
+    info = outputs["recogniser"]["text"][0].splitlines()
+    assert info[0].startswith(f"{PHOTOS}: ")
+    (recogniser,) = [line for line in info if line.startswith("rec_photo.onnx: ")]
+    assert "non-commercial research use" in recogniser
+    assert any(line.startswith("det_demo.onnx: ") for line in info)
+    assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
+
+
+def test_an_identity_of_the_second_encoder_is_not_the_bundled_networks(refused, portrait):
+    """The message names the encoder that fits, and what the chosen one is for."""
+    told = refused(portrait(ID_encoder={"encoder": PHOTOS}))
+    assert "identity: it was made by a recogniser of the space 'onnx-" in told
+    assert f"choose '{DEMO}' in the Load ID Encoder before Identity: this checkpoint was trained on its identities" in told
+    assert f"'{PHOTOS}' serves detection, reports and checkpoints that were trained on it" in told
 
 
 def test_the_expression_encoder_guides(small, latents):
@@ -77,13 +106,17 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     assert (first["encoder"], first["expression_encoder"]) == (DEMO, DEMO)
     assert (first["judges"]["encoder"], first["judges"]["expression_encoder"]) == JUDGES
     assert first["judges"]["identity_cosine"] > other["judges"]["identity_cosine"]
+    assert first["photos"]["encoder"] == PHOTOS
+    assert first["photos"]["identity_cosine"] > other["photos"]["identity_cosine"]
+    assert first["photos"]["identity_cosine"] not in (first["identity_cosine"], first["judges"]["identity_cosine"])
     assert first["identity_cosine"] == other["identity_cosine"] != first["judges"]["identity_cosine"]
     assert 0 < first["judges"]["expression_error"] != first["expression_error"]
     assert not any("judged" in note for note in first["notes"])
     assert first["pose_error"] is first["judges"]["pose_error"] is None
     assert "no pose was measured: the expression asks for none" in first["notes"]
     assert "the identity was not judged: connect the person's photo to reference" in alone["notes"]
-    assert (alone["judges"]["encoder"], alone["judges"]["identity_cosine"]) == (None, None)
+    for measured in (alone["judges"], alone["photos"]):
+        assert (measured["encoder"], measured["identity_cosine"]) == (None, None)
     # The target's pose stays, and its own is the one asked for.
     assert 0 < alone["pose_error"] < 15
     assert 0 < alone["judges"]["pose_error"] < 15
@@ -127,6 +160,7 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         family = {{"LoadIDEncoder": "identity", "SFSRLoadExpressionEncoder": "expression_photo", "SFSRLoadModel": "model"}}
         nodes = {{name: getattr(sys.modules[f"{{pack.__name__}}.nodes.{{file}}"], name) for name, file in family.items()}}
         answers = {{}}
+        second = [nodes["LoadIDEncoder"].validate_inputs({PHOTOS!r})]
         for name, (key, value) in {LOADERS!r}.items():
             (shown,) = [one for one in nodes[name].define_schema().inputs if one.id == key]
             answers[name] = [shown.options, shown.default, nodes[name].validate_inputs(value)]
@@ -140,9 +174,23 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
                 nodes[name].execute(value, *(["CPU"] if name == "LoadIDEncoder" else []))
             except ValueError as error:
                 answers[name].append(str(error))
-        print(json.dumps(answers))
+        fingerprints = [nodes["LoadIDEncoder"].fingerprint_inputs({DEMO!r}, "CPU")]
+        (weights / "photo_faces").mkdir()
+        (weights / "photo_faces" / "rec_photo.onnx").write_bytes(b"damaged")
+        (shown,) = [one for one in nodes["LoadIDEncoder"].define_schema().inputs if one.id == "encoder"]
+        second += [shown.options[:2], nodes["LoadIDEncoder"].validate_inputs({PHOTOS!r})]
+        fingerprints.append(nodes["LoadIDEncoder"].fingerprint_inputs({PHOTOS!r}, "CPU"))
+        for file in ("photo_faces/rec_photo.onnx", "demo_faces/det_demo.onnx"):
+            (weights / file).write_bytes(b"damaged once more")
+            fingerprints.append(nodes["LoadIDEncoder"].fingerprint_inputs({PHOTOS!r}, "CPU"))
+        try:
+            nodes["LoadIDEncoder"].execute({PHOTOS!r}, "CPU")
+        except ValueError as error:
+            second.append(str(error))
+        print(json.dumps([answers, second, fingerprints]))
     """
-    answers = json.loads(in_host(code).stdout.strip().splitlines()[-1])
+    answers, second, fingerprints = json.loads(in_host(code).stdout.strip().splitlines()[-1])
+    assert len(set(fingerprints)) == 4
     stand_ins = {"LoadIDEncoder": "untrained demo recogniser (random weights)", "SFSRLoadModel": "untrained (random weights)"}
     files = {
         "LoadIDEncoder": "demo_faces/det_demo.onnx and demo_faces/rec_demo.onnx",
@@ -159,3 +207,11 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         assert LOADERS[name][1] not in options
         assert default == stand_ins.get(name)
         assert stand_ins.get(name, "no face_landmarker.task found") in options
+        assert PHOTOS not in options
+    lacking, options, there, damaged = second
+    lacks = "demo_faces/det_demo.onnx and photo_faces/rec_photo.onnx"
+    assert lacking == f"encoder: the pack's sfsr_model/weights lacks {lacks}{advice}"
+    assert options == [DEMO, PHOTOS]
+    assert there is True
+    assert "rec_photo.onnx" in damaged
+    assert damaged.endswith(advice)
