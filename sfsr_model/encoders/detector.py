@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from .detection import Detection, accepted, judged, share_within
+from .points import PointsReader
 
 # The sides in pixels that a picture is brought to, in the order of trying.
 DETECTION_SIZES = (640, 320, 160)
 # A detector's own default. Fainter finds down to DOUBTFUL_SCORE are kept for messages only.
 MIN_SCORE, DOUBTFUL_SCORE = 0.5, 0.3
+# The side at which a picture is looked at lying on its side and upside down, where it has no upright face.
+TURNED_SIZE = 320
 # Width of the border for the second look at a picture, as a share of its longer side: SCRFD misses faces that fill it.
 BORDER = 0.5
 
@@ -23,18 +26,25 @@ BORDER = 0.5
 @dataclass(frozen=True, eq=False)
 class FaceDetector:
     """model: insightface's, with a threshold of DOUBTFUL_SCORE. name: of its file. largest: side in pixels of the largest face
-    that the detector finds as a whole and well, if known: larger ones are taken from the next smaller size."""
+    that the detector finds as a whole and well, if known: larger ones are taken from the next smaller size. closely: what
+    takes a second look at every find, if anything does."""
 
     name: str
     model: Any
     largest: float | None = None
+    closely: PointsReader | None = None
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection]:
         """Faces of a picture [H, W, 3], float RGB in 0..1 or what `bgr` made of it, and doubtful finds marked as refused.
 
-        Smaller analysis sizes and a border around the picture are tried while nothing is found.
+        Smaller analysis sizes, a border around the picture and the picture turned by quarters are tried while nothing is found.
         """
         picture = image if isinstance(image, np.ndarray) else bgr(image)
+        found = self._upright(picture)
+        return found if accepted(found) else [*found, *self._turned(picture)]
+
+    def _upright(self, picture: np.ndarray) -> list[Detection]:
+        """Faces that stand upright or nearly so, or what was doubtful."""
         doubtful: list[Detection] = []
         for border in (0, round(BORDER * max(picture.shape[:2]))):
             framed = np.pad(picture, ((border, border), (border, border), (0, 0))) if border else picture
@@ -46,6 +56,20 @@ class FaceDetector:
                     return large + [one for one in found if not any(share_within(one.box, whole.box) > 0.5 for whole in large)]
                 doubtful += found
         return doubtful
+
+    def _turned(self, picture: np.ndarray) -> list[Detection]:
+        """Faces on their side or upside down: of the three ways to turn the picture, that which has the surest find."""
+        sizes = self._sizes(picture)
+        if not sizes:
+            return []
+        size = min(sizes, key=lambda one: abs(one - TURNED_SIZE))
+        best: list[Detection] = []
+        for quarters in (1, 2, 3):
+            shown = np.ascontiguousarray(np.rot90(picture, quarters))
+            found = accepted(self._detect_at(shown, size, 0))
+            if found and max(one.score for one in found) > max((one.score for one in best), default=0.0):
+                best = [_turned_back(one, quarters, shown.shape[:2]) for one in found]
+        return best
 
     def _too_large_for(self, size: int, smaller: list[int], picture: np.ndarray, border: int) -> list[Detection]:
         """Faces beyond what the detector knows at an analysis size, as the next smaller one shows them."""
@@ -79,7 +103,23 @@ class FaceDetector:
             )
             for box, five in zip(boxes, points, strict=True)
         ]
-        return [judged(one, (height, width)) for one in found]
+        seen = [judged(one, (height, width)) for one in found]
+        if self.closely is None:
+            return seen
+        inner = picture[border : border + height, border : border + width] if border else picture
+        return [judged(one, (height, width)) for one in self.closely.look(inner, seen)]
+
+
+def _turned_back(found: Detection, quarters: int, size: tuple[int, int]) -> Detection:
+    """A find in a picture that numpy turned by quarters, of size (height, width) then, as it lies in the picture before."""
+    points = torch.cat((found.points, found.box.reshape(2, 2)))
+    height, width = size
+    for _ in range(quarters):
+        # A quarter brings the last column to the first row.
+        points = torch.stack((height - 1 - points[:, 1], points[:, 0]), -1)
+        height, width = width, height
+    corners = points[5:]
+    return replace(found, points=points[:5], box=torch.cat((corners.amin(0), corners.amax(0))))
 
 
 def bgr(image: Tensor) -> np.ndarray:

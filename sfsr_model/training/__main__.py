@@ -77,6 +77,10 @@ def _task(options: argparse.Namespace) -> tuple[Settings, Task]:
         from .detector import DetectorTask
 
         return settings, DetectorTask(settings)
+    if settings.task == "points":
+        from .points import PointsTask
+
+        return settings, PointsTask(settings)
     from .network import NetworkTask
 
     return settings, NetworkTask(settings)

@@ -44,11 +44,18 @@ def photo_faces(
     mirrored: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The faces [N, 3, size, size] of a step's photos, as `faces_of` gives the renders'. mirrored [N]: which are shown so."""
+    return aligned(*photos_of(sample, mirrored), template, size, generator, device)
+
+
+def photos_of(sample: Sample, mirrored: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """A step's photos, bytes [N, 3, H, W], and five points [N, 5, 2] in them; mirrored [N]: which are shown in a mirror."""
     images, points = sample[PHOTO + "image"], sample[PHOTO + "points"].double()
-    if mirrored is not None:
-        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-        points = torch.where(mirrored[:, None, None], mirrored_points(points, images.shape[-1]), points)
-    return aligned(images, points, template, size, generator, device)
+    if mirrored is None:
+        return images, points
+    return (
+        torch.where(mirrored[:, None, None, None], images.flip(-1), images),
+        torch.where(mirrored[:, None, None], mirrored_points(points, images.shape[-1]), points),
+    )
 
 
 def aligned(
@@ -56,11 +63,15 @@ def aligned(
     device: torch.device | None,
 ) -> Tensor:  # fmt: skip
     """Faces [N, 3, size, size] in 0..1 of pictures [N, 3, H, W] in bytes with five points [N, 5, 2]; see `faces_of`."""
-    images = pictures.to(device or "cpu").movedim(1, -1).float() / 255
     if generator is None:
-        return align_faces(images, points, template, size)
-    faces = align_faces(images, shifted(points, generator), template, size)
-    return compressed(varied(faces, generator_on(images.device, generator)), generator)
+        return as_they_are(pictures, points, template, size, device)
+    faces = as_they_are(pictures, shifted(points, generator), template, size, device)
+    return compressed(varied(faces, generator_on(faces.device, generator)), generator)
+
+
+def as_they_are(pictures: Tensor, points: Tensor, template: Tensor, size: int, device: torch.device | None) -> Tensor:
+    """The same, not varied."""
+    return align_faces(pictures.to(device or "cpu").movedim(1, -1).float() / 255, points, template, size)
 
 
 def mirrored_points(points: Tensor, width: int) -> Tensor:
@@ -91,11 +102,14 @@ def misplaced_faces(
     return torch.where((kind == 3)[:, None, None, None].to(faces.device), (patterns + grains).clamp(0, 1).to(faces), faces)
 
 
-def shifted(points: Tensor, generator: torch.Generator) -> Tensor:
-    """Five points [N, 5, 2] as a detector may find them: each off by itself, and all of them in place, size and angle."""
+def shifted(points: Tensor, generator: torch.Generator, times: float = 1.0) -> Tensor:
+    """Five points [N, 5, 2] as a detector may find them: each off by itself, and all of them in place, size and angle.
+
+    times: how many times as far as usual.
+    """
 
     def normal(deviation: float, *shape: int) -> Tensor:
-        return deviation * torch.randn(len(points), *shape, generator=generator, dtype=torch.float64)
+        return times * deviation * torch.randn(len(points), *shape, generator=generator, dtype=torch.float64)
 
     eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None, None]
     moved = turned(points, normal(_TURN), normal(_SIZE).exp())

@@ -27,6 +27,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+ENCODER_TASKS = ("recogniser", "expression", "detector", "points")
 _GROUPS = 32  # of channels, that the UNet's layers normalise together
 
 
@@ -74,7 +75,7 @@ class Data(_Section):
 
 
 class Photos(_Section):
-    """Labelled photos that the tasks recogniser, expression and detector learn from beside the renders of `data`.
+    """Labelled photos that the tasks of encoders and detectors learn from beside the renders of `data`.
 
     path: a store that the labelled command prepared. batch: how many a step takes; of its faces the share batch / (batch + 4
     times the triplets) are photos. sources: those of the photos' index to take, all where none are named: whoever wants no real
@@ -196,7 +197,7 @@ class Encoders(_Section):
 
 
 class Encoder(_Section):
-    """The network that the tasks recogniser and expression train.
+    """The network that the tasks recogniser, expression and points train.
 
     architecture: "residual", "wide" (the same with twice the weights, most of them where maps are small, and rectifiers without
     any) or "plain" (without shortcuts, less than half of the work): an encoder that judges should be of another kind than those
@@ -216,7 +217,7 @@ class Settings(_Section):
     stay for good, 0 for none. about, licence: what the exported checkpoint says of its training data and of its use.
     """
 
-    task: Literal["autoencoder", "sfsr", "recogniser", "expression", "detector"]
+    task: Literal["autoencoder", "sfsr", "recogniser", "expression", "detector", "points"]
     data: Data
     state: Path
     latents: Path | None = None
@@ -242,9 +243,9 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _has_what_its_task_needs(self) -> Settings:
-        if self.task in ("recogniser", "expression", "detector") and self.data.kind == "photos":
+        if self.task in ENCODER_TASKS and self.data.kind == "photos":
             raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
-        if self.photos is not None and self.task not in ("recogniser", "expression", "detector"):
+        if self.photos is not None and self.task not in ENCODER_TASKS:
             raise ValueError(f"photos: the task {self.task} takes none; leave the section out, or choose data.kind photos")
         if self.photos is not None and (self.task == "recogniser") != (self.photos.teacher is not None):
             raise ValueError("photos.teacher: the task recogniser needs one, and no other task takes one")

@@ -20,13 +20,14 @@ from sfsr_model.training.detector import DetectorTask
 from sfsr_model.training.expression_encoder import ExpressionTask, crop_points
 from sfsr_model.training.labelled import LabelledError, load_labelled
 from sfsr_model.training.loop import train
+from sfsr_model.training.points import PointsTask
 from sfsr_model.training.recogniser import RecogniserTask, length_loss
 from sfsr_model.training.scenes import compose, heads_of, within
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.taught import StoreError, TaughtFaces, prepare_labelled, scaled_points
 from sfsr_model.training.teachers import load_teacher
 
-TASKS = {"recogniser": RecogniserTask, "expression": ExpressionTask, "detector": DetectorTask}
+TASKS = {"recogniser": RecogniserTask, "expression": ExpressionTask, "detector": DetectorTask, "points": PointsTask}
 PHOTOS = 4
 
 

@@ -1,0 +1,99 @@
+"""The second look's task: where the five points of a roughly found face lie, and whether there is a face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from ..encoders.points import SIDE, looked_at
+from ..face import five_points
+from ..face.crop import apply_affine, similarity
+from .aligned import as_they_are, compressed, misplaced_faces, photos_of, shifted, varied
+from .data import PHOTO, Sample, open_mixed
+from .face_network import export_onnx, face_network, load_averages
+from .order import generator_on
+from .settings import Settings
+
+_POINTS = 10
+# How many times as far off as usual the points of half the faces are from which a crop is cut out: a detector's worst.
+_FAR = 3.0
+# Weight of the points beside the score. Where the loss of points turns from square to straight, in sides of the crop.
+_WEIGHT, _TURN = 40.0, 0.01
+_SHOWN = 16
+
+
+class PointsTask:
+    """Crops about roughly found faces in; the five points in them, and whether they show a face, out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self.network = face_network(settings, SIDE, _POINTS + 1, looked_at() * SIDE - 0.5)
+        self.modules: dict[str, nn.Module] = {"network": self.network}
+
+    def dataset(self) -> Dataset[Sample]:
+        """What the loop draws its samples from."""
+        return open_mixed(self._settings)
+
+    def loss(
+        self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch, and its parts for the log: error is the mean one of the points, in eye distances."""
+        place = next(self.network.parameters()).device
+        faces, wanted = self._faces(sample, generator, place)
+        shown = [faces]
+        if self._settings.photos is not None:
+            shown.append(misplaced_faces(sample, looked_at() * SIDE - 0.5, SIDE, generator, place))
+        read = modules["network"](torch.cat(shown) * 2 - 1).float()
+        points, score = read[: len(faces), :_POINTS].unflatten(-1, (5, 2)), read[:, _POINTS]
+        there = (torch.arange(len(score), device=place) < len(faces)).float()
+        parts = {
+            "points": _WEIGHT * F.smooth_l1_loss(points, wanted, beta=_TURN),
+            "score": F.binary_cross_entropy_with_logits(score, there),
+        }
+        eyes = (wanted[:, 1] - wanted[:, 0]).norm(dim=-1)
+        error = ((points - wanted).norm(dim=-1).mean(-1) / eyes).mean()
+        return torch.stack(list(parts.values())).sum(), parts | {"error": error}
+
+    def _faces(self, sample: Sample, generator: torch.Generator, place: torch.device) -> tuple[Tensor, Tensor]:
+        """Crops [N, 3, SIDE, SIDE] in 0..1 about points that are off, and how far from there the true ones lie, [N, 5, 2]."""
+        kinds = [(sample["image"].flatten(0, 1), five_points(sample["landmarks"].flatten(0, 1)).double())]
+        if self._settings.photos is not None:
+            mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+            kinds.append(photos_of(sample, mirrored))
+        template, found, wanted = looked_at() * SIDE - 0.5, [], []
+        for images, points in kinds:
+            rough = torch.where(
+                (torch.arange(len(points)) % 2 == 0)[:, None, None],
+                shifted(points, generator, _FAR),
+                shifted(points, generator),
+            )
+            found.append(as_they_are(images, rough, template, SIDE, place))
+            inside = apply_affine(similarity(rough, template), points)
+            wanted.append((inside - template) / SIDE)
+        faces = torch.cat(found)
+        faces = compressed(varied(faces, generator_on(faces.device, generator)), generator)
+        return faces, torch.cat(wanted).float().to(place)
+
+    @torch.no_grad()
+    def show(self, sample: Sample) -> Tensor:
+        """Crops above the same cut out anew by the points that the network sees in them, [2, N, 3, H, W] in 0..1."""
+        place = next(self.network.parameters()).device
+        faces, _ = self._faces(sample, torch.Generator().manual_seed(0), place)
+        faces = faces[-_SHOWN:]
+        training = self.network.training
+        read = self.network.eval()(faces * 2 - 1)[:, :_POINTS].unflatten(-1, (5, 2)).double().cpu()
+        self.network.train(training)
+        template = looked_at() * SIDE - 0.5
+        again = as_they_are((faces * 255).byte(), template + read * SIDE, template, SIDE, place)
+        return torch.stack((faces, again))
+
+    def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
+        """Write the averages of the newest state, or of a step's, as an ONNX file; raises StateError without a state."""
+        load_averages(settings, step, "network", self.network)
+        export_onnx(self.network, path, "points")

@@ -1,0 +1,127 @@
+"""The second look at a found face: its file, better points, refusals, and pictures that are turned."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from harness.onnx_nets import save_se_recogniser
+from harness.tiny_training import write_settings, write_triplets
+
+from sfsr_model.encoders.detection import Detection
+from sfsr_model.encoders.detector import FaceDetector
+from sfsr_model.encoders.points import SIDE, PointsFileError, PointsReader, load_points_reader, looked_at
+from sfsr_model.face.crop import template
+from sfsr_model.training.__main__ import main
+
+FIVE = template() * 100 + 50
+
+
+def find(points=FIVE, score=0.9, refused=None):
+    return Detection(torch.tensor([50.0, 50, 150, 150], dtype=torch.float64), points, score, score, refused)
+
+
+class Knows(torch.nn.Module):
+    """Sees the true points of a face wherever its crop was cut out: by what the crop's red and green say of each place."""
+
+    def __init__(self, shift, score=5.0):
+        super().__init__()
+        self.shift, self.score = shift, score
+
+    def forward(self, crops):
+        pixels = (crops + 1) / 2 * 255
+        meant = (looked_at() * SIDE - 0.5).round().long()
+        rows = []
+        for crop in pixels:
+            # Red is x and green y in the picture: a line through two places gives the crop's scale, for want of turns.
+            left, right = (crop[:2, meant[at, 1], meant[at, 0]] for at in (0, 1))
+            scale = (right[0] - left[0]) / (meant[1, 0] - meant[0, 0])
+            here = torch.stack([crop[:2, y, x] for x, y in meant.tolist()])
+            away = (FIVE.float() + self.shift - here) / scale / SIDE
+            rows.append(torch.cat((away.flatten(), torch.tensor([self.score]))))
+        return torch.stack(rows)
+
+
+def places():
+    """A picture, BGR bytes, whose red is x and whose green is y."""
+    y, x = np.mgrid[:220, :220].astype(np.uint8)
+    return np.stack((np.zeros_like(x), y, x), -1)
+
+
+def test_points_come_nearer_with_every_look():
+    rough = FIVE + torch.tensor([[4.0, -3], [-3, 2], [2, 5], [-4, 3], [5, -2]], dtype=torch.float64)
+    (seen,) = PointsReader(Knows(0.0)).look(places(), [find(rough)])
+    assert seen.refused is None
+    assert (rough - FIVE).norm(dim=-1).mean() > 4
+    assert (seen.points - FIVE).norm(dim=-1).max() < 1.0
+
+
+def test_what_is_no_face_is_refused_and_what_was_refused_stays():
+    refused = find(refused="its score is below 0.5")
+    seen, again, kept = PointsReader(Knows(0.0, -1.0)).look(places(), [find(), find(), refused])
+    assert seen.refused == again.refused == "a closer look at it finds no face there"
+    assert kept is refused
+
+    # Points that run away with every look belong to nothing that is there.
+    class Runs(Knows):
+        def forward(self, crops):
+            return torch.cat((torch.full((len(crops), 10), 0.1), torch.full((len(crops), 1), 5.0)), 1)
+
+    assert PointsReader(Runs(0.0)).look(places(), [find()])[0].refused is not None
+    assert PointsReader(Knows(0.0)).look(places(), []) == []
+
+
+class Marked:
+    """Stands for insightface's detector: a face wherever a red dot lies to the left of a green one, as upright eyes do."""
+
+    class session:
+        @staticmethod
+        def get_inputs():
+            class Input:
+                shape = (1, 3, None, None)
+
+            return [Input]
+
+    def detect(self, picture, input_size):
+        colours = picture.astype(int)
+        red = np.argwhere((colours[..., 2] > 200) & (colours[..., 1] < 50)).mean(0)[::-1]
+        green = np.argwhere((colours[..., 1] > 200) & (colours[..., 2] < 50)).mean(0)[::-1]
+        across = green - red
+        if across[0] < abs(across[1]):
+            return np.zeros((0, 5)), np.zeros((0, 5, 2))
+        down = np.array([-across[1], across[0]])
+        points = np.stack([red, green, red + across / 2 + 0.6 * down, red + 1.1 * down, green + 1.1 * down])
+        box = np.concatenate((points.min(0) - 5, points.max(0) + 5, [0.8]))
+        return box[None].astype(np.float32), points[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_turned_face_is_found_at_its_own_angle(degrees):
+    middle, turn = np.array([100.0, 80.0]), math.radians(degrees)
+    eye = np.array([math.cos(turn), math.sin(turn)]) * 20
+    picture = np.zeros((160, 200, 3), np.uint8)
+    for place, colour in ((middle - eye, (0, 0, 255)), (middle + eye, (0, 255, 0))):
+        x, y = place.round().astype(int)
+        picture[y - 1 : y + 2, x - 1 : x + 2] = colour
+    (found,) = FaceDetector("marked", Marked()).detect(picture)
+    assert found.refused is None
+    assert np.allclose(found.points[:2].numpy(), [middle - eye, middle + eye], atol=0.6)
+    down = np.array([-eye[1], eye[0]]) * 2
+    assert np.allclose(found.points[2].numpy(), middle + 0.6 * down, atol=1.5)
+    assert (found.box[:2] < found.points.amin(0)).all()
+    assert (found.box[2:] > found.points.amax(0)).all()
+
+
+def test_an_exported_network_is_read_and_others_are_named(tmp_path):
+    data = write_triplets(tmp_path / "triplets")
+    path = write_settings(tmp_path, data, tmp_path / "none", task="points", steps=1, encoder={"architecture": "plain"})
+    out = tmp_path / "points.onnx"
+    assert main(["run", str(path)]) == 0
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    (seen,) = load_points_reader(out).look(places(), [find()])
+    assert seen.points.shape == (5, 2)
+    with pytest.raises(PointsFileError, match="there is no such file; expected a network"):
+        load_points_reader(tmp_path / "none.onnx")
+    save_se_recogniser(tmp_path / "other.onnx")
+    with pytest.raises(PointsFileError, match=r"other\.onnx.* expected a network"):
+        load_points_reader(tmp_path / "other.onnx")
