@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from ..encoders.onnx_about import About, read_about
 from ..files import whole_file
-from .settings import Settings
+from .photo_data import read_json
+from .settings import Photos, Settings
+from .taught import MANIFEST
 
 _WORTH_PACKING = 256  # numbers in a weight; small ones, such as biases, are better kept
 UNSTATED = "not stated; what the photos allow that it learned from, decides"
@@ -81,8 +83,7 @@ def about_run(settings: Settings) -> About:
     before = None if initial is None or not initial.is_file() else read_about(initial)
     learned = f"learned from rendered faces ({settings.data.path.name})"
     if settings.photos is not None:
-        sources = ", ".join(settings.photos.sources) or "all sources"
-        learned += f" and photos ({settings.photos.path.name}: {sources})"
+        learned += f" and photos ({settings.photos.path.name}: {', '.join(_sources(settings.photos))})"
         learned += f", taught by {settings.photos.teacher}" if settings.photos.teacher else ""
     if initial is not None:
         learned += f", starting from {initial.name}" + (f" ({before.about})" if before else "")
@@ -90,6 +91,12 @@ def about_run(settings: Settings) -> About:
     if "licence" not in settings.model_fields_set:
         licence = before.licence if before else licence if settings.photos is None else UNSTATED
     return About(settings.task, "; ".join(filter(None, (settings.about, learned))), licence)
+
+
+def _sources(photos: Photos) -> Sequence[str]:
+    """Those that were learned from: the settings', or all that the store has."""
+    manifest = read_json(photos.path / MANIFEST) or {}
+    return photos.sources or sorted(set(manifest.get("sources", ()))) or ("all sources",)
 
 
 def in_8_bits(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

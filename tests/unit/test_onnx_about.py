@@ -1,5 +1,7 @@
 """What an exported encoder says of itself: data, teachers and licence, written into the file and read back."""
 
+import json
+
 import onnx
 import pytest
 from harness.onnx_models import save_recogniser
@@ -78,6 +80,9 @@ def test_photos_and_teachers_are_named_and_no_licence_is_made_up(settings, tmp_p
     taught = with_photos(tmp_path, sources=("nobody", "people"), teacher="teacher")(run)
     assert about_run(taught) == About("recogniser", learned, UNSTATED)
     assert about_run(with_photos(tmp_path)(run)).about.endswith("(triplets) and photos (store: all sources)")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "labelled.json").write_text(json.dumps({"sources": ["people", "nobody", "people"]}), encoding="utf-8")
+    assert about_run(with_photos(tmp_path)(run)).about.endswith("(triplets) and photos (store: nobody, people)")
     stated = with_photos(tmp_path)(load_settings(settings(licence="research only")))
     assert about_run(stated).licence == "research only"
 
