@@ -66,7 +66,7 @@ def test_the_second_encoder_finds_and_knows_people(client):
     info = outputs["recogniser"]["text"][0].splitlines()
     assert info[0].startswith(f"{PHOTOS}: ")
     (recogniser,) = [line for line in info if line.startswith("rec_photo.onnx: ")]
-    assert "non-commercial research use" in recogniser
+    assert "non-commercial research" in recogniser
     assert any(line.startswith("det_demo.onnx: ") for line in info)
     assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
 

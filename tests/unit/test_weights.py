@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfsr_model.bundled import BUNDLED
+from sfsr_model.bundled import BUNDLED, DEMO, ID_ENCODERS, PHOTOS
 from sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
-from sfsr_model.encoders.bundled import DEMO_THRESHOLD, bundled_space, load_bundled_encoder, load_bundled_photo_reader
+from sfsr_model.encoders.bundled import (
+    DEMO_THRESHOLD,
+    PHOTO_THRESHOLD,
+    bundled_space,
+    load_bundled_encoder,
+    load_bundled_photo_reader,
+)
 from sfsr_model.encoders.enrolment import OutlierError, enrol
 from sfsr_model.encoders.identity_file import load_identity
+from sfsr_model.encoders.onnx_about import read_about
 from sfsr_model.encoders.onnx_files import DETECTION, RECOGNITION, inspect_onnx
 from sfsr_model.encoders.onnx_torch import OnnxModule
 from sfsr_model.encoders.pack import load_recogniser
@@ -23,9 +30,13 @@ from sfsr_model.samples import load_sample, sample_gallery, sample_identities, s
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
-PARTS = (BUNDLED.checkpoint, BUNDLED.detector, BUNDLED.recogniser, BUNDLED.expression)
+PARTS = (BUNDLED.checkpoint, BUNDLED.detector, BUNDLED.recogniser, BUNDLED.photo_recogniser, BUNDLED.expression)
 JUDGES = (BUNDLED.judge_recogniser, BUNDLED.judge_expression)
-FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file())
+LICENCE = BUNDLED.folder / "LICENSE.md"
+FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file() and path != LICENCE)
+# What learned from rendered faces alone; the others learned from photos.
+APACHE = (BUNDLED.checkpoint, BUNDLED.recogniser)
+TERMS = {True: "Apache-2.0", False: "non-commercial research use"}
 MEGABYTE = 1_000_000
 
 
@@ -43,8 +54,8 @@ def test_they_are_these():
 
 
 def test_they_are_small():
-    assert sum(path.stat().st_size for path in FILES) <= 36 * MEGABYTE
-    assert sum(path.stat().st_size for path in FILES if path.suffix == ".onnx") <= 16 * MEGABYTE
+    assert sum(path.stat().st_size for path in FILES) <= 60 * MEGABYTE
+    assert sum(path.stat().st_size for path in FILES if path.suffix == ".onnx") <= 18 * MEGABYTE
 
 
 def test_nothing_in_them_can_be_executed():
@@ -80,7 +91,7 @@ def test_each_has_a_model_card(path):
     card = rest.partition("\n## ")[0]
     for row in ("architecture", "training command", "data", "seed of the training", "time and machine", "licence"):
         assert f"\n| {row} | " in card, row
-    assert "Apache-2.0" in card
+    assert f"\n| licence | {TERMS[path in APACHE]}" in card
     assert "**Limits.**" in card
 
 
@@ -89,13 +100,44 @@ def test_no_file_lacks_a_card():
         assert f"\n## {short(path)}\n" in CARDS
 
 
+def test_the_licence_says_of_each_file_what_it_is_under():
+    rows = re.findall(
+        r"^\| `([\w./]+)` \| (.+) \| (.+) \|$", LICENCE.read_text(encoding="utf-8").partition("\n## ")[0], re.MULTILINE
+    )
+    assert {name: terms for name, _, terms in rows} == {short(path): TERMS[path in APACHE] for path in PARTS + JUDGES}
+    for name, learned, terms in rows:
+        assert ("photos" in learned) == (terms != TERMS[True]), name
+
+
+@pytest.mark.parametrize("path", [path for path in PARTS + JUDGES if path.suffix == ".onnx"], ids=short)
+def test_what_learned_from_photos_says_so_itself(path):
+    """The others say nothing, and are told to be of rendered faces alone."""
+    about = read_about(path)
+    if path in APACHE:
+        assert about is None
+    else:
+        assert about is not None
+        assert TERMS[False].removesuffix(" use") in about.licence
+        assert "photos" in about.about
+
+
+def test_no_text_calls_all_weights_apache():
+    for page in (*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        assert not re.search(r"bundled weights (are|under) Apache|small ones of this project's own, Apache", text), page.name
+    for page in ("README.md", "docs/models.md", "docs/troubleshooting.md"):
+        assert "non-commercial research" in (REPOSITORY / page).read_text(encoding="utf-8"), page
+        assert "sfsr_model/weights/LICENSE.md" in (REPOSITORY / page).read_text(encoding="utf-8"), page
+
+
 def test_no_figure_is_missing():
     assert "TODO" not in CARDS
 
 
 def test_the_judges_are_others_than_the_demos():
     recogniser, expression = JUDGES
-    assert load_recogniser(recogniser, "CPU").space != bundled_space()
+    spaces = {load_recogniser(recogniser, "CPU").space, *(bundled_space(name=name) for name in ID_ENCODERS)}
+    assert len(spaces) == 1 + len(ID_ENCODERS)
     demo = OnnxModule(BUNDLED.expression)
     judge = OnnxModule(expression)
     faces = torch.rand(2, 3, 128, 128) * 2 - 1
@@ -158,6 +200,18 @@ def test_the_threshold_is_the_measured_one():
         ("web/docs/SFSRReport/zh.md", "多在 {} 以下"),
     ):
         assert words.format(f"{DEMO_THRESHOLD:g}") in (REPOSITORY / place).read_text(encoding="utf-8"), place
+
+
+def test_the_photo_recogniser_is_the_second_encoder():
+    """And the text written by hand names its threshold."""
+    demo, photos = (load_bundled_encoder("CPU", name=name) for name in (DEMO, PHOTOS))
+    assert photos.threshold == PHOTO_THRESHOLD
+    assert photos.detector.model is demo.detector.model
+    texts = (REPOSITORY / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8")
+    assert f"内置的 'photos' 为 {PHOTO_THRESHOLD:g}" in texts
+    picture = load_sample("portrait_05")[0]
+    one, same = (enrol([shown], photos).identity for shown in (picture, picture.flip(1) * 0.8))
+    assert float(one.embeddings @ same.embeddings.T) > PHOTO_THRESHOLD
 
 
 def test_two_people_are_told_apart_and_one_is_not():
