@@ -50,6 +50,7 @@ TRAININGS = {
         ("triplets", "autoencoder.safetensors", "network.safetensors", "recogniser.onnx", "expression.onnx"),
     ),
     "photo_detector.onnx": ("photo_detector", ("portraits", "labelled", "detector.onnx")),
+    "photo_points.onnx": ("photo_points", ("triplets", "labelled")),
     "photo_recogniser.onnx": ("photo_recogniser", ("triplets", "labelled")),
     "photo_judge_recogniser.onnx": ("photo_judge_recogniser", ("triplets", "labelled")),
     "photo_expression.onnx": ("photo_expression", ("triplets", "labelled", "expression.onnx")),

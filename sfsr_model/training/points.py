@@ -14,11 +14,12 @@ from ..face import five_points
 from ..face.crop import apply_affine, similarity
 from .aligned import as_they_are, compressed, misplaced_faces, photos_of, shifted, varied
 from .data import PHOTO, Sample, open_mixed
-from .face_network import export_onnx, face_network, load_averages
+from .face_network import load_averages
+from .onnx_export import about_run
 from .order import generator_on
+from .points_network import STRIDE, PointsNetwork, centres, export_points, points_of
 from .settings import Settings
 
-_POINTS = 10
 # How many times as far off as usual the points of half the faces are from which a crop is cut out: a detector's worst.
 _FAR = 3.0
 # Weight of the points beside the score. Where the loss of points turns from square to straight, in sides of the crop.
@@ -33,7 +34,7 @@ class PointsTask:
         self._settings = settings
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = face_network(settings, SIDE, _POINTS + 1, looked_at() * SIDE - 0.5)
+            self.network = PointsNetwork()
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
     def dataset(self) -> Dataset[Sample]:
@@ -45,15 +46,16 @@ class PointsTask:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log: error is the mean one of the points, in eye distances."""
         place = next(self.network.parameters()).device
-        faces, wanted = self._faces(sample, generator, place)
-        shown = [faces]
+        shown, wanted = self._faces(sample, generator, place)
+        count = len(shown)
         if self._settings.photos is not None:
-            shown.append(misplaced_faces(sample, looked_at() * SIDE - 0.5, SIDE, generator, place))
-        read = modules["network"](torch.cat(shown) * 2 - 1).float()
-        points, score = read[: len(faces), :_POINTS].unflatten(-1, (5, 2)), read[:, _POINTS]
-        there = (torch.arange(len(score), device=place) < len(faces)).float()
+            shown = torch.cat((shown, misplaced_faces(sample, looked_at() * SIDE - 0.5, SIDE, generator, place)))
+        heat, score = modules["network"](shown * 2 - 1)
+        points, score = points_of(heat[:count]), score.float()
+        there = (torch.arange(len(score), device=place) < count).float()
         parts = {
-            "points": _WEIGHT * F.smooth_l1_loss(points, wanted, beta=_TURN),
+            "cells": F.cross_entropy(heat[:count].float().flatten(0, 1).flatten(1), cells_of(wanted).flatten(0, 1)),
+            "points": _WEIGHT * F.smooth_l1_loss(points / SIDE, wanted / SIDE, beta=_TURN),
             "score": F.binary_cross_entropy_with_logits(score, there),
         }
         eyes = (wanted[:, 1] - wanted[:, 0]).norm(dim=-1)
@@ -61,7 +63,7 @@ class PointsTask:
         return torch.stack(list(parts.values())).sum(), parts | {"error": error}
 
     def _faces(self, sample: Sample, generator: torch.Generator, place: torch.device) -> tuple[Tensor, Tensor]:
-        """Crops [N, 3, SIDE, SIDE] in 0..1 about points that are off, and how far from there the true ones lie, [N, 5, 2]."""
+        """Crops [N, 3, SIDE, SIDE] in 0..1 about points that are off, and where the true ones lie in them, [N, 5, 2]."""
         kinds = [(sample["image"].flatten(0, 1), five_points(sample["landmarks"].flatten(0, 1)).double())]
         if self._settings.photos is not None:
             mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
@@ -74,8 +76,7 @@ class PointsTask:
                 shifted(points, generator),
             )
             found.append(as_they_are(images, rough, template, SIDE, place))
-            inside = apply_affine(similarity(rough, template), points)
-            wanted.append((inside - template) / SIDE)
+            wanted.append(apply_affine(similarity(rough, template), points))
         faces = torch.cat(found)
         faces = compressed(varied(faces, generator_on(faces.device, generator)), generator)
         return faces, torch.cat(wanted).float().to(place)
@@ -87,13 +88,20 @@ class PointsTask:
         faces, _ = self._faces(sample, torch.Generator().manual_seed(0), place)
         faces = faces[-_SHOWN:]
         training = self.network.training
-        read = self.network.eval()(faces * 2 - 1)[:, :_POINTS].unflatten(-1, (5, 2)).double().cpu()
+        seen = points_of(self.network.eval()(faces * 2 - 1)[0]).double().cpu()
         self.network.train(training)
-        template = looked_at() * SIDE - 0.5
-        again = as_they_are((faces * 255).byte(), template + read * SIDE, template, SIDE, place)
+        again = as_they_are((faces * 255).byte(), seen, looked_at() * SIDE - 0.5, SIDE, place)
         return torch.stack((faces, again))
 
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
         """Write the averages of the newest state, or of a step's, as an ONNX file; raises StateError without a state."""
         load_averages(settings, step, "network", self.network)
-        export_onnx(self.network, path, "points")
+        export_points(self.network, path, about_run(settings))
+
+
+def cells_of(points: Tensor) -> Tensor:
+    """In which cells points [N, 5, 2], in pixels of the crop, lie: shares [N, 5, CELLS * CELLS] of the four nearest."""
+    away = (points[:, :, None] - centres(points.device)).abs() / STRIDE
+    shares = (1 - away).clamp_min(0).prod(-1)
+    # A point beyond the crop's border is looked for at the cells nearest to it.
+    return torch.where(shares.sum(-1, keepdim=True) > 0, shares, (-away.sum(-1)).softmax(-1))
