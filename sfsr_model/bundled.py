@@ -47,6 +47,11 @@ class Weights:
         return self.faces / "det_demo.onnx"
 
     @property
+    def points(self) -> Path:
+        """What takes a second look at every find."""
+        return self.folder / "demo_points.onnx"
+
+    @property
     def recogniser(self) -> Path:
         return self.faces / "rec_demo.onnx"
 

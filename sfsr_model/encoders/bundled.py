@@ -18,6 +18,7 @@ from .expression import ExpressionReader, load_expression_reader
 from .expression_photos import PhotoReader
 from .onnx_about import origins
 from .pack import load_detector, load_recogniser, space_of
+from .points import PointsReader, load_points_reader
 from .recogniser import InsightFaceEncoder
 from .runtime import RuntimeProblem
 
@@ -54,12 +55,17 @@ class BundledEncoder(InsightFaceEncoder):
     """A recogniser behind the bundled detector, which is small: where it finds no face, the carried detector looks as well."""
 
     def detect(self, image: Tensor | np.ndarray) -> list[Detection] | None:
-        """As the pack's own detector finds them, or else the carried one; doubtful finds of both are kept as refused."""
-        found = super().detect(image) or []
+        """As the pack's own detector finds them, or else the carried one; both are looked at a second time.
+
+        Doubtful finds of both are kept as refused.
+        """
+        picture = image if isinstance(image, np.ndarray) else self.prepare(image)
+        found = super().detect(picture) or []
         if any(one.refused is None for one in found):
             return found
-        picture = torch.from_numpy(image[..., ::-1].copy()) if isinstance(image, np.ndarray) else image[..., :3]
-        return found + find_candidates(picture)
+        others = find_candidates(torch.from_numpy(picture[..., ::-1].copy()))
+        closely = None if self.detector is None else self.detector.closely
+        return found + (others if closely is None else closely.look(picture, others))
 
 
 def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED, name: str = DEMO) -> BundledEncoder:
@@ -68,13 +74,14 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED, nam
     Raises FileNotFoundError or DamagedFileError naming a file, RuntimeProblem as `load_recogniser` does.
     """
     found_by, file = weights.id_encoder(name)
-    weights.require("encoder", found_by, file)
+    weights.require("encoder", found_by, weights.points, file)
     with restorable():
         loaded, detector = load_recogniser(file, provider), load_detector(found_by, provider)
+        closely = _load_points_once(weights.points, state_of(weights.points))
         origin = origins({file: ORIGIN if name == DEMO else PHOTO_ORIGIN, found_by: ORIGIN})
     note = "\n".join(dict.fromkeys([*loaded.note.splitlines(), *origin.splitlines()]))  # what a file says is noted already
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
-    values |= {"name": name, "note": note, "detector": replace(detector, largest=_LARGEST_FACE)}
+    values |= {"name": name, "note": note, "detector": replace(detector, largest=_LARGEST_FACE, closely=closely)}
     return BundledEncoder(**values | {"threshold": DEMO_THRESHOLD if name == DEMO else PHOTO_THRESHOLD})
 
 
@@ -135,6 +142,11 @@ def load_judge_reader(weights: Weights = BUNDLED) -> PhotoReader:
 
 def _space(file: Path) -> str | None:
     return space_of(file) if file.is_file() else None
+
+
+@lru_cache(maxsize=1)
+def _load_points_once(path: Path, state: tuple) -> PointsReader:
+    return load_points_reader(path)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,7 @@
 """Loaders of the demo weights, on generated files: what is loaded, who finds the faces, and files that are not whole."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from harness.onnx_models import save_recogniser
@@ -20,6 +22,7 @@ from sfsr_model.encoders.expression_photos import NoExpressionError
 from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.onnx_about import About
 from sfsr_model.encoders.pack import load_recogniser
+from sfsr_model.encoders.points import PointsReader
 from sfsr_model.evaluation.report import expression_errors
 from sfsr_model.expressions import Expression
 from sfsr_model.guidance import ExpressionEnergy, crop_points
@@ -35,6 +38,8 @@ def save_weights(folder):
     weights.photo_recogniser.parent.mkdir()
     save_recogniser(weights.photo_recogniser, dim=256, seed=1)
     save_expression(weights.expression)
+    # Says of every find that it is a face, whose points lie as the crop rule has them.
+    save_recogniser(weights.points, dim=11, size=96, scale=0.0)
     return weights
 
 
@@ -131,10 +136,27 @@ def test_its_own_detector_comes_first_and_the_carried_one_helps(weights, portrai
     square = with_square(640, 56)
     own = load_recogniser(weights.faces, "CPU").detect(square)
     assert [one.score for one in encoder.detect(square)] == [one.score for one in own]
-    expected = find_faces(portraits[0], None)[0]
+    (expected,) = encoder.detector.closely.look(encoder.prepare(portraits[0]), find_faces(portraits[0], None)[:1])
     for picture in (portraits[0], encoder.prepare(portraits[0])):
         (found,) = [one for one in encoder.detect(picture) if one.refused is None]
         torch.testing.assert_close(found.points, expected.points, atol=0.5, rtol=0)
+
+
+class Refuses(torch.nn.Module):
+    """In place of the second look's network: nothing is a face."""
+
+    def forward(self, crops):
+        return torch.cat((torch.zeros(len(crops), 10), torch.full((len(crops), 1), -1.0)), 1)
+
+
+def test_what_the_second_look_sees_no_face_in_is_refused(weights, portraits):
+    """Finds of its own detector and of the carried one alike."""
+    encoder = load_bundled_encoder("CPU", weights)
+    encoder = replace(encoder, detector=replace(encoder.detector, closely=PointsReader(Refuses())))
+    for picture in (with_square(640, 56), portraits[0]):
+        refused = {one.refused for one in encoder.detect(picture)}
+        assert "a closer look at it finds no face there" in refused
+        assert None not in refused
 
 
 def test_photos_are_read_where_their_faces_are(reader, portraits):
@@ -194,7 +216,7 @@ def test_a_gallery_is_read_by_it(tmp_path, reader, portraits):
     torch.testing.assert_close(library.expression("joy", 1.0, "replace").coefficients, reader.read(portraits[:1]).coefficients)
 
 
-FILES = ("detector", "recogniser", "expression", "photo_recogniser")
+FILES = ("detector", "points", "recogniser", "expression", "photo_recogniser")
 
 
 def load(name, weights):
@@ -218,7 +240,7 @@ def test_a_damaged_file_is_named(tmp_path, name):
     short = getattr(weights, name)
     short.write_bytes(short.read_bytes()[:500])
     with pytest.raises(
-        DamagedFileError, match=r"(encoder|demo_expression\.onnx): .*cannot be read.*; it comes with the pack: run 'git"
+        DamagedFileError, match=r"(encoder|demo_\w+\.onnx): .*cannot be read.*; it comes with the pack: run 'git"
     ) as caught:
         load(name, weights)
     assert short.name in str(caught.value)

@@ -78,9 +78,8 @@ def test_photos_are_prepared_for_what_learns_from_them(made_of_noise, tmp_path):
     jobs = script.planned(options)
     assert jobs["labelled"].commands[0][-3:] == ("--sources", "fake", "omi")
     assert str(Path("dlib.dat").resolve()) in jobs["labelled"].commands[0]
-    assert {name for name, job in jobs.items() if "labelled" in job.needs} == {
-        f"photo_{name}.onnx" for name in ("detector", "points", "recogniser", "judge_recogniser", "expression", "judge_expression")
-    }
+    learning = ("detector", "points", "recogniser", "judge_recogniser", "expression", "judge_expression")
+    assert {name for name, job in jobs.items() if "labelled" in job.needs} == {f"photo_{name}.onnx" for name in learning}
     assert "labelled" not in script.planned(script._parser().parse_args(command(made_of_noise)))
     with pytest.raises(ValueError, match="photos: give --photos and --landmarker"):
         script.planned(script._parser().parse_args(command(made_of_noise, "--only", "photo_recogniser.onnx")))
