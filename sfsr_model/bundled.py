@@ -60,9 +60,9 @@ class Weights:
         """The second ID encoder's recogniser; the detector before it is the demo's."""
         return self.folder / "photo_faces" / "rec_photo.onnx"
 
-    def id_encoder(self, name: str) -> tuple[Path, Path]:
-        """Detector and recogniser of one of ID_ENCODERS."""
-        return self.detector, {DEMO: self.recogniser, PHOTOS: self.photo_recogniser}[name]
+    def id_encoder(self, name: str) -> tuple[Path, Path, Path]:
+        """Detector, second look and recogniser of one of ID_ENCODERS."""
+        return self.detector, self.points, {DEMO: self.recogniser, PHOTOS: self.photo_recogniser}[name]
 
     @property
     def expression(self) -> Path:

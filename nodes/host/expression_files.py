@@ -56,7 +56,7 @@ def expression_encoder_path(name: str) -> Path:
 
 def expression_encoder_files(name: str) -> list[Path]:
     """The files that a listed encoder is made of; raises as `expression_encoder_path` does."""
-    faces = [BUNDLED.detector, BUNDLED.recogniser] if name == DEMO else []
+    faces = BUNDLED.id_encoder(DEMO) if name == DEMO else ()
     return [expression_encoder_path(name), *(file for file in faces if file.is_file())]
 
 

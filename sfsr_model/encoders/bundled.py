@@ -73,12 +73,12 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED, nam
 
     Raises FileNotFoundError or DamagedFileError naming a file, RuntimeProblem as `load_recogniser` does.
     """
-    found_by, file = weights.id_encoder(name)
-    weights.require("encoder", found_by, weights.points, file)
+    found_by, points, file = weights.id_encoder(name)
+    weights.require("encoder", found_by, points, file)
     with restorable():
         loaded, detector = load_recogniser(file, provider), load_detector(found_by, provider)
-        closely = _load_points_once(weights.points, state_of(weights.points))
-        origin = origins({file: ORIGIN if name == DEMO else PHOTO_ORIGIN, found_by: ORIGIN})
+        closely = _load_points_once(points, state_of(points))
+        origin = origins({file: ORIGIN if name == DEMO else PHOTO_ORIGIN, found_by: ORIGIN, points: ORIGIN})
     note = "\n".join(dict.fromkeys([*loaded.note.splitlines(), *origin.splitlines()]))  # what a file says is noted already
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
     values |= {"name": name, "note": note, "detector": replace(detector, largest=_LARGEST_FACE, closely=closely)}
@@ -87,7 +87,7 @@ def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED, nam
 
 def bundled_space(weights: Weights = BUNDLED, name: str = DEMO) -> str | None:
     """Tag of the embeddings that the encoder of this name makes; None where its recogniser's file is missing."""
-    return _space(weights.id_encoder(name)[1])
+    return _space(weights.id_encoder(name)[-1])
 
 
 def reach_of(space: str, weights: Weights = BUNDLED) -> Reach | None:
@@ -112,7 +112,7 @@ def load_bundled_photo_reader(weights: Weights = BUNDLED) -> PhotoReader:
         finder = load_bundled_encoder(weights=weights)
     except (FileNotFoundError, RuntimeProblem):
         finder = None
-    files = (weights.expression,) if finder is None else (weights.expression, weights.detector)
+    files = (weights.expression,) if finder is None else (weights.expression, weights.detector, weights.points)
     return PhotoReader(DEMO, origins(dict.fromkeys(files, ORIGIN)), reader, finder)
 
 

@@ -67,7 +67,8 @@ def test_the_second_encoder_finds_and_knows_people(client):
     assert info[0].startswith(f"{PHOTOS}: ")
     (recogniser,) = [line for line in info if line.startswith("rec_photo.onnx: ")]
     assert "non-commercial research" in recogniser
-    assert any(line.startswith("det_demo.onnx: ") for line in info)
+    for name in ("det_demo.onnx", "demo_points.onnx"):
+        assert any(line.startswith(f"{name}: ") for line in info)
     assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
 
 
@@ -166,7 +167,8 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
             answers[name] = [shown.options, shown.default, nodes[name].validate_inputs(value)]
         weights = Path({str(copy)!r}) / "sfsr_model" / "weights"
         (weights / "demo_faces").mkdir(parents=True)
-        for file in ("demo.safetensors", "demo_expression.onnx", "demo_faces/det_demo.onnx", "demo_faces/rec_demo.onnx"):
+        in_faces = ("demo_faces/det_demo.onnx", "demo_faces/rec_demo.onnx")
+        for file in ("demo.safetensors", "demo_expression.onnx", "demo_points.onnx", *in_faces):
             (weights / file).write_bytes(b"damaged")
         for name, (key, value) in {LOADERS!r}.items():
             assert nodes[name].validate_inputs(value) is True
@@ -193,7 +195,7 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
     assert len(set(fingerprints)) == 4
     stand_ins = {"LoadIDEncoder": "untrained demo recogniser (random weights)", "SFSRLoadModel": "untrained (random weights)"}
     files = {
-        "LoadIDEncoder": "demo_faces/det_demo.onnx and demo_faces/rec_demo.onnx",
+        "LoadIDEncoder": "demo_faces/det_demo.onnx and demo_points.onnx and demo_faces/rec_demo.onnx",
         "SFSRLoadExpressionEncoder": "demo_expression.onnx",
         "SFSRLoadModel": "demo.safetensors",
     }
@@ -209,7 +211,7 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         assert stand_ins.get(name, "no face_landmarker.task found") in options
         assert PHOTOS not in options
     lacking, options, there, damaged = second
-    lacks = "demo_faces/det_demo.onnx and photo_faces/rec_photo.onnx"
+    lacks = "demo_faces/det_demo.onnx and demo_points.onnx and photo_faces/rec_photo.onnx"
     assert lacking == f"encoder: the pack's sfsr_model/weights lacks {lacks}{advice}"
     assert options == [DEMO, PHOTOS]
     assert there is True

@@ -102,7 +102,7 @@ def test_neither_recogniser_needs_the_other(tmp_path):
     """And of the one that is gone there is no space."""
     for name, other in ((DEMO, PHOTOS), (PHOTOS, DEMO)):
         weights = save_weights(tmp_path / name)
-        weights.id_encoder(other)[1].unlink()
+        weights.id_encoder(other)[-1].unlink()
         assert load_bundled_encoder("CPU", weights, name).space == bundled_space(weights, name)
         assert bundled_space(weights, other) is None
 
@@ -114,16 +114,17 @@ def test_what_they_say_of_themselves_is_what_their_files_say(tmp_path):
     """A file's own words take the place of the constant, each file's for itself; of a user's own file as well."""
     weights = save_weights(tmp_path / "weights")
     weights.judge_recogniser.parent.mkdir()
-    for path in (weights.expression, weights.detector, weights.photo_recogniser):
+    for path in (weights.expression, weights.detector, weights.points, weights.photo_recogniser):
         write_about(path, SAID)
     save_recogniser(weights.judge_recogniser)
     save_expression(weights.judge_expression)
     write_about(weights.judge_expression, SAID)
     demo, photos = (load_bundled_encoder("CPU", weights, name).note.splitlines() for name in (DEMO, PHOTOS))
     said = f"{SAID.about}; licence: {SAID.licence}"
-    assert demo == [f"rec_demo.onnx: {ORIGIN}", f"det_demo.onnx: {said}"]
-    assert photos == [f"rec_photo.onnx: {said}", f"det_demo.onnx: {said}"]
-    assert load_bundled_photo_reader(weights).note.splitlines() == [f"demo_expression.onnx: {said}", f"det_demo.onnx: {said}"]
+    finders = [f"det_demo.onnx: {said}", f"demo_points.onnx: {said}"]
+    assert demo == [f"rec_demo.onnx: {ORIGIN}", *finders]
+    assert photos == [f"rec_photo.onnx: {said}", *finders]
+    assert load_bundled_photo_reader(weights).note.splitlines() == [f"demo_expression.onnx: {said}", *finders]
     assert load_judge_reader(weights).note == f"judge_expression.onnx: {said}"
     assert load_judge_recogniser(weights).note == f"judge_recogniser.onnx: {ORIGIN}"
     assert load_recogniser(weights.photo_recogniser, "CPU").note == f"rec_photo.onnx: {said}"

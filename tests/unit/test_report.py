@@ -225,10 +225,11 @@ def test_missing_and_damaged_judges_are_noted(tmp_path, encoder, portraits, peop
     arguments = (portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, portraits[SHE], weights)
     judged = judge(*arguments)
     assert judged.judges == judged.photos == Figures()
+    faces = "demo_faces/det_demo.onnx and demo_points.onnx and photo_faces/rec_photo.onnx"
     told = {
         "expression and pose were not judged": "judges/judge_expression.onnx",
         "the identity was not judged": "judges/judge_recogniser.onnx",
-        "the recogniser that learned from photos measured nothing": "demo_faces/det_demo.onnx and photo_faces/rec_photo.onnx",
+        "the recogniser that learned from photos measured nothing": faces,
     }
     assert [note.partition(": ")[0] for note in judged.notes] == list(told)
     for note, file in zip(judged.notes, told.values(), strict=True):

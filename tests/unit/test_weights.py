@@ -30,7 +30,7 @@ from sfsr_model.samples import load_sample, sample_gallery, sample_identities, s
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
-PARTS = (BUNDLED.checkpoint, BUNDLED.detector, BUNDLED.recogniser, BUNDLED.photo_recogniser, BUNDLED.expression)
+PARTS = (BUNDLED.checkpoint, *BUNDLED.id_encoder(DEMO), BUNDLED.photo_recogniser, BUNDLED.expression)
 JUDGES = (BUNDLED.judge_recogniser, BUNDLED.judge_expression)
 LICENCE = BUNDLED.folder / "LICENSE.md"
 FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file() and path != LICENCE)
