@@ -54,6 +54,29 @@ def figure(values: Tensor, owners: Tensor | None = None) -> Figure:
     return Figure(float(values.mean()), low, high, len(values))
 
 
+def quantile_figure(values: Tensor, share: float, owners: Tensor | None = None, seed: int = 0) -> Figure:
+    """The value that a share of values [N] do not exceed, and its interval over as many people, or over owners [N].
+
+    It is always one of the values: the lowest at which the share is reached. NaN is left out.
+    """
+    values = values.double()
+    owners = torch.arange(len(values)) if owners is None else owners
+    known = ~values.isnan()
+    values, owners = values[known], owners[known]
+    if not len(values):
+        return Figure(None, None, None, 0)
+    values, order = values.sort()
+    people, members = owners[order].unique(return_inverse=True)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(len(people), (_BOOTSTRAPS, len(people)), generator=generator)
+    times = torch.zeros(drawn.shape, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())
+    times = torch.cat((torch.ones(1, len(values), dtype=torch.float64), times[:, members]))
+    reached = times.cumsum(1) >= share * times.sum(1, keepdim=True) - 1e-9
+    found = values[reached.int().argmax(1)]
+    low, high = torch.quantile(found[1:], torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Figure(float(found[0]), low, high, len(values))
+
+
 def cosines(ones: Tensor, others: Tensor) -> Tensor:
     """Cosines [N] of embeddings [N, D] and [N, D], in [-1, 1]."""
     return F.cosine_similarity(ones.double(), others.double(), dim=-1)

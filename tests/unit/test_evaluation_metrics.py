@@ -17,6 +17,7 @@ from sfsr_model.evaluation.metrics import (
     inside_differences,
     outside_differences,
     pose_errors,
+    quantile_figure,
     recognised,
     retrieved,
 )
@@ -236,3 +237,16 @@ def test_tables_and_json_say_the_same():
 def test_plans_with_nothing_to_compare(people, primary, named):
     with pytest.raises(ValueError, match=f"^{named}: expected"):
         plan_cases(people, primary)
+
+
+def test_quantiles_are_of_owners():
+    """A tenth of 0 to 99 is 9; where each owner has ten neighbouring values, the interval is that of owners drawn anew."""
+    values = torch.arange(100.0)[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
+    found = quantile_figure(torch.cat((values, torch.tensor([math.nan]))), 0.1)
+    assert (found.value, found.count) == (9, 100)
+    assert found.low < 9 < found.high < 20
+    owned = quantile_figure(values, 0.1, (values / 10).long())
+    assert owned.value == 9
+    assert owned.high - owned.low > found.high - found.low
+    assert quantile_figure(values, 0.5).value == 49
+    assert quantile_figure(torch.zeros(0), 0.5).value is None
