@@ -7,28 +7,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...encoders.detection import Detection
-from ...encoders.detector import FaceDetector
-from ...encoders.recogniser import InsightFaceEncoder
 from ...expressions import ARKIT_NAMES
-from ...training.detector_loss import overlaps
+from ...training.teachers import FaceTeacher
 from ..expression_judges import ExpressionJudge
-from ..identities import embeddings
 from ..metrics import Figure, correlation_figure, cosines, figure, pose_errors, retrieved
+from .finders import FaceFinder
+from .finds import by_yaw, look_at
 from .pairs import matched_pairs, verification
 from .people import ANSWER, REFERENCE, ROLES, TARGET, People, Scene
+from .recognisers import unit_vectors, vectors
 
 ACTIVE = 0.05
 """A coefficient above this counts as active."""
-OVERLAP = 0.5
-"""A face counts as found where a box's intersection over union with its own is at least this."""
 _CHUNK = 64
 Figures = dict[str, Figure]
 
 
-def measure_recogniser(encoder: InsightFaceEncoder, people: People) -> Figures:
+def measure_recogniser(encoder: FaceTeacher, people: People) -> Figures:
     """Verification and retrieval of the references' people in the answers, and whether a head of hair is taken for a person."""
-    shown = {role: embeddings(encoder, *(part.numpy() for part in people.of(role))) for role in (REFERENCE, TARGET, ANSWER)}
+    roles = (REFERENCE, TARGET, ANSWER)
+    raw = torch.cat([vectors(encoder, (one.float() / 255 for one in people.of(role)[0]), people.of(role)[1]) for role in roles])
+    shown = dict(zip(roles, unit_vectors(encoder, raw).chunk(len(roles)), strict=True))
     queries, gallery = shown[ANSWER], shown[REFERENCE]
     found = verification(*matched_pairs(queries, gallery))
     own, head = cosines(queries, gallery), cosines(queries, shown[TARGET])
@@ -92,18 +91,16 @@ def _correlation(read: Tensor, wanted: Tensor, owners: Tensor) -> Figure:
     return correlation_figure(read, wanted, torch.ones(wanted.shape[1], dtype=torch.bool), owners=owners)
 
 
-def measure_detector(detector: FaceDetector, scenes: Sequence[Scene]) -> Figures:
-    """How many of the scenes' faces are found, how far off their points lie in shares of the eyes' distance, false finds."""
-    rows = [_compared([one for one in detector.detect(scene.picture) if one.refused is None], scene) for scene in scenes]
-    found, points, false = torch.tensor(rows, dtype=torch.float64).unbind(1)
-    return {"recall": figure(found), "points": figure(points), "false": figure(false)}
+def measure_detector(detector: FaceFinder, scenes: Sequence[Scene]) -> Figures:
+    """How many of the scenes' faces are found, how far off their points lie in shares of the eyes' distance, false finds.
 
-
-def _compared(finds: Sequence[Detection], scene: Scene) -> tuple[float, float, float]:
-    shared = overlaps(torch.stack([one.box for one in finds]), scene.box[None])[0].tolist() if finds else []
-    hits = [place for place, overlap in enumerate(shared) if overlap >= OVERLAP]
-    if not hits:
-        return 0.0, float("nan"), float(len(finds))
-    best = finds[max(hits, key=lambda place: shared[place])]
-    eyes = (scene.points[1] - scene.points[0]).norm()
-    return 1.0, float((best.points - scene.points).norm(dim=1).mean() / eyes), float(len(finds) - 1)
+    The points' error also by the head's turn.
+    """
+    looks = [look_at(detector, scene) for scene in scenes]
+    errors = torch.tensor([one.error for one in looks], dtype=torch.float64)
+    return {
+        "recall": figure((~errors.isnan()).double()),
+        "points": figure(errors),
+        **by_yaw(errors, torch.tensor([scene.yaw for scene in scenes])),
+        "false": figure(torch.tensor([float(len(one.rest)) for one in looks])),
+    }

@@ -40,11 +40,12 @@ class People:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture [H, W, 3] in 0..1, the box [4] of its only face and the five points [5, 2], in pixels."""
+    """A picture [H, W, 3] in 0..1, the box [4] of the face meant and its five points [5, 2], in pixels; yaw in radians."""
 
     picture: Tensor
     box: Tensor
     points: Tensor
+    yaw: float = 0.0
 
 
 def render_people(model: FaceModel, seed: int, first: int, last: int, size: int, max_yaw: float) -> People:
@@ -67,7 +68,8 @@ def render_scene(model: FaceModel, seed: int, number: int, size: int, max_yaw: f
     """A person as a camera sees them, size x size pixels."""
     shown = sample_picture(model, seed, number, size, max_yaw=max_yaw)
     points = torch.from_numpy(shown.five).double()
-    return Scene(torch.from_numpy(shown.image).float() / 255, torch.tensor(shown.box, dtype=torch.float64), points)
+    box = torch.tensor(shown.box, dtype=torch.float64)
+    return Scene(torch.from_numpy(shown.image).float() / 255, box, points, shown.pose[1])
 
 
 def smaller(scene: Scene, number: int) -> Scene:
@@ -84,4 +86,4 @@ def smaller(scene: Scene, number: int) -> Scene:
         # Pixels' centres are whole numbers: half a pixel lies outside the first one.
         return (places + 0.5) * (side / size) - 0.5 + corner
 
-    return Scene(picture, moved(scene.box.reshape(2, 2)).flatten(), moved(scene.points))
+    return Scene(picture, moved(scene.box.reshape(2, 2)).flatten(), moved(scene.points), scene.yaw)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...encoders.detection import Detection, accepted, find_candidates
-from ...encoders.recogniser import InsightFaceEncoder
 from ...landmarker.photos import load_photo
 from ...training.photos import find_photos
+from ...training.teachers import FaceTeacher
 from ..metrics import Figure, figure
 from .pairs import all_pairs, nothing_verified, verification
+from .recognisers import unit_vectors, vectors
 
 NOBODY = -1
 """In place of a person's number where nothing says who it is."""
@@ -68,13 +68,15 @@ def measure_faces(faces: Faces) -> dict[str, Figure]:
     return {"found": figure(found), "several": Figure(faces.several / count if count else None, None, None, count)}
 
 
-def measure_photos(encoder: InsightFaceEncoder, faces: Faces) -> dict[str, Figure]:
+def measure_photos(encoder: FaceTeacher, faces: Faces) -> dict[str, Figure]:
     """Verification among the found faces of known people; figures without a value where there are not two of them."""
-    embedded, people = [], []
-    for path, points, person in zip(faces.files, faces.points, faces.people.tolist(), strict=True):
-        if points is not None and person != NOBODY:
-            embedded.append(F.normalize(encoder.embed(load_photo(path), points).float(), dim=0))
-            people.append(person)
-    if len(embedded) < 2:
+    known = [
+        (path, points, person)
+        for path, points, person in zip(faces.files, faces.points, faces.people.tolist(), strict=True)
+        if points is not None and person != NOBODY
+    ]
+    if len(known) < 2:
         return nothing_verified()
-    return verification(*all_pairs(torch.stack(embedded), torch.tensor(people)))
+    files, points, people = zip(*known, strict=True)
+    raw = vectors(encoder, map(load_photo, files), torch.stack(points))
+    return verification(*all_pairs(unit_vectors(encoder, raw), torch.tensor(people)))

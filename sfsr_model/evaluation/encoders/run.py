@@ -6,29 +6,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...encoders.detector import FaceDetector
-from ...encoders.recogniser import InsightFaceEncoder
 from ...synthetic.model import FaceModel
 from ...synthetic.render import check_size
+from ...training.teachers import FaceTeacher
 from ..cases import check_seed
 from ..expression_judges import ExpressionJudge, load_expression_judge
-from ..identities import load_judge
 from ..store import digest, out_folder, write_text
+from .finders import FaceFinder, is_pack, load_finder
+from .labelled_run import LabelledInput, LabelledPlan, load_labelled_input, measure_labelled
 from .measure import measure_detector, measure_expressions, measure_recogniser
 from .people import SMALL, People, join, render_people, render_scene, smaller
 from .photos import Finder, find_in_photos, measure_faces, measure_photos
+from .recognisers import load_recogniser_of
 from .tables import REST, Results, as_json, as_markdown
 
 _BATCH = 16
 _CARRIED = "the carried detector"
+_PACK = "the pack"
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. recognisers: ONNX files or packs; expressions: ONNX files or .task files; detectors: ONNX files or
-    packs. people: how many, of `seed`. size: pixels of an aligned picture, scene: of one with a face to find. max_yaw: in
-    radians. photos: a folder of a user's own, or None."""
+    """What is measured. recognisers: as `load_recogniser_of` takes them; expressions: ONNX files or .task files; detectors: as
+    `load_finder` takes them. people: how many, of `seed`. size: pixels of an aligned picture, scene: of one with a face to
+    find. max_yaw: in radians. photos: a folder of a user's own, or None; labelled: labelled photos, or None."""
 
     out: Path
     recognisers: tuple[Path, ...]
@@ -41,14 +43,16 @@ class Plan:
     scene: int
     max_yaw: float
     photos: Path | None
+    labelled: LabelledPlan | None = None
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    recognisers: dict[str, InsightFaceEncoder]
+    recognisers: dict[str, FaceTeacher]
     expressions: dict[str, ExpressionJudge]
-    detectors: dict[str, FaceDetector]
+    detectors: dict[str, FaceFinder]
     model: FaceModel | None
+    labelled: LabelledInput | None
 
 
 def measure_encoders(plan: Plan) -> str:
@@ -63,6 +67,9 @@ def measure_encoders(plan: Plan) -> str:
         _measure_rendered(plan, loaded, loaded.model, results)
     if plan.photos is not None:
         _measure_photos(plan.photos, loaded, results)
+    if loaded.labelled is not None:
+        finders = {name: (path, loaded.detectors[name]) for name, path in zip(loaded.detectors, plan.detectors, strict=True)}
+        results.labelled.update(measure_labelled(loaded.labelled, finders, loaded.recognisers, loaded.expressions))
     facts = _facts(plan, loaded)
     table = as_markdown(facts, results)
     write_text(plan.out / "encoders.json", as_json(facts, results))
@@ -71,8 +78,6 @@ def measure_encoders(plan: Plan) -> str:
 
 
 def _load(plan: Plan) -> _Loaded:
-    from ...encoders.pack import load_detector
-
     check_seed(plan.seed)
     for size in (plan.size, plan.scene):
         check_size(size)
@@ -80,25 +85,30 @@ def _load(plan: Plan) -> _Loaded:
         raise ValueError(f"people: expected at least 2, found {plan.people}")
     if not (plan.recognisers or plan.expressions or plan.detectors):
         raise ValueError("encoders: nothing to measure; give --recogniser, --expression or --detector")
-    if plan.cache is None and plan.photos is None:
-        raise ValueError("encoders: nothing to look at; give --cache for rendered people, --photos for a folder, or both")
+    if plan.cache is None and plan.photos is None and plan.labelled is None:
+        raise ValueError(
+            "encoders: nothing to look at; give --cache for rendered people, --photos for a folder, --labelled for labelled "
+            "photos, or several of them"
+        )
     if plan.photos is not None and not plan.photos.is_dir():
         raise ValueError(f"photos: {plan.photos} is no folder; give the folder that holds the photos")
-    for path in (*plan.expressions, *plan.detectors):
+    for path in plan.expressions:
         if not path.exists():
-            raise ValueError(f"encoders: {path} does not exist; check --expression and --detector")
+            raise ValueError(f"expression: {path} does not exist; give an expression encoder's .onnx or a .task")
     return _Loaded(
-        _by_name(plan.recognisers, [load_judge(path, "recogniser") for path in plan.recognisers]),
+        _by_name(plan.recognisers, [load_recogniser_of(path) for path in plan.recognisers]),
         _by_name(plan.expressions, [load_expression_judge(path) for path in plan.expressions]),
-        _by_name(plan.detectors, [load_detector(path, "CPU") for path in plan.detectors]),
+        _by_name(plan.detectors, [load_finder(path) for path in plan.detectors]),
         None if plan.cache is None else FaceModel.load(plan.cache),
+        None if plan.labelled is None else load_labelled_input(plan.labelled),
     )
 
 
 def _by_name(paths: tuple[Path, ...], loaded: list[_T]) -> dict[str, _T]:
-    """By the files' names, or their paths where names are the same."""
-    names = [path.name for path in paths]
-    return {path.name if names.count(path.name) == 1 else str(path): one for path, one in zip(paths, loaded, strict=True)}
+    """By the files' names, or their paths where names are the same; a folder of this pack's weights is the pack."""
+    names = [_PACK if is_pack(path) else path.name for path in paths]
+    rows = zip(names, paths, loaded, strict=True)
+    return {name if names.count(name) == 1 else str(path): one for name, path, one in rows}
 
 
 def _measure_rendered(plan: Plan, loaded: _Loaded, model: FaceModel, results: Results) -> None:
@@ -161,5 +171,18 @@ def _facts(plan: Plan, loaded: _Loaded) -> dict[str, Any]:
     return {
         **({} if plan.cache is None else rendered),
         **({} if plan.photos is None else {"photos": str(plan.photos)}),
+        **({} if loaded.labelled is None else _labelled_facts(loaded.labelled)),
         **{name: digest(path) for name, path in files.items()},
+    }
+
+
+def _labelled_facts(given: LabelledInput) -> dict[str, Any]:
+    plan, sources = given.plan, given.photos.sources
+    drawn = {source: sources.count(source) for source in sorted(set(sources))}
+    witnesses = {f"witness {path.name}": digest(path) for path in plan.witnesses}
+    return {
+        "labelled": f"split {plan.split}, {', '.join(f'{count} of {source}' for source, count in drawn.items())}",
+        "labelled seed": plan.seed,
+        "landmarker": digest(plan.landmarker),
+        **witnesses,
     }

@@ -8,48 +8,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...landmarker import BLIND
-from ..metrics import Figure, shown
 from .measure import Figures
+from .titles import TITLES, written
 
 REST = "a face at rest, whatever is shown"
-_TITLES = {
-    "auc": "verification: area under the ROC curve",
-    "tar_permille": "verification: true accepts at 0.1 % false ones",
-    "from_permille": "verification: the cosine that at most 0.1 % of false ones reach",
-    "tar_percent": "verification: true accepts at 1 % false ones",
-    "from_percent": "verification: the cosine that at most 1 % of false ones reach",
-    "retrieved": "the reference is found first among all people",
-    "face_before_head": "nearer to the person than to the own head with another face",
-    "cosine_same": "cosine: same person",
-    "cosine_others": "cosine: other people, mean",
-    "cosine_same_head": "cosine: same head, another face",
-    "read": "faces read",
-    "error_active": "error of coefficients above 0.05",
-    "error_all": "error of all coefficients",
-    "correlation": "correlation, mean of coefficients",
-    "pose": "pose: mean error in degrees",
-    "pitch": "pose: pitch",
-    "yaw": "pose: yaw",
-    "roll": "pose: roll",
-    "recall": "faces found (overlap 0.5)",
-    "points": "points: error in shares of the eyes' distance",
-    "false": "false finds a picture",
-    "found": "photos with a face",
-    "several": "photos with several faces",
-}
-_SHARES = ("tar_permille", "tar_percent", "retrieved", "face_before_head", "read", "recall", "points", "found", "several")
-_DEGREES = ("pose", "pitch", "yaw", "roll", "false")
 
 
 @dataclass(frozen=True)
 class Results:
-    """Figures by encoder. detectors and photos: by detector, then by kind of picture. by_name: by coefficient."""
+    """Figures by encoder. detectors and photos: by detector, then by kind of picture. by_name: by coefficient. labelled: by
+    the table's title first."""
 
     recognisers: dict[str, Figures] = field(default_factory=dict)
     expressions: dict[str, Figures] = field(default_factory=dict)
     by_name: dict[str, dict[str, Figures]] = field(default_factory=dict)
     detectors: dict[str, Figures] = field(default_factory=dict)
     photos: dict[str, Figures] = field(default_factory=dict)
+    labelled: dict[str, dict[str, Figures]] = field(default_factory=dict)
 
 
 def as_json(run: Mapping[str, Any], results: Results) -> str:
@@ -65,6 +40,7 @@ def as_markdown(run: Mapping[str, Any], results: Results) -> str:
         ("Expression encoders", results.expressions),
         ("Detectors", results.detectors),
         ("Photos", results.photos),
+        *results.labelled.items(),
     ):
         if figures:
             lines += ["", f"## {title}", "", *_table(figures)]
@@ -74,9 +50,9 @@ def as_markdown(run: Mapping[str, Any], results: Results) -> str:
 
 
 def _table(encoders: Mapping[str, Figures]) -> list[str]:
-    names = [name for name in _TITLES if any(name in figures for figures in encoders.values())]
+    names = [name for name in TITLES if any(name in figures for figures in encoders.values())]
     rows = [
-        [_TITLES[name], *(_shown(name, figures[name]) if name in figures else "-" for figures in encoders.values())]
+        [TITLES[name], *(written(name, figures[name]) if name in figures else "-" for figures in encoders.values())]
         for name in names
     ]
     return _rows(["", *encoders], rows)
@@ -94,15 +70,10 @@ def _coefficients(encoders: Mapping[str, Mapping[str, Figures]]) -> list[str]:
         marked = f"{name} (MediaPipe: hardly)" if name in BLIND else name
         row = [marked, str(coefficients[name]["error_active"].count)]
         for figures in encoders.values():
-            row += [_shown(kind, figures[name][kind]) for kind in ("error_active", "correlation")]
+            row += [written(kind, figures[name][kind]) for kind in ("error_active", "correlation")]
         rows.append(row)
     return _rows(header, rows)
 
 
 def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
-
-
-def _shown(name: str, figure: Figure) -> str:
-    form = ".1%" if name in _SHARES else ".2f" if name in _DEGREES else ".3f"
-    return shown(figure, lambda number: format(number, form))
