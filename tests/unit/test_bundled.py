@@ -39,7 +39,7 @@ def save_weights(folder):
     save_recogniser(weights.photo_recogniser, dim=256, seed=1)
     save_expression(weights.expression)
     # Says of every find that it is a face, whose points lie as the crop rule has them.
-    save_recogniser(weights.points, dim=11, size=96, scale=0.0)
+    save_recogniser(weights.points, dim=11, size=96, scale=0.0, offsets=[*[0.0] * 10, 9.0])
     return weights
 
 
