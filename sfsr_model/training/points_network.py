@@ -73,6 +73,8 @@ def points_of(heat: Tensor) -> Tensor:
 class _Exported(nn.Module):
     """As `encoders.points` takes it: how far the points are from where they are looked for, in sides, and the logit."""
 
+    meant: Tensor
+
     def __init__(self, network: PointsNetwork) -> None:
         super().__init__()
         self.network = network
