@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 from ..encoders.points import SIDE, looked_at
 from ..face import five_points
 from ..face.crop import apply_affine, similarity
-from .aligned import as_they_are, compressed, misplaced_faces, photos_of, shifted, varied
+from .aligned import as_they_are, compressed, first_faces, misplaced_faces, photos_of, shifted, varied
 from .data import PHOTO, Sample, open_mixed
+from .exported import take_over
 from .face_network import load_averages
 from .onnx_export import about_run
 from .order import generator_on
@@ -35,6 +36,9 @@ class PointsTask:
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = PointsNetwork()
+            if settings.encoder.initial is not None:
+                seen = first_faces(settings.data, looked_at() * SIDE - 0.5, SIDE)
+                take_over(self.network, settings.encoder.initial, seen * 2 - 1)
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
     def dataset(self) -> Dataset[Sample]:

@@ -247,6 +247,23 @@ def test_misplaced_crops_are_no_faces(started):
     assert float((found - right).abs().mean((1, 2, 3)).min()) > 0.05
 
 
+@pytest.mark.parametrize("name", ["detector", "points"])
+def test_detector_and_second_look_are_trained_on(started, tmp_path, name):
+    """An exported file's weights are taken over: the network says what it said."""
+    settings, task = started(name, steps=2)
+    train(settings, task)
+    out = tmp_path / "first.onnx"
+    task.export(settings, out)
+    _, again = started(name, steps=2, encoder={"initial": str(out)})
+    side = 96 if name == "points" else 128
+    shown = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        first, second = (list(one.network.eval()(shown)) for one in (task, again))
+    for before, after in zip(first, second, strict=True):
+        # Weights lie in the file in 8 bits.
+        assert float((after - before).abs().max()) < 0.1 * float(before.abs().max() + 1)
+
+
 def test_photos_lie_in_scenes_by_their_boxes(started):
     settings, task = started("detector", photos={"batch": 6})
     sample = first_sample(settings, task.dataset())
