@@ -163,7 +163,7 @@ def test_the_recogniser_that_learned_from_photos_measures_beside_them(weights, e
     expected = torch.nn.functional.cosine_similarity(*embeddings, dim=0).item()
     assert found.identity_cosines == pytest.approx((expected,), abs=1e-3)
     assert reach_of(photos.space, weights) == reach
-    assert reach_of(encoder.space, weights) is None
+    assert reach_of(encoder.space, weights) == bundled.DEMO_REACH
 
 
 def test_where_it_is_the_connected_one_it_measures_once(weights, portraits, places):
