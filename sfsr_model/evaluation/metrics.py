@@ -44,14 +44,19 @@ def plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
 
 def figure(values: Tensor, owners: Tensor | None = None) -> Figure:
     """The mean of values [N] of as many people, or of owners [N]; NaN stands for what was not measured and is left out."""
-    values = values.double()
-    owners = torch.arange(len(values)) if owners is None else owners
-    known = ~values.isnan()
-    values, owners = values[known], owners[known]
+    values, owners = _measured(values, owners)
     if not len(values):
         return Figure(None, None, None, 0)
     low, high = bootstrap_interval(values, owners)
     return Figure(float(values.mean()), low, high, len(values))
+
+
+def _measured(values: Tensor, owners: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The values [N] that are not NaN, float64, and whose they are; each of a person of its own without owners."""
+    values = values.double()
+    owners = torch.arange(len(values)) if owners is None else owners
+    known = ~values.isnan()
+    return values[known], owners[known]
 
 
 def quantile_figure(values: Tensor, share: float, owners: Tensor | None = None, seed: int = 0) -> Figure:
@@ -59,10 +64,7 @@ def quantile_figure(values: Tensor, share: float, owners: Tensor | None = None, 
 
     It is always one of the values: the lowest at which the share is reached. NaN is left out.
     """
-    values = values.double()
-    owners = torch.arange(len(values)) if owners is None else owners
-    known = ~values.isnan()
-    values, owners = values[known], owners[known]
+    values, owners = _measured(values, owners)
     if not len(values):
         return Figure(None, None, None, 0)
     values, order = values.sort()

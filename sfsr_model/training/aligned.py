@@ -47,6 +47,11 @@ def photo_faces(
     return aligned(*photos_of(sample, mirrored), template, size, generator, device)
 
 
+def some_mirrored(sample: Sample, generator: torch.Generator) -> Tensor:
+    """Which of a step's photos are shown in a mirror, [N]: half of them, as the generator draws."""
+    return torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+
+
 def photos_of(sample: Sample, mirrored: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """A step's photos, bytes [N, 3, H, W], and five points [N, 5, 2] in them; mirrored [N]: which are shown in a mirror."""
     images, points = sample[PHOTO + "image"], sample[PHOTO + "points"].double()

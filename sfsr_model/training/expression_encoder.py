@@ -14,7 +14,7 @@ from ..expressions import ARKIT_NAMES
 from ..expressions.arkit import LEFT_RIGHT_PAIRS
 from ..face.crop import template
 from ..landmarker import UNREAD
-from .aligned import faces_of, photo_faces
+from .aligned import faces_of, photo_faces, some_mirrored
 from .data import PHOTO, Sample, open_mixed
 from .face_network import export_onnx, face_network, load_averages
 from .onnx_export import about_run
@@ -60,7 +60,7 @@ class ExpressionTask:
         known = torch.ones_like(wanted[0], dtype=torch.bool)
         given = [_Wanted(wanted, pose, known)]
         if self._settings.photos is not None:
-            mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+            mirrored = some_mirrored(sample, generator)
             faces = torch.cat((faces, photo_faces(sample, crop_points(), SIDE, generator, place, mirrored)))
             given.append(_of_photos(sample, mirrored).to(place))
         read = modules["network"](faces * 2 - 1).float().split([len(one.pose) for one in given])

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from ..encoders.points import SIDE, looked_at
 from ..face import five_points
 from ..face.crop import apply_affine, similarity
-from .aligned import as_they_are, compressed, first_faces, misplaced_faces, photos_of, shifted, varied
-from .data import PHOTO, Sample, open_mixed
+from .aligned import as_they_are, compressed, first_faces, misplaced_faces, photos_of, shifted, some_mirrored, varied
+from .data import Sample, open_mixed
 from .exported import take_over
 from .face_network import load_averages
 from .onnx_export import about_run
@@ -70,7 +70,7 @@ class PointsTask:
         """Crops [N, 3, SIDE, SIDE] in 0..1 about points that are off, and where the true ones lie in them, [N, 5, 2]."""
         kinds = [(sample["image"].flatten(0, 1), five_points(sample["landmarks"].flatten(0, 1)).double())]
         if self._settings.photos is not None:
-            mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+            mirrored = some_mirrored(sample, generator)
             kinds.append(photos_of(sample, mirrored))
         template, found, wanted = looked_at() * SIDE - 0.5, [], []
         for images, points in kinds:

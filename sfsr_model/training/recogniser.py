@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..encoders.alignment import arcface_template
-from .aligned import faces_of, misplaced_faces, photo_faces
+from .aligned import faces_of, misplaced_faces, photo_faces, some_mirrored
 from .data import PHOTO, Sample, open_mixed, open_photos, peek
 from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
 from .onnx_export import about_run
@@ -80,7 +80,7 @@ class RecogniserTask:
         rendered = faces_of(sample, template, SIDE, generator, place)
         kinds = {"rendered": rendered}
         if self._settings.photos is not None:
-            mirrored = torch.rand(len(sample[PHOTO + "image"]), generator=generator) < 0.5
+            mirrored = some_mirrored(sample, generator)
             kinds["photos"] = photo_faces(sample, template, SIDE, generator, place, mirrored)
             kinds["no face"] = misplaced_faces(sample, template, SIDE, generator, place)
         raw = modules["network"](torch.cat(list(kinds.values())) * 2 - 1).float()
