@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..encoders.differentiable import TorchRecogniser
+from ..files import whole_file
 from ..synthetic.shards import Shard, is_whole
 from .settings import SettingsError
 
@@ -45,6 +46,22 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON document that `read_json` reads; as `write_text`."""
+    write_text(path, json.dumps(document))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that it is whole or absent; raises PhotoError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            # Names of files may hold bytes that are no text.
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise PhotoError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error
 
 
 class PhotoDataset(Dataset[dict[str, Tensor]]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ from ..encoders.pack import load_recogniser
 from ..encoders.recogniser import InsightFaceEncoder
 from ..face import crop_face, face_frame
 from ..face.crop import apply_affine
-from ..files import whole_file
 from ..landmarker import ExpressionEncoder, NoExpressionError, load_expression_encoder
 from ..landmarker.photos import load_photo
 from ..synthetic.shards import DatasetError, is_whole, write_shard
-from .photo_data import BLOCK, FORMAT, MANIFEST, PhotoError, block_path, notes_path, read_json
+from .photo_data import BLOCK, FORMAT, MANIFEST, PhotoError, block_path, notes_path, read_json, write_json, write_text
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_ENLARGEMENT = 2.0
@@ -134,7 +132,7 @@ def prepare_photos(
         "expression": "" if reader is None else reader.name,
     }
     _check_store(out, manifest)
-    _write_json(out / MANIFEST, {**manifest, "finished": False})
+    write_json(out / MANIFEST, {**manifest, "finished": False})
     readers = Readers(size, encoder, reader)
     counts: list[int] = []
     skipped: dict[str, str] = {}
@@ -146,13 +144,13 @@ def prepare_photos(
             counts.append(notes["count"])
             skipped |= notes["skipped"]
             bar.update(first + len(block) - bar.n)
-    _write_text(out / REPORT, "".join(f"{name}\t{reason}\n" for name, reason in skipped.items()))
+    write_text(out / REPORT, "".join(f"{name}\t{reason}\n" for name, reason in skipped.items()))
     if not sum(counts):
         first_name, reason = next(iter(skipped.items()))
         raise PhotoError(
             f"{folder}: none of its {len(photos)} pictures has a usable face; {first_name}: {reason} ({out / REPORT} lists all)"
         )
-    _write_json(out / MANIFEST, {**manifest, "finished": True, "counts": counts})
+    write_json(out / MANIFEST, {**manifest, "finished": True, "counts": counts})
     return Prepared(sum(counts), skipped)
 
 
@@ -203,19 +201,5 @@ def _block(out: Path, number: int, folder: Path, names: list[str], readers: Read
         except DatasetError as error:
             raise PhotoError(str(error)) from error
     notes = {"names": names, "count": len(records), "skipped": skipped}
-    _write_json(notes_path(out, number), notes)
+    write_json(notes_path(out, number), notes)
     return notes
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    _write_text(path, json.dumps(document))
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            # Names of files may hold bytes that are no text.
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise PhotoError(f"{path}: cannot be written ({error}); free the disk and run the same command again") from error

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from ..files import whole_file
 from ..landmarker import FaceLandmarker, load_landmarker
 from ..landmarker.regions import regions_around
 from .labelled import LabelledPhotos, load_labelled
-from .photo_data import read_json
+from .photo_data import read_json, write_json
 from .teachers import FaceTeacher, load_teacher
 
 FORMAT = "sfsr-labelled-1"
@@ -64,7 +62,7 @@ def prepare_labelled(
     out.mkdir(parents=True, exist_ok=True)
     loaded = [(path.stem, load_teacher(path)) for path in teachers]
     done = set(old["teachers"]) if old else set()
-    _write_json(out / MANIFEST, {**manifest, "teachers": sorted(done)})
+    write_json(out / MANIFEST, {**manifest, "teachers": sorted(done)})
 
     _fill(out / PICTURES, len(photos), partial(_pictures, photos, size))
     if not (out / FACES).is_file():
@@ -72,7 +70,7 @@ def prepare_labelled(
     for name, teacher in loaded:
         _fill(out / f"{name}.npy", len(photos), partial(_vectors, photos, teacher))
         done.add(name)
-        _write_json(out / MANIFEST, {**manifest, "teachers": sorted(done)})
+        write_json(out / MANIFEST, {**manifest, "teachers": sorted(done)})
     return Taught(out, size, photos.files, photos.sources, tuple(sorted(done)))
 
 
@@ -91,7 +89,7 @@ def _fill(path: Path, count: int, make: Rows) -> None:
             array = np.lib.format.open_memmap(begun, mode="w+", dtype=rows.dtype, shape=(count, *rows.shape[1:]))
         array[first : first + len(rows)] = rows
         array.flush()
-        _write_json(progress, {"rows": first + len(rows)})
+        write_json(progress, {"rows": first + len(rows)})
     begun.replace(path)
     progress.unlink(missing_ok=True)
 
@@ -149,11 +147,6 @@ def _write_faces(out: Path, photos: LabelledPhotos, size: int, landmarker: FaceL
 def _vectors(photos: LabelledPhotos, teacher: FaceTeacher, rows: range) -> np.ndarray:
     """What a teacher makes of photos, [N, D], as it gives it."""
     return torch.stack([teacher.embed(photos.picture(row), photos.points[row]).float() for row in rows]).numpy()
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    with whole_file(path) as written:
-        written.write_text(json.dumps(document), encoding="utf-8")
 
 
 class TaughtFaces(Dataset[dict[str, Tensor]]):
