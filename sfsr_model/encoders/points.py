@@ -39,6 +39,11 @@ def looked_at() -> Tensor:
     return (template() - 0.5) * _ZOOM + 0.5
 
 
+def looked_for() -> Tensor:
+    """The same [5, 2] in pixels of the crop."""
+    return looked_at() * SIDE - 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class PointsReader:
     """Made by `load_points_reader`."""
@@ -69,7 +74,7 @@ class PointsReader:
 
     def _read(self, pixels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Better points [N, 5, 2] than the given ones in a picture [1, 3, H, W], BGR bytes, and the logits [N]."""
-        meant = looked_at() * SIDE - 0.5
+        meant = looked_for()
         transforms = similarity(points, meant)
         box = (0, 0, SIDE, SIDE)
         crops = torch.cat([resample(pixels, transform, box) for transform in transforms]).flip(1) / 255

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from ..encoders.points import SIDE, looked_at
+from ..encoders.points import SIDE, looked_for
 from ..face import five_points
 from ..face.crop import apply_affine, similarity
 from .aligned import as_they_are, compressed, first_faces, misplaced_faces, photos_of, shifted, some_mirrored, varied
@@ -37,7 +37,7 @@ class PointsTask:
             torch.manual_seed(settings.seed)
             self.network = PointsNetwork()
             if settings.encoder.initial is not None:
-                seen = first_faces(settings.data, looked_at() * SIDE - 0.5, SIDE)
+                seen = first_faces(settings.data, looked_for(), SIDE)
                 take_over(self.network, settings.encoder.initial, seen * 2 - 1)
         self.modules: dict[str, nn.Module] = {"network": self.network}
 
@@ -53,7 +53,7 @@ class PointsTask:
         shown, wanted = self._faces(sample, generator, place)
         count = len(shown)
         if self._settings.photos is not None:
-            shown = torch.cat((shown, misplaced_faces(sample, looked_at() * SIDE - 0.5, SIDE, generator, place)))
+            shown = torch.cat((shown, misplaced_faces(sample, looked_for(), SIDE, generator, place)))
         heat, score = modules["network"](shown * 2 - 1)
         points, score = points_of(heat[:count]), score.float()
         there = (torch.arange(len(score), device=place) < count).float()
@@ -72,7 +72,7 @@ class PointsTask:
         if self._settings.photos is not None:
             mirrored = some_mirrored(sample, generator)
             kinds.append(photos_of(sample, mirrored))
-        template, found, wanted = looked_at() * SIDE - 0.5, [], []
+        template, found, wanted = looked_for(), [], []
         for images, points in kinds:
             rough = torch.where(
                 (torch.arange(len(points)) % 2 == 0)[:, None, None],
@@ -94,7 +94,7 @@ class PointsTask:
         training = self.network.training
         seen = points_of(self.network.eval()(faces * 2 - 1)[0]).double().cpu()
         self.network.train(training)
-        again = as_they_are((faces * 255).byte(), seen, looked_at() * SIDE - 0.5, SIDE, place)
+        again = as_they_are((faces * 255).byte(), seen, looked_for(), SIDE, place)
         return torch.stack((faces, again))
 
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:

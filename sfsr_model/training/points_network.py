@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders.onnx_about import About
-from ..encoders.points import SIDE, looked_at
+from ..encoders.points import SIDE, looked_for
 from .face_network import ResidualBlock, convolution, rectifier
 from .onnx_export import write_onnx
 
@@ -78,7 +78,7 @@ class _Exported(nn.Module):
     def __init__(self, network: PointsNetwork) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("meant", (looked_at() * SIDE - 0.5).float())
+        self.register_buffer("meant", looked_for().float())
 
     def forward(self, crops: Tensor) -> Tensor:
         heat, face = self.network(crops)
