@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..expressions import ARKIT_NAMES
-from ..face.crop import MIN_CROP_SIZE, crop_transform
-from ..face.warp import resample
+from ..face.crop import MIN_CROP_SIZE
+from ..face.warp import crop_faces
 from .onnx_torch import OnnxError, OnnxModule
 
 COEFFICIENTS, ANGLES = len(ARKIT_NAMES), 3
@@ -54,10 +54,7 @@ class ExpressionReader(nn.Module):
             raise ValueError(
                 f"pictures: expected [N, H, W, 3] with points [N, 5, 2], got {tuple(pictures.shape)} and {tuple(points.shape)}"
             )
-        transforms = crop_transform(points.detach().cpu(), self.side)
-        box = (0, 0, self.side, self.side)
-        rows = zip(pictures.movedim(-1, 1).split(1), transforms, strict=True)
-        return torch.cat([resample(picture, transform, box) for picture, transform in rows])
+        return crop_faces(pictures, points, self.side)
 
     def measure(self, pictures: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """What `forward` gives for the faces with five points [N, 5, 2] in pictures [N, H, W, 3], with gradients."""

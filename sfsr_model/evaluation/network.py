@@ -61,7 +61,7 @@ class Network:
         try:
             unet: Any = UNet2DConditionModel(**unet_arguments(config))
             unet.load_state_dict(unet_to_diffusers(_floats(checkpoint.unet), config))
-            autoencoder: Any = AutoencoderTiny(**autoencoder_arguments())
+            autoencoder: Any = AutoencoderTiny(**autoencoder_arguments(config.latent_channels))
             autoencoder.load_state_dict(autoencoder_to_diffusers(_floats(checkpoint.autoencoder)))
             self.compound = CompoundEncoder(self.metadata.compound)
             self.compound.load_state_dict(_floats(checkpoint.compound))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .colour import MEASURED_SIDE, match_colour
-from .crop import apply_affine, invert_affine
+from .crop import apply_affine, crop_transform, invert_affine
 from .frame import FaceFrame
 from .mask import feather as feather_mask
 
@@ -34,6 +34,13 @@ def crop_face(image: Tensor, frame: FaceFrame) -> Tensor:
     pixels, batched = _channels_first(image, frame)
     crop = resample(pixels, frame.transform, (0, 0, frame.crop_size, frame.crop_size)).to(image.dtype)
     return _channels_last(crop, batched)
+
+
+def crop_faces(pictures: Tensor, points: Tensor, size: int) -> Tensor:
+    """Crops [N, C, size, size] of pictures [N, H, W, C] with five points each [N, 5, 2], as `crop_face` cuts out one."""
+    transforms = crop_transform(points.detach().cpu(), size)
+    rows = zip(pictures.movedim(-1, 1).split(1), transforms, strict=True)
+    return torch.cat([resample(picture, transform, (0, 0, size, size)) for picture, transform in rows])
 
 
 def warp_mask(frame: FaceFrame, feather: float = 0.0) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .layout import LATENT_CHANNELS, TAESD_WIDTH, UNetConfig, unet_shapes
+from .layout import TAESD_WIDTH, UNetConfig, unet_shapes
 
 _RESNET = {
     "in_layers.0": "norm1",
@@ -49,11 +49,11 @@ def unet_arguments(config: UNetConfig) -> dict[str, Any]:
     }
 
 
-def autoencoder_arguments() -> dict[str, Any]:
-    """Arguments of diffusers' AutoencoderTiny for TAESD's layout."""
+def autoencoder_arguments(channels: int) -> dict[str, Any]:
+    """Arguments of diffusers' AutoencoderTiny for TAESD's layout; channels: of the latents."""
     widths = (TAESD_WIDTH,) * 4
     return {
-        "latent_channels": LATENT_CHANNELS,
+        "latent_channels": channels,
         "encoder_block_out_channels": widths,
         "decoder_block_out_channels": widths,
         "num_encoder_blocks": (1, 3, 3, 3),

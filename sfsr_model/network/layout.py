@@ -17,7 +17,8 @@ class UNetConfig:
     """A UNet in SD 1.x's layout; the defaults are the demo network's.
 
     attention[i]: whether level i (a halving each) carries cross-attention. num_heads: attention heads at every level, or -1 for
-    as many as heads of `head_channels` channels fill.
+    as many as heads of `head_channels` channels fill. in_channels: of a noisy latent, the mask and the faceless latent;
+    out_channels: of a latent.
     """
 
     model_channels: int = 64
@@ -29,6 +30,10 @@ class UNetConfig:
     num_heads: int = -1
     in_channels: int = 2 * LATENT_CHANNELS + 1
     out_channels: int = LATENT_CHANNELS
+
+    @property
+    def latent_channels(self) -> int:
+        return self.out_channels
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -124,8 +129,8 @@ def unet_shapes(config: UNetConfig) -> dict[str, Shape]:
     return shapes
 
 
-def taesd_shapes() -> dict[str, Shape]:
-    """Every parameter of TAESD's encoder and decoder (4 latent channels, factor 8), and the two scalars the host reads."""
+def taesd_shapes(channels: int = LATENT_CHANNELS) -> dict[str, Shape]:
+    """Every parameter of TAESD's encoder and decoder, and the two scalars the host reads; channels: of the latents."""
     shapes: dict[str, Shape] = {"vae_scale": (), "vae_shift": ()}
     width = TAESD_WIDTH
 
@@ -139,9 +144,9 @@ def taesd_shapes() -> dict[str, Shape]:
         block(f"taesd_encoder.{position}")
     for position in (2, 6, 10):
         _conv(shapes, f"taesd_encoder.{position}", width, width, 3, bias=False)
-    _conv(shapes, "taesd_encoder.14", width, LATENT_CHANNELS, 3)
+    _conv(shapes, "taesd_encoder.14", width, channels, 3)
 
-    _conv(shapes, "taesd_decoder.1", LATENT_CHANNELS, width, 3)
+    _conv(shapes, "taesd_decoder.1", channels, width, 3)
     for position in (3, 4, 5, 8, 9, 10, 13, 14, 15, 18):
         block(f"taesd_decoder.{position}")
     for position in (7, 12, 17):

@@ -20,10 +20,12 @@ from .settings import Data
 _JITTER = 0.04
 # A find may also be off as a whole: deviations of its place, in eye distances, of its size and of its angle in radians.
 _SHIFT, _SIZE, _TURN = 0.04, 0.05, 0.05
+# What the second look leaves of that to the encoders, which see faces after it.
+_LEFT = 0.5
 # How many faces went through JPEG, and its qualities.
 _COMPRESSED, _QUALITIES = 0.2, (20, 90)
 # One misplaced crop for so many photos.
-_MISPLACED = 6
+_MISPLACED = 12
 _FIRST = 64
 
 
@@ -70,7 +72,7 @@ def aligned(
     """Faces [N, 3, size, size] in 0..1 of pictures [N, 3, H, W] in bytes with five points [N, 5, 2]; see `faces_of`."""
     if generator is None:
         return as_they_are(pictures, points, template, size, device)
-    faces = as_they_are(pictures, shifted(points, generator), template, size, device)
+    faces = as_they_are(pictures, shifted(points, generator, _LEFT), template, size, device)
     return compressed(varied(faces, generator_on(faces.device, generator)), generator)
 
 
@@ -151,18 +153,24 @@ def first_faces(data: Data, template: Tensor, size: int) -> Tensor:
     return faces_of(collated(dataset, 0, min(_FIRST, length(dataset))), template, size)
 
 
-def varied(faces: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures [N, 3, H, W] in 0..1, each in another light, in other colours, a little blurred or noisy.
-
-    generator: of the pictures' device.
-    """
+def in_other_light(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures [N, 3, H, W] in 0..1, each in another light and in other colours; generator: of the pictures' device."""
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(len(faces), *shape, generator=generator, device=faces.device)
 
     faces = faces.clamp(1e-4, 1) ** uniform(-0.35, 0.35, 1, 1, 1).exp() * uniform(0.85, 1.15, 3, 1, 1)
     gray = faces.mean(1, keepdim=True)
-    faces = torch.lerp(gray, faces, uniform(0.5, 1.2, 1, 1, 1))
+    return torch.lerp(gray, faces, uniform(0.5, 1.2, 1, 1, 1))
+
+
+def varied(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures [N, 3, H, W] in 0..1, each in another light, a little blurred or noisy; generator: as for `in_other_light`."""
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(len(faces), *shape, generator=generator, device=faces.device)
+
+    faces = in_other_light(faces, generator)
     # Blurred as a small picture is when it is enlarged: down to a half or a third of the side, and up again.
     for share, factor in ((0.25, 2), (0.1, 3)):
         chosen = uniform(0, 1, 1, 1, 1) < share

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from ..files import whole_file
 from ..losses import pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
-from ..network.layout import HOST_FACTOR
-from .data import Sample, batch_of, length, open_dataset, peek, pictures
+from ..network.layout import HOST_FACTOR, LATENT_CHANNELS
+from .data import PHOTO, Sample, batch_of, length, open_mixed, peek, pictures
 from .frozen import expression_reader, recogniser
 from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
@@ -29,10 +29,10 @@ class AutoencoderTask:
     """Pictures in, the same pictures out; with losses of identity and expression, also what encoders see in them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._losses, self._data, self._codec = settings.losses, settings.data, settings.codec
-        self.autoencoder = new_autoencoder(settings.seed, settings.codec.thin)
+        self._settings, self._losses, self._codec = settings, settings.losses, settings.codec
+        self.autoencoder = new_autoencoder(settings.seed, settings.codec.channels, settings.codec.thin)
         if settings.codec.initial is not None:
-            self.autoencoder.load_state_dict(load_autoencoder(settings.codec.initial, "codec.initial")[0].state_dict())
+            begin_with(self.autoencoder, load_autoencoder(settings.codec.initial, "codec.initial")[0])
         # Twice as fast on a CPU.
         self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
@@ -41,15 +41,17 @@ class AutoencoderTask:
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""
-        return open_dataset(self._data)
+        return open_mixed(self._settings)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log."""
-        images = pictures({"image": sample["image"].to(self._place())})
+        kinds = [sample[name] for name in ("image", PHOTO + "image") if name in sample]
+        shown = [pictures({"image": images.to(self._place())}) for images in kinds]
         if self._codec.crop is not None:
-            images = cut_out(images, self._codec.crop, generator)
+            shown = [cut_out(images, self._codec.crop, generator) for images in shown]
+        images = torch.cat(shown)
         back, latents = self._there_and_back(modules["autoencoder"], images, generator)
         parts = {
             "absolute": 2 * (back - images).abs().mean(),
@@ -121,15 +123,16 @@ def cut_out(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
 class TinyAutoencoder(nn.Module):
     """Diffusers' AutoencoderTiny with one call for both ways, so that wrappers of a module see both.
 
-    thin: two thirds of the work lie in the blocks at the full and half resolution. All but the first at the half are then left
-    out: their last convolution is 0, so that only their last activation remains, in every program that runs the file.
+    channels: C, of the latents. thin: two thirds of the work lie in the blocks at the full and half resolution. All but the
+    first at the half are then left out: their last convolution is 0, so that only their last activation remains, in every
+    program that runs the file.
     """
 
-    def __init__(self, thin: bool = False) -> None:
+    def __init__(self, channels: int = LATENT_CHANNELS, thin: bool = False) -> None:
         super().__init__()
         from diffusers import AutoencoderTiny
 
-        model: Any = AutoencoderTiny(**autoencoder_arguments())
+        model: Any = AutoencoderTiny(**autoencoder_arguments(channels))
         self.encoder, self.decoder = model.encoder, model.decoder
         if thin:
             for layers, left_out in ((self.encoder.layers, _THIN_ENCODER), (self.decoder.layers, _THIN_DECODER)):
@@ -139,7 +142,7 @@ class TinyAutoencoder(nn.Module):
             _leave_out_silent(self)
 
     def forward(self, values: Tensor, encode: bool) -> Tensor:
-        """Pictures [B, 3, H, W] in -1..1 to latents [B, 4, H / 8, W / 8], or back."""
+        """Pictures [B, 3, H, W] in -1..1 to latents [B, C, H / 8, W / 8], or back."""
         return self.encoder(values) if encode else self.decoder(values)
 
 
@@ -163,11 +166,25 @@ def _leave_out_silent(autoencoder: TinyAutoencoder) -> None:
                 layers[index] = _LeftOut(layer)
 
 
-def new_autoencoder(seed: int, thin: bool = False) -> TinyAutoencoder:
+def new_autoencoder(seed: int, channels: int = LATENT_CHANNELS, thin: bool = False) -> TinyAutoencoder:
     """An autoencoder of random weights, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return TinyAutoencoder(thin)
+        return TinyAutoencoder(channels, thin)
+
+
+@torch.no_grad()
+def begin_with(autoencoder: TinyAutoencoder, trained: TinyAutoencoder) -> None:
+    """Take over trained weights. The decoder begins deaf to channels that they lack; blocks that are left out stay so."""
+    left_out = [name for name, module in autoencoder.named_modules() if isinstance(module, _LeftOut)]
+    found = trained.state_dict()
+    for name, own in autoencoder.state_dict().items():
+        there = found[name]
+        if any(name.startswith(block + ".") for block in left_out):
+            continue
+        if name == "decoder.layers.0.weight":
+            own.zero_()
+        own[tuple(slice(size) for size in there.shape)] = there
 
 
 def round_trip(autoencoder: TinyAutoencoder, images: Tensor) -> Tensor:
@@ -207,7 +224,7 @@ def autoencoder_of(stored: dict[str, Tensor], path: Path, entry: str = "autoenco
     Raises SettingsError for entries of another kind.
     """
     try:
-        model = TinyAutoencoder()
+        model = TinyAutoencoder(stored["taesd_decoder.1.weight"].shape[1])
         model.load_state_dict({name: value.float() for name, value in autoencoder_to_diffusers(stored).items()})
         spread = float(stored["vae_scale"]) / HOST_FACTOR
         _leave_out_silent(model)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..network.checkpoint import PREFIXES
-from ..network.layout import HOST_FACTOR
+from ..network.layout import HOST_FACTOR, LATENT_CHANNELS
 from .autoencoder import autoencoder_of
 from .settings import SettingsError
 
@@ -33,9 +33,15 @@ class Codec(nn.Module):
         self.model = model.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.deviation, self.stored = deviation, stored
 
+    @property
+    def channels(self) -> int:
+        """Of the latents."""
+        entry = self.stored.get("taesd_decoder.1.weight")
+        return LATENT_CHANNELS if entry is None else entry.shape[1]
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Latents [B, 4, H / 8, W / 8] of about unit deviation of pictures [B, H, W, 3] in 0..1."""
+        """Latents [B, C, H / 8, W / 8] of about unit deviation of pictures [B, H, W, 3] in 0..1."""
         values = images.movedim(-1, 1) * 2 - 1
         with self._precision(values):
             latents = torch.cat([self.model(part, encode=True) for part in values.split(_CHUNK)])

@@ -28,7 +28,8 @@ class Batch:
     """What is given and what is wanted. Pictures [B, H, W, 3] in 0..1, five points [B, 5, 2] in their pixels, float64.
 
     reference: the person in another picture, or for photos in the same one; person [B, D]: the vector that the data hold of
-    them. expression [B, 52], pose [B, 3]: of the answer. mask [B, H, W]: 1 where the face is made.
+    them. expression [B, 52], pose [B, 3]: of the answer. mask [B, H, W]: 1 where the face is made. single: whether all pictures
+    of a sample are one and the same.
     """
 
     reference: Tensor
@@ -40,6 +41,7 @@ class Batch:
     answer: Tensor
     answer_points: Tensor
     mask: Tensor
+    single: bool
 
 
 def open_dataset(data: Data, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
@@ -77,9 +79,9 @@ PHOTO = "photo_"
 class Mixed(Dataset[Sample]):
     """Renders and labelled photos: numbers from the renders' count on are photos. Several samples come joined."""
 
-    def __init__(self, renders: Dataset[Sample], photos: TaughtFaces) -> None:
+    def __init__(self, renders: Dataset[Sample], photos: Dataset[Sample]) -> None:
         self.renders, self.photos = renders, photos
-        self.counts = (length(renders), len(photos))
+        self.counts = (length(renders), length(photos))
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -88,8 +90,14 @@ class Mixed(Dataset[Sample]):
         """Samples of some numbers, joined: the renders' fields under their names, the photos' after PHOTO."""
         own = [index for index in indices if index < self.counts[0]]
         rest = [index - self.counts[0] for index in indices if index >= self.counts[0]]
-        shown = self.photos.__getitems__(rest)
+        shown = picked(self.photos, rest)
         return picked(self.renders, own) | {PHOTO + name: values for name, values in shown.items()}
+
+
+def split_mixed(sample: Sample) -> tuple[Sample, Sample]:
+    """The renders' and the photos' fields of a step's samples, each under their own names."""
+    shown = {name.removeprefix(PHOTO): values for name, values in sample.items() if name.startswith(PHOTO)}
+    return {name: values for name, values in sample.items() if not name.startswith(PHOTO)}, shown
 
 
 def open_mixed(settings: Settings, kinds: Sequence[str] = ("triplets",)) -> Dataset[Sample]:
@@ -162,6 +170,7 @@ def _triplets(sample: Sample) -> Batch:
         answer=images[:, _ANSWER],
         answer_points=five_points(landmarks[:, _ANSWER]),
         mask=sample["mask"].float() / 255,
+        single=False,
     )
 
 
@@ -170,7 +179,7 @@ def _photos(sample: Sample) -> Batch:
     points = five_points(sample["landmarks"])
     return Batch(
         images, points, sample["identity"], sample["coefficients"], sample["pose"], images, images, points,
-        sample["mask"].float() / 255,
+        sample["mask"].float() / 255, single=True,
     )  # fmt: skip
 
 

@@ -13,14 +13,17 @@ from ..face.faceless import latent_mask, without_face
 from .codec import Codec
 from .data import Batch, Sample
 
-LATENT_FIELDS = ("latent", "faceless", "hole", "identity", "expression", "pose")
+LATENT_FIELDS = ("latent", "faceless", "hole", "identity", "expression", "pose", "crosses")
 """Fields that never change from one pass over the data to the next."""
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """latent, faceless [B, 4, h, w]: of the answer, and of the target without its face. hole [B, 1, h, w]: 0 or 1.
+    """latent, faceless [B, C, h, w]: of the answer, and of the target without its face. hole [B, 1, h, w]: 0 or 1.
     identity [B, D], expression [B, 52], pose [B, 3]: the conditions.
+
+    crosses [B]: 1 where nothing is known of the face but a single picture of it, so that it may be asked for other people and
+    expressions.
 
     For the losses on pictures alone: picture [B, 3, H, W], the answer in 0..1; mask [B, 1, H, W]; points [B, 5, 2].
     """
@@ -31,14 +34,25 @@ class Examples:
     identity: Tensor
     expression: Tensor
     pose: Tensor
+    crosses: Tensor
     picture: Tensor | None = None
     mask: Tensor | None = None
     points: Tensor | None = None
 
     def part(self, first: int, last: int) -> Examples:
         """Examples first .. last - 1."""
-        rows: dict[str, Any] = {name: value[first:last] for name, value in self._tensors().items()}
-        return replace(self, **rows)
+        return self.rows(slice(first, last))
+
+    def rows(self, which: slice | Tensor) -> Examples:
+        """Some of the examples."""
+        chosen: dict[str, Any] = {name: value[which] for name, value in self._tensors().items()}
+        return replace(self, **chosen)
+
+    def beside(self, others: Examples) -> Examples:
+        """These and others, which hold the same fields."""
+        theirs = others._tensors()
+        joined: dict[str, Any] = {name: torch.cat((value, theirs[name])) for name, value in self._tensors().items()}
+        return replace(self, **joined)
 
     def to(self, device: torch.device) -> Examples:
         """The same on a device; the points stay where they are, as only cropping reads them."""
@@ -62,6 +76,7 @@ def examples_of(batch: Batch, codec: Codec, recogniser: TorchRecogniser | None, 
         identity=_identity(batch, recogniser, device),
         expression=batch.expression.to(device),
         pose=batch.pose.to(device),
+        crosses=torch.full((len(latent),), float(batch.single), device=device),
         picture=answer.movedim(-1, 1),
         mask=mask[:, None],
         points=batch.answer_points,
@@ -78,7 +93,7 @@ def stored_examples(sample: Sample) -> Examples:
 
 
 def network_input(noisy: Tensor, hole: Tensor, faceless: Tensor) -> Tensor:
-    """The UNet's nine channels in the order of ComfyUI's inpainting models: noisy latent (4), mask (1), faceless latent (4)."""
+    """The UNet's channels in the order of ComfyUI's inpainting models: noisy latent (C), mask (1), faceless latent (C)."""
     return torch.cat((noisy, hole, faceless), dim=1)
 
 

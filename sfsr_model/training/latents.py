@@ -23,11 +23,17 @@ BLOCK = 128
 
 
 class LatentDataset(Dataset[Sample]):
-    """The samples of a dataset with what `cache_latents` kept of them. pictures: with those that losses on pictures need."""
+    """The samples of a dataset with what `cache_latents` kept of them, `number` their own. pictures: with those that losses on
+    pictures need."""
 
     def __init__(self, raw: Dataset[Sample], blocks: list[dict[str, Tensor]], pictures: bool) -> None:
         self._raw, self._pictures = raw, pictures
         self._kept = {name: torch.cat([block[name] for block in blocks]) for name in LATENT_FIELDS}
+
+    @property
+    def identities(self) -> Tensor:
+        """Who is in every sample [N, D]."""
+        return self._kept["identity"]
 
     def __len__(self) -> int:
         return len(self._kept["latent"])
@@ -38,7 +44,7 @@ class LatentDataset(Dataset[Sample]):
     def __getitems__(self, indices: Sequence[int]) -> Sample:
         """Several samples, joined."""
         chosen = list(indices)
-        sample = {name: values[chosen] for name, values in self._kept.items()}
+        sample = {name: values[chosen] for name, values in self._kept.items()} | {"number": torch.tensor(chosen)}
         if self._pictures:
             raw = picked(self._raw, chosen)
             picture, landmarks = raw["image"], raw["landmarks"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -24,11 +25,12 @@ from ..network.layout import SD15_INPAINTING
 from ..schedule import ScaledLinearSchedule
 from ..synthetic.torch_data import ShardDataset
 from .codec import load_codec
-from .data import Batch, Sample, batch_of, collated, length, open_dataset, peek
-from .examples import Examples, examples_of, network_input, stored_examples
-from .frozen import expression_reader, recogniser
+from .data import Batch, Mixed, Sample, batch_of, collated, length, open_dataset, open_photos, peek, split_mixed
+from .examples import LATENT_FIELDS, Examples, examples_of, network_input, stored_examples
+from .frozen import expression_reader, measure_expressions, recogniser
 from .initial import start
-from .latents import cache_latents, state_digest
+from .latents import LatentDataset, cache_latents, state_digest
+from .photo_crops import OtherPictures, PhotoCrops
 from .photo_data import PhotoDataset
 from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
@@ -47,9 +49,17 @@ class NetworkTask:
         path = settings.autoencoder or settings.network.initial
         assert path is not None
         self.codec = load_codec(path)
+        if self.codec.channels != settings.network.latent_channels:
+            raise SettingsError(
+                f"network.latent_channels: found {settings.network.latent_channels}; expected what {path.name} has, "
+                f"{self.codec.channels}"
+            )
         self.codec.in_bfloat16 = settings.precision == "bf16"
         self.raw = peek(settings.data)
-        self._recogniser = recogniser(settings)
+        self._recogniser, self._reader = recogniser(settings), expression_reader(settings)
+        self.photos: PhotoCrops | None = None
+        if settings.photos is not None:
+            self.photos = PhotoCrops(open_photos(settings.photos), settings.data.size, settings.seed)
         self.space, dim = self._identities()
         self.compound_config = CompoundConfig(
             identity_dim=dim,
@@ -72,28 +82,39 @@ class NetworkTask:
                 f"{float(self.sigmas[1]):.3f}; raise it"
             )
         self._estimator = estimator(self._losses.estimator)
-        self._picture_losses = PictureLosses(self._losses, self._recogniser, expression_reader(settings))
+        self._picture_losses = PictureLosses(self._losses, self._recogniser, self._reader)
 
     def dataset(self) -> Dataset[Sample]:
         """The samples; of a fixed set with their latents, which are computed now where the state folder lacks them."""
         if self._settings.data.kind == "rendered":
             return self.raw
-        raw = open_dataset(self._settings.data)
+        renders = self._with_latents(open_dataset(self._settings.data), self._settings.data.path, "")
+        if self.photos is None:
+            return renders
+        assert self._settings.photos is not None
+        photos = self._with_latents(self.photos, self._settings.photos.path, "photos")
+        self._others = OtherPictures(self.photos.people, photos.identities)
+        return Mixed(renders, photos)
+
+    def _with_latents(self, raw: Dataset[Sample], path: Path, folder: str) -> LatentDataset:
         about = {
-            "data": str(self._settings.data.path.resolve()),
-            "count": str(length(self.raw)),
+            "data": str(path.resolve()),
+            "count": str(length(raw)),
+            "size": str(self._settings.data.size),
             "autoencoder": state_digest(self.codec.stored),
             "identities": self.space,
+            "expressions": "" if self._reader is None else self._reader.name,
             "in_bfloat16": str(self.codec.in_bfloat16),
+            "fields": ",".join(LATENT_FIELDS),
         }
-        folder = self._settings.latents or self._settings.state / _LATENTS
-        return cache_latents(raw, self._encoded, folder, about, self._losses.on_pictures, self._quiet)
+        latents = self._settings.latents or self._settings.state / _LATENTS
+        return cache_latents(raw, self._encoded, latents / folder, about, self._losses.on_pictures, self._quiet)
 
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its parts for the log, before their weights."""
-        examples = stored_examples(sample).to(self._place()) if "latent" in sample else self._encoded(sample)
+        examples = self._examples(sample, generator)
         diffusion = self._diffusion(modules, examples, generator)
         total, parts = diffusion, {"diffusion": diffusion}
         if self._losses.on_pictures:
@@ -101,6 +122,17 @@ class NetworkTask:
                 total = total + weight * value
                 parts[name] = value
         return total, parts
+
+    def _examples(self, sample: Sample, generator: torch.Generator) -> Examples:
+        """A step's renders and photos, mixed; of a photo's person another picture says who it is, wherever there is one."""
+        place = self._place()
+        renders, photos = split_mixed(sample)
+        examples = stored_examples(renders).to(place) if "latent" in renders else self._encoded(renders)
+        if not photos:
+            return examples
+        shown = replace(stored_examples(photos), identity=self._others.draw(photos["number"], generator)).to(place)
+        joined = examples.beside(shown)
+        return joined.rows(torch.randperm(len(joined.latent), generator=generator))
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
@@ -163,6 +195,8 @@ class NetworkTask:
             seed = self.raw.manifest["seed"]
         drawn = "" if seed is None else f", seed {seed}"
         text = f"{data.kind}: {data.path.name}, {length(self.raw)} samples{drawn}"
+        if self.photos is not None:
+            text += f"; labelled photos: {self.photos.photos.folder.name}, {len(self.photos.photos)}"
         return f"{self._settings.about}; {text}" if self._settings.about else text
 
     def _diffusion(self, modules: dict[str, nn.Module], examples: Examples, generator: torch.Generator) -> Tensor:
@@ -194,8 +228,8 @@ class NetworkTask:
         few = max(1, round(self._losses.share * count))
         steps = self._judged_steps[torch.randint(len(self._judged_steps), (few,), generator=generator)]
         noise, fresh = torch.randn(2, few, *examples.latent.shape[1:], generator=generator).to(place)
-        crossed = torch.rand(few, generator=generator) < (self._losses.cross if self._crosses else 0.0)
-        identity, expression, own = _crossed(examples, crossed.to(place))
+        crossed = torch.rand(few, generator=generator).to(place) < self._losses.cross * examples.crosses[:few]
+        identity, expression, own = _crossed(examples, crossed)
         part = examples.part(0, few)
         ones = torch.ones(few, device=place)
         tokens = modules["compound"](identity, expression, part.pose, ones, ones)
@@ -239,16 +273,19 @@ class NetworkTask:
         return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()
 
     def _encoded(self, sample: Sample) -> Examples:
-        return examples_of(batch_of(sample), self.codec, self._recogniser, self._place())
+        batch, place = batch_of(sample), self._place()
+        if batch.single and self._reader is not None and self.photos is not None:
+            with torch.no_grad():
+                read, pose = measure_expressions(
+                    self._reader.to(place), batch.answer.movedim(-1, 1).to(place), batch.answer_points
+                )
+            batch = replace(batch, expression=read.clamp(0, 1), pose=pose)
+        return examples_of(batch, self.codec, self._recogniser, place)
 
     @cached_property
     def _shown(self) -> tuple[Batch, Examples]:
         sample = collated(self.raw, 0, min(_SHOWN, length(self.raw)))
         return batch_of(sample), self._encoded(sample)
-
-    @property
-    def _crosses(self) -> bool:
-        return self._settings.data.kind == "photos"
 
     def _place(self) -> torch.device:
         """The trained networks' device; the frozen ones follow them."""

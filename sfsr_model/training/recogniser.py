@@ -1,7 +1,8 @@
 """The recogniser's task: one person's faces near each other on the sphere, whatever the hair, tone, light and expression.
 
-Rendered triplets tell by themselves who is whom. Of photos a teacher does: its vectors are to be found again (distillation,
-Hinton et al. 2015). The length of a vector before it is normalised says whether a face was seen at all.
+Rendered triplets tell by themselves who is whom, if many fit into a step. Of photos, and of triplets where few fit in beside
+photos, teachers do: their vectors are to be found again (distillation, Hinton et al. 2015). The length of a vector before it is
+normalised says whether a face was seen at all.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from ..encoders.alignment import arcface_template
 from .aligned import faces_of, misplaced_faces, photo_faces, some_mirrored
 from .data import PHOTO, Sample, open_mixed, open_photos, peek
 from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
+from .frozen import recogniser
 from .onnx_export import about_run
-from .settings import Settings
+from .settings import Settings, SettingsError
 
 SIDE, DIM = 112, 512
 # Of ArcFace's logits (Deng et al. 2019): the factor of the cosines, and the margin in radians that the right one must overcome.
@@ -42,6 +44,12 @@ def margin_loss(queries: Tensor, keys: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits * _SCALE, torch.arange(len(queries), device=cosines.device))
 
 
+def angle_loss(vectors: Tensor, wanted: Tensor) -> Tensor:
+    """1 - cosine of vectors [N, D] and a teacher's [N, K], K <= D, with zeros added, which leave its cosines as they are."""
+    padded = nn.functional.pad(wanted, (0, vectors.shape[1] - wanted.shape[1]))
+    return (1 - nn.functional.cosine_similarity(vectors, padded)).mean()
+
+
 def length_loss(faces: Tensor, others: Tensor) -> Tensor:
     """How far vectors [N, D] of faces are too short, and those of anything else too long, before they are normalised."""
     short = nn.functional.relu(_FACE - faces.square().mean(-1).add(1e-8).sqrt())
@@ -54,17 +62,20 @@ class RecogniserTask:
 
     The reference and the answer show one person in two heads of hair, skins and lights; the target shows the answer's own head
     with another face, so that nothing but the face tells the two apart. A second output, dropped on export, reads the
-    renderer's vector of the person and so says from the first step what makes one.
+    renderer's vector of the person and so says from the first step what makes one. Without photos triplets are told apart
+    among each other; `encoders.identity` teaches them otherwise, whose vectors of them are to be found again.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self._gallery = torch.zeros(0, DIM) if settings.photos is None else open_photos(settings.photos).vectors
-            dim = self._gallery.shape[1]
+            dim = DIM if settings.photos is None else max(DIM, open_photos(settings.photos).vectors.shape[1])
             self.network = face_network(settings, SIDE, dim, arcface_template(SIDE))
             self.reader = nn.Linear(dim, peek(settings.data)[0]["identity"].shape[-1])
+        self._teacher = recogniser(settings)
+        if self._teacher is not None and self._teacher.size != SIDE:
+            raise SettingsError(f"encoders.identity: takes faces of {self._teacher.size} pixels; expected one of {SIDE}")
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
     def dataset(self) -> Dataset[Sample]:
@@ -77,48 +88,34 @@ class RecogniserTask:
         """The loss of one batch, and its parts for the log."""
         place = next(self.network.parameters()).device
         template = arcface_template(SIDE)
-        rendered = faces_of(sample, template, SIDE, generator, place)
-        kinds = {"rendered": rendered}
+        kinds = {"rendered": faces_of(sample, template, SIDE, generator, place)}
         if self._settings.photos is not None:
             mirrored = some_mirrored(sample, generator)
             kinds["photos"] = photo_faces(sample, template, SIDE, generator, place, mirrored)
             kinds["no face"] = misplaced_faces(sample, template, SIDE, generator, place)
         raw = modules["network"](torch.cat(list(kinds.values())) * 2 - 1).float()
         found = dict(zip(kinds, raw.split([len(faces) for faces in kinds.values()]), strict=True))
-        parts, hits = self._told_apart(modules["reader"], found["rendered"], sample["identity"].to(place))
+        by_role = nn.functional.normalize(found["rendered"], dim=-1).unflatten(0, (-1, 4))
+        if self._teacher is None:
+            parts = self._told_apart(modules["reader"], by_role, sample["identity"].to(place))
+        else:
+            with torch.no_grad():
+                wanted = self._teacher.to(place)(faces_of(sample, template, SIDE, device=place))
+            parts = {"rendered": _TAUGHT * angle_loss(found["rendered"], wanted)}
         if self._settings.photos is not None:
-            wanted = sample[PHOTO + "vector"].to(place)
-            vectors = nn.functional.normalize(found["photos"], dim=-1)
-            parts["taught"] = _TAUGHT * (1 - (vectors * wanted).sum(-1)).mean()
-            parts["among"] = self._among_all(vectors, wanted)
+            parts["photos"] = _TAUGHT * angle_loss(found["photos"], sample[PHOTO + "vector"].to(place))
             parts["length"] = _LENGTH * length_loss(torch.cat((found["rendered"], found["photos"])), found["no face"])
         total = torch.stack(list(parts.values())).sum()
-        return total, parts | {"hits": hits}
+        return total, parts | {"hits": _hits(by_role)}
 
-    def _told_apart(self, reader: nn.Module, raw: Tensor, people: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The triplets' parts of the loss, and the share of answers whose nearest is their reference."""
-        embeddings = nn.functional.normalize(raw, dim=-1).unflatten(0, (-1, 4))
-        reference, answer = embeddings[:, _REFERENCE], embeddings[:, _ANSWER]
-        others = (embeddings[:, _SOURCE], embeddings[:, _TARGET])
-        read = reader(embeddings * raw.shape[-1] ** 0.5)
+    def _told_apart(self, reader: nn.Module, by_role: Tensor, people: Tensor) -> dict[str, Tensor]:
+        """The parts of the loss of triplets' unit vectors [B, 4, D]; people: the renderer's own vectors of the answers."""
+        keys = (by_role[:, _SOURCE], by_role[:, _TARGET])
+        reference, answer = by_role[:, _REFERENCE], by_role[:, _ANSWER]
+        read = reader(by_role * by_role.shape[-1] ** 0.5)
         # The answer's own entry is its reference's.
-        parts = {
-            "match": (
-                margin_loss(answer, torch.cat((reference, *others))) + margin_loss(reference, torch.cat((answer, *others)))
-            ) / 2,
-            "person": (read - people).square().mean(),
-        }  # fmt: skip
-        hits = (answer @ torch.cat((reference, *others)).T).argmax(1) == torch.arange(len(answer), device=raw.device)
-        return parts, hits.float().mean()
-
-    def _among_all(self, vectors: Tensor, wanted: Tensor) -> Tensor:
-        """Cross-entropy of each vector [N, D] finding its photo among the teacher's vectors of all photos, as the teacher does.
-
-        Alone, a small angle to the teacher's vector says nothing of who else lies near it.
-        """
-        gallery = self._gallery.to(vectors.device)
-        meant = (_SCALE * wanted @ gallery.T).softmax(-1)
-        return nn.functional.cross_entropy(_SCALE * vectors @ gallery.T, meant)
+        found = margin_loss(answer, torch.cat((reference, *keys))) + margin_loss(reference, torch.cat((answer, *keys)))
+        return {"match": found / 2, "person": (read - people).square().mean()}
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
@@ -136,6 +133,13 @@ class RecogniserTask:
         """
         load_averages(settings, step, "network", self.network)
         export_onnx(self.network, path, "embedding", about_run(settings))
+
+
+def _hits(by_role: Tensor) -> Tensor:
+    """The share of answers among unit vectors [B, 4, D] whose nearest of another picture is their reference."""
+    keys = torch.cat([by_role[:, role] for role in (_REFERENCE, _SOURCE, _TARGET)])
+    nearest = (by_role[:, _ANSWER] @ keys.T).argmax(1)
+    return (nearest == torch.arange(len(by_role), device=nearest.device)).float().mean()
 
 
 @torch.no_grad()

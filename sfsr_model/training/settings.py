@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from ..estimators import estimator
-from ..network.layout import UNetConfig
+from ..network.layout import LATENT_CHANNELS, UNetConfig
 
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -110,6 +110,7 @@ class Network(_Section):
     attention: tuple[bool, ...] = UNetConfig.attention
     context_dim: Count = UNetConfig.context_dim
     num_heads: Annotated[int, Field(ge=-1)] = UNetConfig.num_heads
+    latent_channels: Count = LATENT_CHANNELS
     tokens_per_stream: Count = 4
     balanced: bool = True
     prediction: Literal["eps", "v"] = "eps"
@@ -126,6 +127,8 @@ class Network(_Section):
             attention=self.attention,
             context_dim=self.context_dim,
             num_heads=self.num_heads,
+            in_channels=2 * self.latent_channels + 1,
+            out_channels=self.latent_channels,
         )
 
     @model_validator(mode="after")
@@ -177,11 +180,13 @@ class Losses(_Section):
 class Codec(_Section):
     """How the autoencoder is trained.
 
-    crop: side in pixels of the square cut out of each picture anew at every step; left out, whole pictures. thin: leave out the
-    blocks that cost most (see `TinyAutoencoder`). noise: deviation of the noise on what the decoder sees, as a share of the
-    latents' own, so that it learns to bear what a diffusion network leaves. initial: weights exported before.
+    channels: of its latents. crop: side in pixels of the square cut out of each picture anew at every step; left out, whole
+    pictures. thin: leave out the blocks that cost most (see `TinyAutoencoder`). noise: deviation of the noise on what the
+    decoder sees, as a share of the latents' own, so that it learns to bear what a diffusion network leaves. initial: weights
+    exported before; channels that they lack are added.
     """
 
+    channels: Count = LATENT_CHANNELS
     crop: Annotated[int, Field(gt=0, multiple_of=8)] | None = None
     thin: bool = False
     noise: Amount = 0.0
@@ -245,8 +250,10 @@ class Settings(_Section):
     def _has_what_its_task_needs(self) -> Settings:
         if self.task in ENCODER_TASKS and self.data.kind == "photos":
             raise ValueError(f"task: {self.task} learns from rendered triplets; choose data.kind rendered or shards")
-        if self.photos is not None and self.task not in ENCODER_TASKS:
-            raise ValueError(f"photos: the task {self.task} takes none; leave the section out, or choose data.kind photos")
+        if self.photos is not None and self.data.kind == "photos":
+            raise ValueError(
+                "photos: they stand beside rendered data; leave the section out, or choose data.kind rendered or shards"
+            )
         if self.photos is not None and (self.task == "recogniser") != (self.photos.teacher is not None):
             raise ValueError("photos.teacher: the task recogniser needs one, and no other task takes one")
         if self.codec.crop is not None and self.codec.crop > self.data.size:
@@ -262,6 +269,8 @@ class Settings(_Section):
             raise ValueError(
                 "encoders.expression: the expression loss needs a face_landmarker.task or an expression encoder's ONNX"
             )
+        if self.task == "sfsr" and self.photos is not None and None in (self.encoders.identity, self.encoders.expression):
+            raise ValueError("encoders: photos are read by them; give encoders.identity and encoders.expression")
         if self.losses.identity and self.encoders.identity is None:
             raise ValueError("encoders.identity: the identity loss needs a recogniser's ONNX")
         return self

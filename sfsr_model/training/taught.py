@@ -186,6 +186,11 @@ class TaughtFaces(Dataset[dict[str, Tensor]]):
         self._fields = fields
 
     @property
+    def points(self) -> Tensor:
+        """The five points of all photos [N, 5, 2], in pixels of the store's pictures."""
+        return self._fields["points"]
+
+    @property
     def vectors(self) -> Tensor:
         """The teacher's vectors of all photos [N, D]."""
         return self._fields["vector"]

@@ -12,7 +12,7 @@ from sfsr_model.network.diffusers_names import (
     unet_names,
     unet_to_diffusers,
 )
-from sfsr_model.network.layout import SD15_INPAINTING, UNetConfig, taesd_shapes, unet_shapes
+from sfsr_model.network.layout import LATENT_CHANNELS, SD15_INPAINTING, UNetConfig, taesd_shapes, unet_shapes
 from sfsr_model.network.untrained import random_state
 
 SMALL = UNetConfig(model_channels=32, channel_mult=(1, 2), attention=(False, True), context_dim=24, head_channels=16)
@@ -57,7 +57,7 @@ def test_autoencoder_names_are_those_of_diffusers():
 
     state = random_state(taesd_shapes(), 1)
     with torch.device("meta"):
-        theirs = AutoencoderTiny(**autoencoder_arguments()).state_dict()
+        theirs = AutoencoderTiny(**autoencoder_arguments(LATENT_CHANNELS)).state_dict()
     translated = autoencoder_to_diffusers(state)
     assert {name: value.shape for name, value in translated.items()} == {name: value.shape for name, value in theirs.items()}
     back = autoencoder_from_diffusers(translated, state["vae_scale"], state["vae_shift"])

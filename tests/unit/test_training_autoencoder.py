@@ -13,7 +13,15 @@ from harness.tiny_makehuman import tiny_folder
 from safetensors.torch import load_file, save_file
 
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
-from sfsr_model.training.autoencoder import AutoencoderTask, cut_out, load_autoencoder, new_autoencoder, round_trip
+from sfsr_model.training.autoencoder import (
+    AutoencoderTask,
+    TinyAutoencoder,
+    begin_with,
+    cut_out,
+    load_autoencoder,
+    new_autoencoder,
+    round_trip,
+)
 from sfsr_model.training.loop import TrainingError, rate_factor, train
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.state import averages_of, latest_state
@@ -133,6 +141,25 @@ def test_training_goes_on_from_exported_weights(trained_folder, tmp_path):
     task = AutoencoderTask(load_settings(settings_file(tmp_path, codec=f"{{initial: '{out}'}}")))
     stored = load_autoencoder(out)[0].state_dict()
     assert all(torch.equal(value, stored[name]) for name, value in task.autoencoder.state_dict().items())
+
+
+def test_channels_are_added_to_exported_weights(trained_folder, tmp_path):
+    """The decoder does not hear the new ones at first: the pictures are those that the exported weights give."""
+    out = tmp_path / "autoencoder.safetensors"
+    AutoencoderTask(load_settings(trained_folder / "run.yaml")).export(load_settings(trained_folder / "run.yaml"), out)
+    path = settings_file(tmp_path, codec=f"{{channels: 16, thin: true, noise: 0.1, initial: '{out}'}}")
+    task, old = AutoencoderTask(load_settings(path)), load_autoencoder(out)[0]
+    picture = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert task.autoencoder(picture, encode=True).shape == (2, 16, 4, 4)
+    small = TinyAutoencoder(4, thin=True)
+    begin_with(small, old)
+    torch.testing.assert_close(round_trip(task.autoencoder, picture), round_trip(small, picture))
+    train(load_settings(path), task)
+    grown = tmp_path / "grown.safetensors"
+    task.export(load_settings(path), grown)
+    assert {name: tuple(value.shape) for name, value in load_file(grown).items()} == taesd_shapes(16)
+    model, _, _ = load_autoencoder(grown)
+    torch.testing.assert_close(round_trip(model, picture), round_trip(task.autoencoder, picture), atol=2e-2, rtol=0)
 
 
 def test_crops_are_squares_of_their_own_pictures():

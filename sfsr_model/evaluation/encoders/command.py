@@ -29,8 +29,13 @@ def add_command(commands: Any) -> None:
     labelled = parser.add_argument_group("labelled photos")
     labelled.add_argument("--labelled", type=Path, help="folder of labelled photos, with index.csv and labels.npz")
     labelled.add_argument("--landmarker", type=Path, help="face_landmarker.task that says where the labelled faces are")
-    labelled.add_argument("--witness", type=Path, action="append", default=[],
-                          help="detector whose finds are never others' false ones, such as YuNet's; may be repeated")
+    labelled.add_argument(
+        "--witness",
+        type=Path,
+        action="append",
+        default=[],
+        help="detector whose finds are never others' false ones, such as YuNet's; may be repeated",
+    )
     labelled.add_argument("--split", default="val", help="rows of the index to look at (default val)")
     labelled.add_argument("--limit", type=int, help="at most so many rows of each source, for trying out")
     labelled.add_argument("--speed", action="store_true", help="time every encoder on one core, beside the landmarker")
