@@ -171,7 +171,9 @@ class SFSRFacePaste(io.ComfyNode):
                     "many pictures.",
                 ),
                 io.Image.Input(
-                    "faces", tooltip="The new faces, as many and as large as Face Crop's crops; a single one goes everywhere."
+                    "faces",
+                    tooltip="The new faces, as many as Face Crop's crops, of their size or a multiple of it; a single one goes "
+                    "everywhere.",
                 ),
                 FaceFrameSocket.Input("face", tooltip="Where the faces belong, from Face Crop."),
                 io.Float.Input(
@@ -205,16 +207,18 @@ class SFSRFacePaste(io.ComfyNode):
     def execute(cls, images, faces, face, feather: float, colour_match: float, mask=None) -> io.NodeOutput:
         require_images(images, "images")
         faces, frames = require_images(faces, "faces"), require_frames(face)
-        side = frames[0].crop_size
-        if tuple(faces.shape[1:3]) != (side, side):
+        side, (height, width) = frames[0].crop_size, faces.shape[1:3]
+        if height != width or height % side:
             raise ValueError(
-                f"faces: found {faces.shape[2]} x {faces.shape[1]} pixels, expected {side} x {side} like Face Crop's crops; "
-                "connect what was made from them, at their size"
+                f"faces: found {width} x {height} pixels, expected {side} x {side} like Face Crop's crops or a whole multiple; "
+                "connect what was made from them"
             )
         for frame in frames:
             require_size(images, frame, "images")
         if mask is not None:
             frames = _with_masks(frames, mask)
+        if height != side:
+            frames = tuple(frame.resized(height) for frame in frames)
         plan = placements(len(images), len(faces), frames)
         pasted = uninitialised((len(plan), *images.shape[1:3], max(3, images.shape[3])), images)
         for number, placement in steps(plan):

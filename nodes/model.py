@@ -18,7 +18,7 @@ from ..sfsr_model.network.untrained import UNTRAINED
 from .given import checked
 from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
 from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, fingerprint, is_bundled
-from .host.network import attachment, build_model, build_vae, require_vae
+from .host.network import attachment, build_model, build_vae, require_vae_of
 from .sockets import (
     CATEGORY,
     ExpressionSocket,
@@ -167,10 +167,10 @@ class SFSRConditioning(io.ComfyNode):
     ) -> io.NodeOutput:
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
-        require_vae(vae)
+        require_vae_of(model, vae)
         image = require_images(image, "image")
-        _check_resolution(model, image)
-        mask = _checked_mask(mask, image)
+        times = _enlargement(model, image)
+        image, mask = _enlarged(image, _checked_mask(mask, image), times)
         batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
         look = look.expand(batch)
         result = condition(
@@ -188,16 +188,32 @@ class SFSRConditioning(io.ComfyNode):
         return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
 
 
-def _check_resolution(model, image: torch.Tensor) -> None:
-    """A network of the demo's size makes no face but at the one it was trained at; one that began as Stable Diffusion does."""
+def _enlargement(model, image: torch.Tensor) -> int:
+    """How many times the crops must be enlarged for the network; raises ValueError for those that no whole number helps.
+
+    A network of the demo's size makes no face but at the size it was trained at; one that began as Stable Diffusion does.
+    """
     about, (height, width) = attachment(model).metadata, image.shape[1:3]
     side = about.resolution
     if not about.trained or (height, width) == (side, side):
-        return
+        return 1
     found = f"the checkpoint was trained on crops of {side} x {side} pixels, this one has {width} x {height}"
-    if about.base == "demo":
+    if about.base != "demo":
+        logger.warning("SFSR: %s: set Face Crop's size to %d, or expect a worse face", found, side)
+        return 1
+    if height != width or side % height:
         raise ValueError(f"image: {found}, of which it would make no face; set Face Crop's size to {side}")
-    logger.warning("SFSR: %s: set Face Crop's size to %d, or expect a worse face", found, side)
+    logger.info("SFSR: %s, so it is enlarged; set Face Crop's size to %d for a sharper face", found, side)
+    return side // height
+
+
+def _enlarged(image: torch.Tensor, mask: torch.Tensor, times: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Image [B, H, W, 3] and mask [B, H, W], so many times as large."""
+    if times == 1:
+        return image, mask
+    larger = torch.nn.functional.interpolate(image.movedim(-1, 1), scale_factor=times, mode="bicubic")
+    soft = torch.nn.functional.interpolate(mask[:, None], scale_factor=times, mode="bilinear")
+    return larger.movedim(1, -1).clamp(0, 1), soft[:, 0]
 
 
 def _checked_mask(mask: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

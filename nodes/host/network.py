@@ -17,17 +17,33 @@ from torch import Tensor
 
 from ...sfsr_model.compound import CompoundEncoder
 from ...sfsr_model.network import Checkpoint, CheckpointError, Metadata
-from ...sfsr_model.network.layout import LATENT_CHANNELS
+from ...sfsr_model.network.layout import HOST_FACTOR
 
 ATTACHMENT = "sfsr"
 MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
 
 
+class SFSRLatents(comfy.latent_formats.LatentFormat):
+    """Latents of a checkpoint's own autoencoder, scaled as Stable Diffusion 1.x's are.
+
+    The host previews them by linear factors where the checkpoint has some: its own tiny decoders know other latents.
+    """
+
+    scale_factor = HOST_FACTOR
+
+    def __init__(self, metadata: Metadata | None = None) -> None:
+        if metadata is not None:
+            self.latent_channels = metadata.unet.latent_channels
+            if metadata.latent_rgb:
+                *factors, bias = metadata.latent_rgb
+                self.latent_rgb_factors, self.latent_rgb_factors_bias = factors, bias
+
+
 class SFSRModelConfig(comfy.supported_models_base.BASE):
-    """Stable Diffusion 1.x in every respect but the size of the UNet, which the checkpoint's metadata gives."""
+    """Stable Diffusion 1.x in every respect but the sizes of UNet and latents, which the checkpoint's metadata gives."""
 
     unet_extra_config: dict[str, Any] = {}  # noqa: RUF012 - the host reads the class attribute
-    latent_format = comfy.latent_formats.SD15
+    latent_format = SFSRLatents
     memory_usage_factor = 1.0
 
 
@@ -50,6 +66,7 @@ def build_model(checkpoint: Checkpoint) -> Any:
     """The UNet in ComfyUI's patcher. Raises CheckpointError when keys or shapes do not fit the metadata."""
     metadata = checkpoint.metadata
     config = SFSRModelConfig(metadata.unet.ldm_arguments)
+    config.latent_format = SFSRLatents(metadata)
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
     parameters = sum(tensor.numel() for tensor in checkpoint.unet.values())
@@ -81,13 +98,19 @@ def attachment(model: Any) -> Attachment:
 
 
 def require_vae(vae: Any) -> Any:
-    """What came over a `vae` socket. Raises TypeError for what is no VAE of the host's, ValueError for another model's."""
+    """What came over a `vae` socket. Raises TypeError for what is no VAE of the host's."""
     if not isinstance(vae, comfy.sd.VAE):
         raise TypeError(f"vae: found a {type(vae).__name__}, expected a VAE; connect the VAE output of Load SFSR Model")
-    if vae.latent_channels != LATENT_CHANNELS:
+    return vae
+
+
+def require_vae_of(model: Any, vae: Any) -> Any:
+    """The same; raises ValueError for another model's, told by its latents' channels. model: a patcher."""
+    found, wanted = require_vae(vae).latent_channels, model.model.latent_format.latent_channels
+    if found != wanted:
         raise ValueError(
-            f"vae: its latents have {vae.latent_channels} channels, an SFSR model's have {LATENT_CHANNELS}; connect the VAE "
-            "output of Load SFSR Model"
+            f"vae: its latents have {found} channels, this model's have {wanted}; connect the VAE output of the node that "
+            "loaded the model"
         )
     return vae
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...sfsr_model.estimators import sample_improved_midpoint
 from ...sfsr_model.guidance import Guide
+from .network import require_vae_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def guided_midpoint_sampler(
 
     def sample(model: Any, x: Tensor, sigmas: Tensor, **arguments: Any) -> Tensor:
         guider = model.inner_model
+        require_vae_of(guider.model_patcher, vae)
         memory = _BACKWARD_MEMORY * decoder.memory_used_decode(x.shape, torch.float32)
         with torch.inference_mode(False):
             # The model is named too, so that the host keeps it where it is.

@@ -65,7 +65,7 @@ def noise_levels(steps: int) -> Tensor:
 
 @torch.no_grad()
 def generate(network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling) -> Tensor:
-    """Pictures [B, H, W, 3] in 0..1, before anything is pasted; noise [B, 4, H / 8, W / 8] of unit deviation.
+    """Pictures [B, H, W, 3] in 0..1, before anything is pasted; noise [B, C, H / 8, W / 8] of unit deviation.
 
     Raises ValueError where a prediction is not finite.
     """

@@ -23,7 +23,7 @@ from ..schedule import ScaledLinearSchedule
 class Surroundings:
     """What the network is shown of the targets, in its own latents.
 
-    known [B, 4, h, w]: the whole target. faceless [B, 4, h, w]: without its face. mask [B, 1, h, w]: bilinear. hole: rounded.
+    known [B, C, h, w]: the whole target. faceless [B, C, h, w]: without its face. mask [B, 1, h, w]: bilinear. hole: rounded.
     """
 
     known: Tensor
@@ -77,9 +77,13 @@ class Network:
         self._scale, self._shift = scale, shift
         self._schedule = ScaledLinearSchedule()
 
+    def latent_shape(self, size: int) -> tuple[int, int, int]:
+        """Of the latents of a picture of size x size pixels."""
+        return self.metadata.unet.latent_channels, size // 8, size // 8
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures [B, H, W, 3] in 0..1 to the latents [B, 4, H / 8, W / 8] that the UNet works on."""
+        """Pictures [B, H, W, 3] in 0..1 to the latents [B, C, H / 8, W / 8] that the UNet works on."""
         latents = self.autoencoder.encoder(images.to(self.device).movedim(-1, 1) * 2 - 1)
         return (latents / self._scale + self._shift) * HOST_FACTOR
 

@@ -44,7 +44,7 @@ def make_pictures(
     target, mask = torch.from_numpy(arrays["target"]), torch.from_numpy(arrays["mask"])
     wanted = wanted_of(encoder, arrays)
     made = {
-        "generated": generate(network, wanted, case_noise(seed, first, len(cases), size), sampling),
+        "generated": generate(network, wanted, case_noise(seed, first, len(cases), network.latent_shape(size)), sampling),
         "round_trip": round_trip(network, torch.from_numpy(arrays["answer"]).float() / 255),
     }
     before = [
@@ -77,9 +77,8 @@ def wanted_of(encoder: InsightFaceEncoder | None, arrays: Arrays) -> Wanted:
     )
 
 
-def case_noise(seed: int, first: int, count: int, size: int) -> Tensor:
-    """Unit noise [count, 4, size / 8, size / 8]; each case has its own, whatever the batches."""
-    shape = (4, size // 8, size // 8)
+def case_noise(seed: int, first: int, count: int, shape: tuple[int, ...]) -> Tensor:
+    """Unit noise [count, *shape]; each case has its own, whatever the batches."""
     return torch.stack(
         [
             torch.randn(shape, generator=torch.Generator().manual_seed((seed << 20) + number))

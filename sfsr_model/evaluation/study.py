@@ -118,12 +118,12 @@ class Samples:
         """Samples under noise; numbers: one of `ranges`."""
         study, device, arrays = self.study, self.network.device, self.rendered(numbers)
         answer, target = (torch.from_numpy(arrays[name]).float().to(device) / 255 for name in ("answer", "target"))
-        mask = torch.from_numpy(arrays["mask"]).to(device)
+        mask, shape = torch.from_numpy(arrays["mask"]).to(device), self.network.latent_shape(self.size)
         return Batch(
             x0=self.network.encode(answer),
-            noise=case_noise(study.seed, numbers.start, len(numbers), self.size).to(device),
+            noise=case_noise(study.seed, numbers.start, len(numbers), shape).to(device),
             # Far beyond any number of samples.
-            fresh=case_noise(study.seed, _FRESH + numbers.start, len(numbers), self.size).to(device),
+            fresh=case_noise(study.seed, _FRESH + numbers.start, len(numbers), shape).to(device),
             identity=identities_of(self._encoder, arrays),
             expression=torch.from_numpy(arrays["coefficients"]),
             pose=torch.from_numpy(arrays["pose"]) if study.pose else None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from .crop import apply_affine, crop_transform
 from .landmarks import five_points
@@ -33,6 +34,14 @@ class FaceFrame:
     mask: Tensor
     picture: int = 0
     pictures: int = 1
+
+    def resized(self, size: int) -> FaceFrame:
+        """The same face in a crop of another side, for what was made of the crop at that size."""
+        ratio = size / self.crop_size
+        transform = self.transform * ratio
+        transform[:, 2] += 0.5 * ratio - 0.5  # pixel centres are whole numbers at every size
+        mask = F.interpolate(self.mask[None, None], (size, size), mode="bilinear", antialias=True)[0, 0]
+        return replace(self, transform=transform, crop_size=size, mask=mask)
 
     def __post_init__(self) -> None:
         expected = {"landmarks": (5, 2), "transform": (2, 3), "mask": (self.crop_size, self.crop_size)}

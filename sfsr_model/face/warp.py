@@ -76,7 +76,7 @@ def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float =
     patch = _crop_channels_first(crop, frame, pixels)
     if colour_match > 0 and _paste_box(frame) is not None:
         side = min(frame.crop_size, MEASURED_SIDE)
-        around = resample(pixels, _resized(frame, side), (0, 0, side, side))
+        around = resample(pixels, frame.resized(side).transform, (0, 0, side, side))
         patch = match_colour(patch, around, frame.mask, colour_match)
     soft = feather_mask(frame.mask, feather * frame.crop_size).to(patch)
     layers = torch.cat((patch, soft.expand(len(patch), 1, -1, -1)), 1)
@@ -88,14 +88,6 @@ def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float =
             mixed = torch.lerp(under.to(band), band[:, channel], mask).to(under)
             under.copy_(torch.where(mask > 0, mixed, under))
     return picture
-
-
-def _resized(frame: FaceFrame, side: int) -> Tensor:
-    """The frame's transform [2, 3] to a crop of another side."""
-    ratio = side / frame.crop_size
-    transform = frame.transform * ratio
-    transform[:, 2] += 0.5 * ratio - 0.5
-    return transform
 
 
 def resample(pixels: Tensor, transform: Tensor, box: Box, padding: str = "border") -> Tensor:

@@ -35,7 +35,8 @@ class Metadata:
     """What a checkpoint says of itself.
 
     `identity_space` is the tag of the recogniser whose embeddings it was trained on, or "any" for untrained weights. `step` is
-    the training step it was taken at, where that is known.
+    the training step it was taken at, where that is known. latent_rgb: rows [C + 1, 3] that turn the latents the network sees
+    into colours of about -1..1, the last added to all; for previews.
     """
 
     unet: UNetConfig
@@ -48,6 +49,7 @@ class Metadata:
     training_data: str = "none"
     licence: str = "Apache-2.0"
     step: int | None = None
+    latent_rgb: tuple[tuple[float, ...], ...] = ()
 
     def to_strings(self) -> dict[str, str]:
         """Safetensors metadata holds strings only: one JSON document under one key, the version beside it."""
@@ -71,6 +73,7 @@ class Metadata:
             values: dict[str, Any] = json.loads((strings or {})["sfsr"])
             values["unet"] = UNetConfig.from_dict(values["unet"])
             values["compound"] = CompoundConfig(**values["compound"])
+            values["latent_rgb"] = tuple(tuple(row) for row in values.get("latent_rgb", ()))
             known = {field.name for field in fields(cls)}
             metadata = cls(**{key: value for key, value in values.items() if key in known})
         except (KeyError, TypeError, json.JSONDecodeError) as error:

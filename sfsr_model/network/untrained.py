@@ -21,7 +21,7 @@ def untrained_checkpoint(seed: int = 0, unet: UNetConfig | None = None, base: st
     compound = CompoundConfig(context_dim=unet.context_dim)
     with torch.device("meta"):
         compound_shapes = {key: tuple(value.shape) for key, value in CompoundEncoder(compound).state_dict().items()}
-    autoencoder = random_state(taesd_shapes(), seed)
+    autoencoder = random_state(taesd_shapes(unet.latent_channels), seed)
     autoencoder["vae_scale"] = torch.tensor(HOST_FACTOR)
     autoencoder["vae_shift"] = torch.tensor(0.0)
     # Quiet residual branches and a quiet last layer around mid grey: the noise then stays within what a picture can show.

@@ -57,6 +57,17 @@ class Codec(nn.Module):
         return torch.autocast(values.device.type, torch.bfloat16, enabled=self.in_bfloat16)
 
 
+def preview_colours(latents: Tensor, pictures: Tensor) -> tuple[tuple[float, ...], ...]:
+    """Rows [C + 1, 3] that turn latents [B, C, h, w] into the colours in -1..1 of pictures [B, 3, H, W] in 0..1, as well as a
+    linear map can; the last row is added to all."""
+    channels = latents.shape[1]
+    wanted = nn.functional.interpolate(pictures, size=latents.shape[-2:], mode="area") * 2 - 1
+    rows = latents.movedim(1, -1).reshape(-1, channels)
+    rows = torch.cat((rows, torch.ones(len(rows), 1).to(rows)), 1)
+    found = torch.linalg.lstsq(rows, wanted.movedim(1, -1).reshape(-1, 3)).solution
+    return tuple(tuple(round(float(value), 4) for value in row) for row in found)
+
+
 class _Full(nn.Module):
     """Stable Diffusion's own autoencoder with the one call of `TinyAutoencoder`; a latent is its distribution's mode."""
 

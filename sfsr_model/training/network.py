@@ -24,7 +24,7 @@ from ..network.diffusers_names import unet_from_diffusers
 from ..network.layout import SD15_INPAINTING
 from ..schedule import ScaledLinearSchedule
 from ..synthetic.torch_data import ShardDataset
-from .codec import load_codec
+from .codec import load_codec, preview_colours
 from .data import Batch, Mixed, Sample, batch_of, collated, length, open_dataset, open_photos, peek, split_mixed
 from .examples import LATENT_FIELDS, Examples, examples_of, network_input, stored_examples
 from .frozen import expression_reader, measure_expressions, recogniser
@@ -174,6 +174,7 @@ class NetworkTask:
             training_data=self._about_data(),
             licence=settings.licence,
             step=step_of(state),
+            latent_rgb=self._preview_colours(),
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(
@@ -186,6 +187,13 @@ class NetworkTask:
             ),
             path,
         )
+
+    def _preview_colours(self) -> tuple[tuple[float, ...], ...]:
+        _, examples = self._shown
+        if self.photos is not None:
+            examples = examples.beside(self._encoded(collated(self.photos, 0, min(_SHOWN, len(self.photos)))))
+        assert examples.picture is not None
+        return preview_colours(examples.latent.cpu(), examples.picture.cpu())
 
     def _about_data(self) -> str:
         """What the data are. Evaluation reads the seed, so as not to draw the same people."""

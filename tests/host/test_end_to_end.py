@@ -20,7 +20,7 @@ from sfsr_model.synthetic.__main__ import main as synthetic
 from sfsr_model.training.__main__ import main as training
 
 LOSSES = ("identity", "expression", "perceptual", "background")
-SEED = 11
+SEED, CHANNELS = 11, 16
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,9 @@ def folder(tmp_path_factory) -> Path:
     write_tiny_task(place / "face.task")
     run = {"state": "state/autoencoder", "steps": 3, "batch": 2, "optimiser": {"warmup": 0, "rate": 0.001}, "log_every": 1}
     run |= {"data": {"kind": "shards", "path": "triplets", "size": SIZE}}
-    write(place / "autoencoder.yaml", run | {"task": "autoencoder"})
-    network = {"task": "sfsr", "state": "state/network", "autoencoder": "autoencoder.safetensors", "network": TINY_UNET}
+    write(place / "autoencoder.yaml", run | {"task": "autoencoder", "codec": {"channels": CHANNELS}})
+    network = {"task": "sfsr", "state": "state/network", "autoencoder": "autoencoder.safetensors"}
+    network |= {"network": TINY_UNET | {"latent_channels": CHANNELS}}
     network |= {"encoders": {"identity": "recogniser.onnx", "expression": "face.task"}}
     network |= {"losses": dict.fromkeys(LOSSES, 0.1) | {"share": 0.5}}
     write(place / "network.yaml", run | network)
@@ -62,6 +63,7 @@ def test_the_checkpoint_says_what_it_is(checkpoint):
     about = load_checkpoint(checkpoint).metadata
     assert about.trained
     assert about.resolution == SIZE
+    assert np.shape(about.latent_rgb) == (CHANNELS + 1, 3)
     assert f"seed {SEED}" in about.training_data
 
 

@@ -123,7 +123,9 @@ def test_what_does_not_fit_is_explained(refused, graph):
         return graph | {"crop": crop(["photo", 0]), "paste": paste(["photo", 0], ["black", 0])} | changes
 
     assert "pass the picture that the crop was made from" in refused(made(paste=paste(["group", 0], ["black", 0])))
-    assert "faces: found 512 x 512 pixels, expected 256 x 256" in refused(made(paste=paste(["photo", 0], ["grey", 0])))
+    odd = {"odd": node("EmptyImage", width=384, height=384, batch_size=1, color=0)}
+    message = refused(made(**odd, paste=paste(["photo", 0], ["odd", 0])))
+    assert "faces: found 384 x 384 pixels, expected 256 x 256 like Face Crop's crops or a whole multiple" in message
     pair = {"crop": crop(["group", 0], faces="all"), "two": node("RepeatImageBatch", image=["black", 0], amount=2)}
     message = refused(made(**pair, paste=paste(["group", 0], ["two", 0])))
     assert "faces: found 2 new faces for 4 that were cropped; expected one each" in message
@@ -142,3 +144,19 @@ def test_the_preview_numbers_and_refuses(client, graph, tmp_path):
     with Image.open(client.download(shown, tmp_path / "preview.png")) as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}
     assert {(60, 200, 90), (235, 190, 40), (225, 70, 60)} <= colours
+
+
+def test_faces_twice_as_large_as_their_crops_are_put_back(run, graph):
+    prompt = graph | {
+        "crop": crop(["photo", 0], size=128),
+        "new": node("ImageInvert", image=["crop", 0]),
+        "large": node("ImageScaleBy", image=["new", 0], upscale_method="bicubic", scale_by=2.0),
+        "paste": paste(["photo", 0], ["new", 0]),
+        "paste_large": paste(["photo", 0], ["large", 0]),
+        "save": node("SaveImage", images=["both", 0], filename_prefix="faces"),
+        "both": node("ImageBatch", image1=["paste", 0], image2=["paste_large", 0]),
+    }
+    _, pictures = run(prompt)
+    small, large = (picture.astype(int) for picture in pictures)
+    assert np.abs(small - large).mean() < 1.0
+    assert np.abs(small - large).max() > 2

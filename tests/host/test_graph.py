@@ -205,3 +205,13 @@ def test_mask_of_the_frame_is_what_changed(run_portrait):
     changed = (sample_pixels("portrait_20") != run_portrait()).any(axis=-1)
     assert not changed[mask == 0].any()
     assert changed[mask == 1].mean() > 0.9
+
+
+def test_a_smaller_crop_is_enlarged_for_the_network(run_portrait):
+    """Graphs made for a network of smaller pictures run on: its face is put back where the crop came from."""
+    before, after, small = sample_pixels("portrait_20"), run_portrait(), run_portrait(Target_face={"size": SIDE // 2})
+    assert not np.array_equal(small, after)
+    changed, also = ((before != picture).any(axis=-1) for picture in (after, small))
+    assert (changed & also).sum() > 0.95 * (changed | also).sum()
+    # One face in both, if not to the pixel.
+    assert np.abs(small.astype(int) - after)[changed].mean() < 0.5 * np.abs(before.astype(int) - after)[changed].mean()

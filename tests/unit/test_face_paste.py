@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sfsr_model.face.crop import template
 from sfsr_model.face.frame import face_frame
 from sfsr_model.face.storage import uninitialised
-from sfsr_model.face.warp import _resized, crop_face, paste_into, warp_mask
+from sfsr_model.face.warp import crop_face, paste_into, warp_mask
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -155,7 +155,10 @@ def test_what_does_not_fit_is_refused():
     assert torch.equal(picture, before)
 
 
-def test_a_resized_transform_is_that_of_a_crop_of_the_other_size():
-    points = face_at(40, 25, 18, 20)
-    resized = _resized(face_frame(points, (80, 90), 256), 64)
-    assert torch.allclose(resized, face_frame(points, (80, 90), 64).transform)
+@pytest.mark.parametrize("size", [64, 512])
+def test_a_resized_frame_is_that_of_a_crop_of_the_other_size(size):
+    frame = face_frame(face_at(40, 25, 18, 20), (80, 90), 256, 0.7, 2, 1)
+    resized, own = frame.resized(size), face_frame(face_at(40, 25, 18, 20), (80, 90), size)
+    assert torch.allclose(resized.transform, own.transform)
+    assert (resized.mask - own.mask).abs().mean() < 0.01
+    assert (resized.crop_size, resized.score, resized.index, resized.picture) == (size, 0.7, 2, 1)

@@ -50,6 +50,6 @@ def _make(samples: Samples, numbers: range, sampling: Sampling) -> Arrays:
     """generated: of a batch, uint8 [B, S, S, 3], pasted into the target."""
     arrays = samples.rendered(numbers)
     wanted = samples.wanted(arrays)
-    noise = case_noise(samples.study.seed, numbers.start, len(numbers), samples.size)
+    noise = case_noise(samples.study.seed, numbers.start, len(numbers), samples.network.latent_shape(samples.size))
     made = generate(samples.network, wanted, noise, sampling)
     return {"generated": paste(made, torch.from_numpy(arrays["target"]), wanted.mask).numpy()}

@@ -104,10 +104,10 @@ def _fingerprint(plan: Comparison, samples: Samples) -> dict[str, Any]:
 
 @torch.no_grad()
 def _solve(plan: Comparison, samples: Samples, numbers: range, arrays: Arrays) -> Arrays:
-    """Final latents [B, 4, h, w] of a batch, by solver and budget, and of the exact solution."""
+    """Final latents [B, C, h, w] of a batch, by solver and budget, and of the exact solution."""
     network, wanted = samples.network, samples.wanted(arrays)
     shown = network.surroundings(wanted.target, wanted.mask)
-    noise = case_noise(plan.study.seed, numbers.start, len(numbers), samples.size).to(network.device)
+    noise = case_noise(plan.study.seed, numbers.start, len(numbers), network.latent_shape(samples.size)).to(network.device)
     pose = wanted.pose if plan.study.pose else None
     denoise = network.denoiser(wanted.identity, wanted.expression, pose, shown, plan.guidance)
     # The same for all: the background goes back around the network, as in the host.
