@@ -51,17 +51,23 @@ TRAININGS = {
     ),
     "photo_detector.onnx": ("photo_detector", ("portraits", "labelled", "detector.onnx")),
     "photo_points.onnx": ("photo_points", ("triplets", "labelled")),
-    "photo_recogniser.onnx": ("photo_recogniser", ("triplets", "labelled")),
-    "photo_judge_recogniser.onnx": ("photo_judge_recogniser", ("triplets", "labelled")),
+    "photo_recogniser.onnx": ("photo_recogniser", ("triplets", "labelled", "recogniser.onnx")),
+    "photo_judge_recogniser.onnx": ("photo_judge_recogniser", ("triplets", "labelled", "judge_recogniser.onnx")),
     "photo_expression.onnx": ("photo_expression", ("triplets", "labelled", "expression.onnx")),
     "photo_judge_expression.onnx": ("photo_judge_expression", ("triplets", "labelled", "judge_expression_means.onnx")),
+    "photo_autoencoder.safetensors": ("photo_autoencoder", ("triplets", "labelled_large", "autoencoder.safetensors")),
+    "photo_network_small.safetensors": (
+        "photo_network_small",
+        ("triplets", "labelled_large", "photo_autoencoder.safetensors", "photo_recogniser.onnx", "photo_expression.onnx"),
+    ),
 }
 """Results, the settings they are trained by, and what must be there before."""
 DATASETS = {
     "triplets": ("--count", "16384", "--size", "128", "--seed", "1"),
     "portraits": ("--kind", "pictures", "--unaligned", "--count", "8000", "--size", "160", "--seed", "1"),
 }
-LABELLED = "labelled"
+LABELLED = {"labelled": "208", "labelled_large": "304"}
+"""Stores of the labelled photos, and the side that their pictures are brought to. Teachers speak of the first."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,12 @@ def planned(options: argparse.Namespace) -> dict[str, Job]:
     if options.at_once < 1:
         raise ValueError(f"at-once: expected at least 1, found {options.at_once}")
     jobs: dict[str, Job] = {}
-    wanted = list(options.only or [name for name, (_, needs) in TRAININGS.items() if options.photos or LABELLED not in needs])
+    wanted = list(options.only or [name for name, (_, needs) in TRAININGS.items() if options.photos or not LABELLED.keys() & set(needs)])
     while wanted:
         name = wanted.pop()
         if name in jobs or (name in TRAININGS and (options.work / name).exists()):
             continue
-        make = _rendering if name in DATASETS else _labelled if name == LABELLED else _training
+        make = _rendering if name in DATASETS else _labelled if name in LABELLED else _training
         jobs[name] = make(options, name)
         wanted += jobs[name].needs
     return jobs
@@ -134,7 +140,8 @@ def _labelled(options: argparse.Namespace, name: str) -> Job:
         raise ValueError("photos: give --photos and --landmarker for what learns from photos, or leave it out of --only")
     command = [sys.executable, "-m", "sfsr_model.training", "labelled", "--out", str(options.work.resolve() / name)]
     command += ["--folder", str(options.photos.resolve()), "--landmarker", str(options.landmarker.resolve())]
-    for teacher in options.teacher:
+    command += ["--size", LABELLED[name]]
+    for teacher in options.teacher if name == "labelled" else ():
         command += ["--teacher", str(teacher.resolve())]
     return Job(name, (), ((*command, *(("--sources", *options.sources) if options.sources else ())),))
 

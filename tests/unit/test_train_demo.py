@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness.tiny_makehuman import tiny_folder
-from harness.tiny_training import write_triplets
+from testkit.tiny_makehuman import tiny_folder
+from testkit.tiny_training import write_triplets
 
 from sfsr_model.network import load_checkpoint
 from sfsr_model.training.settings import load_settings
@@ -78,6 +78,9 @@ def test_photos_are_prepared_for_what_learns_from_them(made_of_noise, tmp_path):
     jobs = script.planned(options)
     assert jobs["labelled"].commands[0][-3:] == ("--sources", "fake", "omi")
     assert str(Path("dlib.dat").resolve()) in jobs["labelled"].commands[0]
+    large = jobs["labelled_large"].commands[0]
+    assert large[large.index("--size") + 1] == "304"
+    assert "--teacher" not in large
     learning = ("detector", "points", "recogniser", "judge_recogniser", "expression", "judge_expression")
     assert {name for name, job in jobs.items() if "labelled" in job.needs} == {f"photo_{name}.onnx" for name in learning}
     assert "labelled" not in script.planned(script._parser().parse_args(command(made_of_noise)))
