@@ -19,7 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+_REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_REPOSITORY), str(_REPOSITORY / "tests")]
 
 Timed = Callable[[], Any]
 LIMIT = 1.05
@@ -42,7 +43,7 @@ def photos(count: int, side: int) -> list[Any]:
 
 def generated_packs(folder: Path) -> dict[str, Path]:
     """A pack with an iresnet-50 and one with a MobileFaceNet, each with a detector of a comparable cost."""
-    from harness.onnx_nets import save_detector, save_iresnet, save_mobilefacenet
+    from testkit.onnx_nets import save_detector, save_iresnet, save_mobilefacenet
 
     packs = {}
     for name, save, detector_layers in (("iresnet-50", save_iresnet, 24), ("MobileFaceNet", save_mobilefacenet, 6)):

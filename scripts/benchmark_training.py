@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+_REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_REPOSITORY), str(_REPOSITORY / "tests")]
 
 LIMIT = 1.05
 WARM_UP = 2
@@ -37,7 +38,7 @@ Seconds = Callable[[], float]
 
 def ours(folder: Path, options: argparse.Namespace, **changes: Any) -> Seconds:
     """Median seconds of a step of the project's loop with these settings, measured anew at each call."""
-    from harness.tiny_training import write_settings
+    from testkit.tiny_training import write_settings
 
     from sfsr_model.training.loop import train
     from sfsr_model.training.network import NetworkTask
@@ -70,7 +71,7 @@ def bare(folder: Path, options: argparse.Namespace) -> Seconds:
     import torch
     from accelerate import Accelerator
     from diffusers import DDPMScheduler
-    from harness.tiny_training import write_settings
+    from testkit.tiny_training import write_settings
     from torch.utils.data import DataLoader
 
     from sfsr_model.training.data import as_batch
@@ -144,8 +145,8 @@ def main() -> int:
     options = parser.parse_args()
 
     import torch
-    from harness.onnx_nets import save_iresnet
-    from harness.tiny_training import write_autoencoder, write_triplets
+    from testkit.onnx_nets import save_iresnet
+    from testkit.tiny_training import write_autoencoder, write_triplets
 
     torch.set_num_threads(options.threads)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"

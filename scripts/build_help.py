@@ -17,7 +17,11 @@ from harness.cache import cache_folder
 from harness.client import ApiClient
 from harness.errors import HarnessError
 from harness.host import NEWEST, inspect_host, installed_folder
-from harness.node_texts import (
+from harness.server import REPOSITORY, ComfyServer
+
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+from testkit.node_texts import (
     LOCALES,
     SNAPSHOT,
     TextError,
@@ -29,7 +33,6 @@ from harness.node_texts import (
     read_json,
     with_lists,
 )
-from harness.server import REPOSITORY, ComfyServer
 
 
 def main(arguments: list[str]) -> int:

@@ -13,10 +13,6 @@ import json
 import sys
 from pathlib import Path
 
-from harness.browser import NODES_2, Page
-from harness.browser_layout import Layout, read_layout
-from harness.browser_thumbnail import make_thumbnail
-from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_sizes, page_form, view
 from harness.cache import cache_folder
 from harness.client import ApiClient
 from harness.errors import HarnessError
@@ -24,6 +20,13 @@ from harness.graph import Prompt
 from harness.host import NEWEST, inspect_host, installed_folder
 from harness.server import REPOSITORY, ComfyServer
 from harness.workflow import load_workflow, needs_checkpoint
+
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+from testkit.browser import NODES_2, Page
+from testkit.browser_layout import Layout, read_layout
+from testkit.browser_thumbnail import make_thumbnail
+from testkit.browser_workflow import build_ui_workflow, differences, load_prompt, node_sizes, page_form, view
 
 WORKFLOWS = REPOSITORY / "workflows"
 _UNTIL_NOTICES_VANISH = 8.0

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from harness.gaussian import best, closed_form, problem  # noqa: E402
+from testkit.gaussian import best, closed_form, problem  # noqa: E402
 
 from sfsr_model.estimators import ESTIMATORS  # noqa: E402
 from sfsr_model.estimators.variants import ROLES  # noqa: E402

@@ -7,6 +7,7 @@ from harness.pythons import require_supported
 
 if __name__ == "__main__":
     require_supported(str(Path(__file__).absolute()), sys.argv[1:])
-    from harness.suites import main
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from testkit.suites import main
 
     sys.exit(main(sys.argv[1:]))

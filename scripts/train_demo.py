@@ -115,7 +115,9 @@ def planned(options: argparse.Namespace) -> dict[str, Job]:
     if options.at_once < 1:
         raise ValueError(f"at-once: expected at least 1, found {options.at_once}")
     jobs: dict[str, Job] = {}
-    wanted = list(options.only or [name for name, (_, needs) in TRAININGS.items() if options.photos or not LABELLED.keys() & set(needs)])
+    wanted = list(
+        options.only or [name for name, (_, needs) in TRAININGS.items() if options.photos or not LABELLED.keys() & set(needs)]
+    )
     while wanted:
         name = wanted.pop()
         if name in jobs or (name in TRAININGS and (options.work / name).exists()):

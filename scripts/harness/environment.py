@@ -61,18 +61,6 @@ COMFYUI_PACKAGES = (
 )
 # Linux wheels usually bring CUDA's libraries.
 _TORCH_SIZE = (5 if sys.platform == "linux" else 1) * GIB
-TEST_TOOLS = (
-    "pytest",
-    "pytest-xdist",
-    "hypothesis",
-    "jsonschema",
-    "ruff",
-    "mypy",
-    "accelerate",
-    "diffusers",
-    "scikit-image",
-    "numba",
-)
 
 
 @dataclass(frozen=True)
@@ -94,9 +82,9 @@ class Stage:
         return digest.hexdigest()
 
 
-def standard_stages(requirements: Path, *, test_tools: bool = False) -> list[Stage]:
+def standard_stages(requirements: Path) -> list[Stage]:
     """What ComfyUI and the pack need; `requirements` is installed just as a user would."""
-    stages = [
+    return [
         Stage("torch", _spoken(TORCH), (TORCH,), _TORCH_SIZE),
         Stage("torchvision", _spoken(TORCHVISION), (TORCHVISION,), GIB // 20, mend_torchvision),
         # Its own requirement of a matching torch is wrong: this pair works.
@@ -104,9 +92,6 @@ def standard_stages(requirements: Path, *, test_tools: bool = False) -> list[Sta
         Stage("comfyui", "the packages of ComfyUI 0.30.0", COMFYUI_PACKAGES, GIB),
         Stage("pack", f"this pack's {requirements.name}", ("-r", str(requirements)), GIB, _put_right_runtime_on_top),
     ]
-    if test_tools:
-        stages.append(Stage("tests", "test tools", TEST_TOOLS, GIB // 4))
-    return stages
 
 
 def _put_right_runtime_on_top(python: Path) -> None:

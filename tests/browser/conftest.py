@@ -1,7 +1,7 @@
 """Two pages for the whole session, because opening one is what takes long."""
 
 import pytest
-from harness.browser import NODES_2, Page
+from testkit.browser import NODES_2, Page
 
 
 @pytest.fixture(scope="session")

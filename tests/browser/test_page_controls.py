@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-from harness.browser import NODES_2, BrowserError, MissingNode, Page
-from harness.browser_layout import read_layout, require_complete
-from harness.browser_workflow import differences
 from harness.errors import UsageError
 from harness.graph import GraphBuilder
+from testkit.browser import NODES_2, BrowserError, MissingNode, Page
+from testkit.browser_layout import read_layout, require_complete
+from testkit.browser_workflow import differences
 
 UI_WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "portrait.json"
 

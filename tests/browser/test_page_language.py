@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from harness.browser import Page
-from harness.node_texts import LOCALES, help_page, read_json
+from testkit.browser import Page
+from testkit.node_texts import LOCALES, help_page, read_json
 
 TEXTS = read_json(LOCALES / "zh" / "nodeDefs.json")
 ADD = "const node = LiteGraph.createNode(argument); app.graph.add(node); app.graph.setDirtyCanvas(true, true);"

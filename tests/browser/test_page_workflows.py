@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from harness.browser import BrowserError, Page
-from harness.browser_layout import read_layout
-from harness.browser_workflow import build_ui_workflow, differences, load_prompt, node_boxes, node_sizes, page_form
 from harness.workflow import load_workflow, needs_checkpoint
 from PIL import Image
+from testkit.browser import BrowserError, Page
+from testkit.browser_layout import read_layout
+from testkit.browser_workflow import build_ui_workflow, differences, load_prompt, node_boxes, node_sizes, page_form
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))

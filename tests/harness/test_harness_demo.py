@@ -14,8 +14,8 @@ import psutil
 import pytest
 from harness.client import ApiClient
 from harness.server import REPOSITORY
-from harness.tiny_landmarker import write_tiny_task
 from PIL import Image
+from testkit.tiny_landmarker import write_tiny_task
 
 DEMO = REPOSITORY / "scripts" / "demo.py"
 

@@ -240,4 +240,3 @@ def test_the_standard_stages_begin_with_torch_and_end_with_the_pack(tmp_path):
     requirements = tmp_path / "requirements.txt"
     names = [stage.name for stage in standard_stages(requirements)]
     assert names == ["torch", "torchvision", "torchaudio", "comfyui", "pack"]
-    assert [stage.name for stage in standard_stages(requirements, test_tools=True)] == [*names, "tests"]

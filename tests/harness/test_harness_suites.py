@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness.browser_tools import browser_steps
 from harness.errors import SetupError
 from harness.host import OLDEST
 from harness.server import REPOSITORY
-from harness.suites import Suite, run_all
+from testkit.browser_tools import browser_steps
+from testkit.suites import Suite, run_all
 
 PASSES = "def test_one():\n    pass\n"
 FAILS = "def test_one():\n    assert not 'this'\n"

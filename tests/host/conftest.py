@@ -17,9 +17,9 @@ import pytest
 import torch
 from harness.client import PromptFailed
 from harness.graph import Node
-from harness.small_graph import SmallGraph
 from PIL import Image
 from safetensors.torch import load_file
+from testkit.small_graph import SmallGraph
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORTRAIT = json.loads((REPOSITORY / "workflows" / "api" / "portrait.json").read_text(encoding="utf-8"))

@@ -14,9 +14,9 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from harness.client import PromptFailed, PromptRejected
-from harness.small_graph import SmallGraph
 from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
+from testkit.small_graph import SmallGraph
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = json.loads((DATA / "schema.json").read_text(encoding="utf-8"))

@@ -169,7 +169,7 @@ def test_a_checkpoint_that_is_none(server, client, refused):
 
 def test_own_recognisers(server, client, portrait, refused):
     """A generated recogniser runs through insightface; one of another width, and a file that is none, are explained."""
-    from harness.onnx_models import save_recogniser
+    from testkit.onnx_models import save_recogniser
 
     folder = server.base_dir / "models" / "insightface" / "models" / "mypack"
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +197,7 @@ def test_own_recognisers(server, client, portrait, refused):
 
 
 def test_report_with_another_encoder_than_the_identity_was_made_with(server, refused):
-    from harness.onnx_models import save_recogniser
+    from testkit.onnx_models import save_recogniser
 
     folder = server.base_dir / "models" / "insightface"
     folder.mkdir(parents=True, exist_ok=True)

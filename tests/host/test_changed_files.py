@@ -8,9 +8,9 @@ import pytest
 import torch
 from harness.client import PromptRejected
 from harness.graph import GraphBuilder
-from harness.onnx_models import save_recogniser
-from harness.small_graph import SmallGraph
-from harness.tiny_landmarker import write_tiny_task
+from testkit.onnx_models import save_recogniser
+from testkit.small_graph import SmallGraph
+from testkit.tiny_landmarker import write_tiny_task
 
 from sfsr_model.encoders.identity import Identity
 from sfsr_model.encoders.identity_file import save_identity

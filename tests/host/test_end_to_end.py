@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 from harness.client import PromptFailed
-from harness.onnx_nets import save_mobilefacenet
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_makehuman import tiny_folder
-from harness.tiny_training import SIZE, TINY_UNET
 from harness.workflow import titled
+from testkit.onnx_nets import save_mobilefacenet
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_makehuman import tiny_folder
+from testkit.tiny_training import SIZE, TINY_UNET
 
 from sfsr_model.evaluation.__main__ import main as evaluation
 from sfsr_model.network import load_checkpoint

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness import tiny_landmarker as tiny
 from harness.client import PromptRejected
 from harness.graph import node
 from PIL import Image
+from testkit import tiny_landmarker as tiny
 
 from sfsr_model.expressions.library import ExpressionLibrary, load_library
 

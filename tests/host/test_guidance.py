@@ -5,8 +5,8 @@ import threading
 
 import pytest
 import torch
-from harness import tiny_landmarker
 from harness.client import PromptInterrupted
+from testkit import tiny_landmarker
 
 from sfsr_model.encoders.untrained import UntrainedEncoder
 from sfsr_model.face.crop import template
@@ -124,7 +124,7 @@ def test_an_end_before_the_start_is_named(small, small_refused):
 
 
 def test_a_person_of_another_recogniser_is_named(server, small, small_refused):
-    from harness.onnx_models import save_recogniser
+    from testkit.onnx_models import save_recogniser
 
     folder = server.base_dir / "models" / "insightface"
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def test_a_person_of_another_recogniser_is_named(server, small, small_refused):
 
 def test_a_users_own_recogniser_guides(server, small, latents):
     """Through its ONNX file in PyTorch; the checkpoint takes any space."""
-    from harness.onnx_nets import save_mobilefacenet
+    from testkit.onnx_nets import save_mobilefacenet
 
     folder = server.base_dir / "models" / "insightface"
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 import urllib.request
 
-from harness.node_texts import HELP, LOCALES, as_json, english, help_pages, read_json
+from testkit.node_texts import HELP, LOCALES, as_json, english, help_pages, read_json
 
 FILES = ("main.json", "nodeDefs.json")
 

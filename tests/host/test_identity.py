@@ -130,7 +130,7 @@ def test_a_file_that_is_no_identity(server, graph, refused, name):
 
 
 def test_spaces_are_not_mixed(server, graph, refused):
-    from harness.onnx_models import save_recogniser
+    from testkit.onnx_models import save_recogniser
 
     folder = server.base_dir / "models" / "insightface"
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def test_most_similar_to_nobody(graph, refused):
 
 def test_a_whole_pack_in_the_graph(server, client, graph):
     """A generated pack with a detector of its own, and a damaged file that nobody needs."""
-    from harness.onnx_nets import save_detector, save_se_recogniser
+    from testkit.onnx_nets import save_detector, save_se_recogniser
 
     folder = server.base_dir / "models" / "insightface" / "models" / "whole"
     folder.mkdir(parents=True, exist_ok=True)

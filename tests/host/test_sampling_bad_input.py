@@ -9,9 +9,9 @@ import hypothesis.strategies as st
 import pytest
 import torch
 from harness.client import PromptFailed
-from harness.small_graph import SmallGraph
 from hypothesis import example, given, settings
 from safetensors.torch import load_file, save_file
+from testkit.small_graph import SmallGraph
 
 from sfsr_model.network import save_checkpoint, untrained_checkpoint
 
@@ -69,7 +69,7 @@ def test_a_batch_of_people_where_one_is_meant(small, small_refused):
 
 
 def test_two_recognisers_in_one_batch_of_people(server, small, small_refused):
-    from harness.onnx_models import save_recogniser
+    from testkit.onnx_models import save_recogniser
 
     folder = server.base_dir / "models" / "insightface"
     folder.mkdir(parents=True, exist_ok=True)

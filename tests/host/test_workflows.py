@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from harness.client import PromptRejected
 from harness.graph import node
-from harness.text_to_image import save_text_to_image
 from harness.workflow import load_workflow, needs_checkpoint, set_input, titled
 from PIL import Image
+from testkit.text_to_image import save_text_to_image
 
 from sfsr_model.encoders.identity_file import load_identity
 from sfsr_model.expressions.library import load_library

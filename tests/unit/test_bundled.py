@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from harness.onnx_models import save_recogniser
-from harness.onnx_nets import save_detector
 from PIL import Image
+from testkit.onnx_models import save_recogniser
+from testkit.onnx_nets import save_detector
 
 from sfsr_model.bundled import DEMO, ORIGIN, PHOTO_ORIGIN, PHOTOS, DamagedFileError, Weights
 from sfsr_model.encoders.bundled import (

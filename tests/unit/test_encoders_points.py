@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from harness.onnx_nets import save_se_recogniser
-from harness.tiny_training import write_settings, write_triplets
+from testkit.onnx_nets import save_se_recogniser
+from testkit.tiny_training import write_settings, write_triplets
 
 from sfsr_model.encoders.detection import Detection
 from sfsr_model.encoders.detector import FaceDetector

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from harness.onnx_models import save_recogniser
-from harness.onnx_nets import save_detector, save_mobilefacenet
+from testkit.onnx_models import save_recogniser
+from testkit.onnx_nets import save_detector, save_mobilefacenet
 
 from sfsr_model.encoders.agreement import compare
 from sfsr_model.encoders.detection import Detection, NoFaceError, judged

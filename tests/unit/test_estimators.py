@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from harness.gaussian import SIGMAS, best, closed_form, problem
+from testkit.gaussian import SIGMAS, best, closed_form, problem
 
 from sfsr_model.estimators import ESTIMATORS, Noisy, denoiser, estimator, target
 from sfsr_model.estimators.prediction import PREDICTIONS

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from harness.onnx_nets import save_mobilefacenet
-from harness.tiny_makehuman import tiny_folder
 from PIL import Image
+from testkit.onnx_nets import save_mobilefacenet
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.compound import CompoundConfig
 from sfsr_model.estimators import ESTIMATORS

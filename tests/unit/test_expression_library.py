@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness import tiny_landmarker as tiny
 from PIL import Image
 from safetensors.torch import save_file
+from testkit import tiny_landmarker as tiny
 
 from sfsr_model.expressions import ARKIT_INDEX, word_expression
 from sfsr_model.expressions.__main__ import main

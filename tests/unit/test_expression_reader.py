@@ -6,8 +6,8 @@ import shutil
 import onnxruntime
 import pytest
 import torch
-from harness.onnx_graph import GraphWriter
-from harness.onnx_models import save_recogniser
+from testkit.onnx_graph import GraphWriter
+from testkit.onnx_models import save_recogniser
 
 from sfsr_model.encoders.expression import ExpressionFileError, load_expression_reader
 from sfsr_model.face.crop import apply_affine, template

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from harness import tiny_landmarker
+from testkit import tiny_landmarker
 
 from sfsr_model.encoders.untrained import UntrainedEncoder
 from sfsr_model.estimators import sample_improved_midpoint

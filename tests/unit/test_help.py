@@ -7,7 +7,8 @@ import ast
 import re
 
 import pytest
-from harness.node_texts import (
+from harness.server import PACK_NAME, REPOSITORY
+from testkit.node_texts import (
     HELP,
     LOCALES,
     SNAPSHOT,
@@ -21,7 +22,6 @@ from harness.node_texts import (
     sections,
     with_lists,
 )
-from harness.server import PACK_NAME, REPOSITORY
 
 SCHEMA = read_json(SNAPSHOT)
 LANGUAGES = sorted(path.name for path in LOCALES.iterdir())

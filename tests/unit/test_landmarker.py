@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness import tiny_landmarker as tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from testkit import tiny_landmarker as tiny
 
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES
 from sfsr_model.landmarker import LandmarkerFileError, NoExpressionError, load_expression_encoder, load_landmarker

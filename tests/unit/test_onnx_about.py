@@ -4,8 +4,8 @@ import json
 
 import onnx
 import pytest
-from harness.onnx_models import save_recogniser
-from harness.tiny_training import write_settings, write_triplets
+from testkit.onnx_models import save_recogniser
+from testkit.tiny_training import write_settings, write_triplets
 
 from sfsr_model.encoders.onnx_about import About, origins, read_about
 from sfsr_model.training.__main__ import main

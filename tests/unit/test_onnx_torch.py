@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from harness.onnx_graph import GraphWriter
-from harness.onnx_nets import random_pictures, save_iresnet, save_mobilefacenet, save_se_recogniser
+from testkit.onnx_graph import GraphWriter
+from testkit.onnx_nets import random_pictures, save_iresnet, save_mobilefacenet, save_se_recogniser
 
 from sfsr_model.encoders.onnx_torch import OnnxError, OnnxModule
 

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from harness.onnx_models import save_recogniser
-from harness.onnx_nets import save_detector, save_mobilefacenet, save_se_recogniser
+from testkit.onnx_models import save_recogniser
+from testkit.onnx_nets import save_detector, save_mobilefacenet, save_se_recogniser
 
 from sfsr_model.encoders import pack as packs
 from sfsr_model.encoders.detection import NoFaceError
@@ -205,7 +205,7 @@ def test_a_doubtful_find_is_named_with_its_score(encoder):
 
 
 def test_points_that_cannot_be_a_face_are_refused(tmp_path, monkeypatch):
-    from harness import onnx_nets
+    from testkit import onnx_nets
 
     monkeypatch.setattr(onnx_nets, "DETECTOR_POINTS", (0.0, 0.0, 0.1, 1.5, 2.0, 0.0, -1.0, 0.3, 0.0, 0.1))
     save_detector(tmp_path / "det.onnx")
@@ -301,7 +301,7 @@ def test_gradients_reach_the_picture_from_a_load_in_inference_mode(encoder):
 
 
 def test_a_network_without_gradients_says_so(tmp_path):
-    from harness.onnx_graph import GraphWriter
+    from testkit.onnx_graph import GraphWriter
 
     graph = GraphWriter(112)
     x = graph.node(

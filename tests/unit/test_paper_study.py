@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness.onnx_nets import save_mobilefacenet, save_se_recogniser
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_makehuman import tiny_folder
 from PIL import Image
+from testkit.onnx_nets import save_mobilefacenet, save_se_recogniser
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.estimators import ESTIMATORS
 from sfsr_model.evaluation.__main__ import main

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from harness.onnx_models import save_recogniser
+from testkit.onnx_models import save_recogniser
 
 from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.identity import Identity

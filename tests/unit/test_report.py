@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 import torch
-from harness import tiny_landmarker as tiny
-from harness.onnx_models import save_recogniser
+from testkit import tiny_landmarker as tiny
+from testkit.onnx_models import save_recogniser
 
 from sfsr_model.bundled import BUNDLED, PHOTOS, Weights
 from sfsr_model.encoders import bundled

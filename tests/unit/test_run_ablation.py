@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness.onnx_nets import save_mobilefacenet
-from harness.tiny_makehuman import tiny_folder
-from harness.tiny_training import TINY_UNET, write_autoencoder, write_settings, write_triplets
+from testkit.onnx_nets import save_mobilefacenet
+from testkit.tiny_makehuman import tiny_folder
+from testkit.tiny_training import TINY_UNET, write_autoencoder, write_settings, write_triplets
 
 from sfsr_model.network import UNetConfig, load_checkpoint, save_checkpoint, untrained_checkpoint
 from sfsr_model.training import loop

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.onnx_nets import save_mobilefacenet
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_makehuman import tiny_folder
 from PIL import Image
+from testkit.onnx_nets import save_mobilefacenet
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.evaluation.__main__ import main
 from sfsr_model.evaluation.solvers.comparison import OURS, SOLVERS, solve, taken

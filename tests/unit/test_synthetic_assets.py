@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from harness.tiny_makehuman import tiny_folder
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.synthetic.assets import read_mhpose, read_obj, read_proxy, read_target, triangulate
 from sfsr_model.synthetic.assets.pictures import decode_picture, encode_picture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness.tiny_makehuman import tiny_folder
 from PIL import Image
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model import synthetic
 from sfsr_model.synthetic.__main__ import main

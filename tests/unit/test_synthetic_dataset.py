@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
-from harness.tiny_makehuman import tiny_folder
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.synthetic.shards import DatasetError, Shard, shard_path, write_shard
 from sfsr_model.synthetic.torch_data import DecodedShards, RenderedDataset, ShardDataset

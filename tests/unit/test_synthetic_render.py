@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness.tiny_makehuman import tiny_folder
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES
 from sfsr_model.face import crop_transform

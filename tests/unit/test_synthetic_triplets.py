@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from harness.tiny_makehuman import tiny_folder
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.face import face_mask
 from sfsr_model.synthetic.face_blend import blend_heads, face_share

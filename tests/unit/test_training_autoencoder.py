@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.tiny_makehuman import tiny_folder
 from safetensors.torch import load_file, save_file
+from testkit.tiny_makehuman import tiny_folder
 
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
 from sfsr_model.training.autoencoder import (

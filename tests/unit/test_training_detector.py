@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from harness.tiny_training import write_portraits, write_settings, write_triplets
+from testkit.tiny_training import write_portraits, write_settings, write_triplets
 
 from sfsr_model.encoders.onnx_files import inspect_onnx
 from sfsr_model.training.__main__ import main

@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from harness.onnx_graph import GraphWriter
-from harness.tiny_training import write_settings, write_triplets
+from testkit.onnx_graph import GraphWriter
+from testkit.tiny_training import write_settings, write_triplets
 from torch.utils.flop_counter import FlopCounterMode
 
 from sfsr_model.encoders.alignment import arcface_template

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from harness.onnx_nets import save_se_recogniser
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_training import write_labelled, write_portraits, write_settings, write_triplets
+from testkit.onnx_nets import save_se_recogniser
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_training import write_labelled, write_portraits, write_settings, write_triplets
 
 from sfsr_model.encoders.alignment import align_faces
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES

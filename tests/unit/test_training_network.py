@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.onnx_models import save_recogniser
-from harness.onnx_nets import save_se_recogniser
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_training import PERSON, SIZE, write_autoencoder, write_settings, write_triplets
 from safetensors.torch import load_file, save_file
+from testkit.onnx_models import save_recogniser
+from testkit.onnx_nets import save_se_recogniser
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_training import PERSON, SIZE, write_autoencoder, write_settings, write_triplets
 
 from sfsr_model.compound import CompoundEncoder
 from sfsr_model.encoders.expression import ExpressionFileError, load_expression_reader

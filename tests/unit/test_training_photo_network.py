@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from harness.onnx_nets import save_se_recogniser
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_training import SIZE, write_labelled, write_settings, write_triplets
 from safetensors.torch import save_file
+from testkit.onnx_nets import save_se_recogniser
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_training import SIZE, write_labelled, write_settings, write_triplets
 
 from sfsr_model.face.crop import template
 from sfsr_model.network import load_checkpoint, untrained_checkpoint

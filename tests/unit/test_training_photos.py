@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.onnx_nets import save_detector, save_se_recogniser
-from harness.tiny_landmarker import write_tiny_task
-from harness.tiny_training import SIZE, write_autoencoder, write_settings
 from PIL import Image
+from testkit.onnx_nets import save_detector, save_se_recogniser
+from testkit.tiny_landmarker import write_tiny_task
+from testkit.tiny_training import SIZE, write_autoencoder, write_settings
 
 from sfsr_model.face import face_mask
 from sfsr_model.face.crop import template

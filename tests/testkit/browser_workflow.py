@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from harness.browser import BrowserError, Page
-from harness.browser_layout import FIRST_NOTE_ID, Box, Layout, Size, arrange, require_complete
 from harness.graph import Prompt
+
+from testkit.browser import BrowserError, Page
+from testkit.browser_layout import FIRST_NOTE_ID, Box, Layout, Size, arrange, require_complete
 
 # What the page shows beside the canvas: the tool bar on the left, the tabs and the Run button at the top.
 _WINDOW = (1600, 900)

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from harness.browser_tools import browser_environment, find_chromium
 from harness.cache import cache_folder
 from harness.errors import HarnessError
 from harness.graph import Prompt
+
+from testkit.browser_tools import browser_environment, find_chromium
 
 DRIVER = Path(__file__).with_name("browser_driver.cjs")
 CANVAS = "#graph-canvas"

@@ -7,11 +7,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.browser_layout import Layout, Tile
 from harness.client import ApiClient
 from harness.errors import HarnessError
 from harness.graph import Prompt
 from harness.workflow import behind, titled
+
+from testkit.browser_layout import Layout, Tile
 
 if TYPE_CHECKING:
     from PIL import Image

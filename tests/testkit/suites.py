@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.browser_tools import browser_environment, browser_steps
-from harness.cache import cache_folder, locked
-from harness.environment import Environment, standard_stages
+from harness.cache import GIB, cache_folder, locked
+from harness.environment import Environment, Stage, standard_stages
 from harness.errors import HarnessError
 from harness.host import NEWEST, OLDEST, Release, install_steps, installed_folder
 from harness.pip import clean_environment
@@ -21,6 +20,21 @@ from harness.server import REPOSITORY
 from harness.standing import REQUIREMENTS
 from harness.steps import run_steps
 
+from testkit.browser_tools import browser_environment, browser_steps
+
+_TEST_TOOLS = (
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "jsonschema",
+    "ruff",
+    "mypy",
+    "accelerate",
+    "diffusers",
+    "scikit-image",
+    "numba",
+)
+TEST_STAGE = Stage("tests", "test tools", _TEST_TOOLS, GIB // 4)
 _NO_TESTS = 5
 # Each takes up to 2 GiB, and a host of its own where the suite asks for one.
 _MOST_WORKERS = 4
@@ -46,7 +60,7 @@ def main(arguments: list[str]) -> int:
         environment = Environment(cache)
         with locked(cache):
             browser = [] if options.no_browser else browser_steps(cache)
-            steps = environment.steps(standard_stages(REQUIREMENTS, test_tools=True))
+            steps = environment.steps([*standard_stages(REQUIREMENTS), TEST_STAGE])
             for release in (NEWEST, OLDEST):
                 steps += install_steps(cache, release, environment.python)
             run_steps([*steps, *browser], cache)
