@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from ..face.landmarks import EYES_TO_MOUTH
-from .landmarks import landmark_points
 from .model import FaceModel
 from .shape import Eye, Shape
 
@@ -37,7 +36,7 @@ def _outline_radius(model: FaceModel) -> np.ndarray:
     base = model.base
     eyes = np.stack([base[joint].mean(0) for joint in model.eye_joints])
     distance = float(np.linalg.norm(eyes[0] - eyes[1]))
-    mouth = base[landmark_points(model)[[48, 54]]].mean(0)
+    mouth = base[model.landmark_points[[48, 54]]].mean(0)
     drop = float(eyes[:, 1].mean() - mouth[1]) or EYES_TO_MOUTH * distance
     down = (eyes[:, 1].mean() - base[:, 1]) / drop
     below = down - _WIDEST

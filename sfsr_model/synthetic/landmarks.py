@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .errors import AssetError
-from .model import FaceModel
 
 # Vertices of hm08 in iBUG 300-W order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67. The person's right comes
 # first, as it lies left in the picture.
@@ -21,9 +22,9 @@ IBUG_68: tuple[int, ...] = (
 )  # fmt: skip
 
 
-def landmark_points(model: FaceModel) -> np.ndarray:
-    """Numbers [68] of the kept points that are the landmarks; raises AssetError where the cache lacks one."""
+def landmark_points(number: Mapping[int, int]) -> np.ndarray:
+    """Numbers [68] of the kept points that are landmarks, given those of the kept vertices; raises AssetError where one lacks."""
     try:
-        return np.array([model.number[vertex] for vertex in IBUG_68])
+        return np.array([number[vertex] for vertex in IBUG_68])
     except KeyError as error:
         raise AssetError(f"cache: has no vertex {error} for a landmark; build it from MakeHuman's own base mesh") from None

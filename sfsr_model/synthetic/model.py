@@ -14,6 +14,7 @@ from .assets import decode_picture
 from .cache import read_cache
 from .colours import LINEAR
 from .errors import AssetError
+from .landmarks import landmark_points
 
 # Part numbers of triangles. Skin without texture is that of the trunk, below the pictures' edge.
 SKIN, MOUTH, TRUNK, EYE, TEETH, TONGUE, LASH, HAIR, GLASSES = range(9)
@@ -90,10 +91,9 @@ class FaceModel:
         return np.stack([self._relative(self._picture(f"skin/{name}")[..., :3]) for name in hm08.SKINS])
 
     def _painted_skins(self) -> np.ndarray:
-        from .landmarks import landmark_points
         from .skin_paint import procedural_skins
 
-        marks = self.base[landmark_points(self)]
+        marks = self.base[self.landmark_points]
         return procedural_skins(self.base, self.skin_triangles, self.skin_uv, self.skin_kind, marks)
 
     def _relative(self, pixels: np.ndarray) -> np.ndarray:
@@ -112,6 +112,11 @@ class FaceModel:
         face = (self.skin_kind == 0) & (centre[:, 2] > 1.1) & (np.abs(centre[:, 0]) < 0.6)
         face &= (centre[:, 1] > eyes - 0.9) & (centre[:, 1] < eyes + 0.6)
         return self.skin_uv[face].mean(1)
+
+    @cached_property
+    def landmark_points(self) -> np.ndarray:
+        """Numbers [68] of the points that are landmarks, in iBUG's order; raises AssetError where the cache lacks one."""
+        return landmark_points(self.number)
 
     @cached_property
     def eye_height(self) -> float:

@@ -10,7 +10,6 @@ from .assemble import Assembly, assemble
 from .backdrop import draw_backdrop
 from .develop import develop, draw_occluder
 from .identity import Details, IdentitySpace, details_of
-from .landmarks import landmark_points
 from .look import Look
 from .model import FaceModel
 from .pack import pack_parameters
@@ -139,7 +138,7 @@ def render_light(
     mesh = assemble(model, face.shape, look, face.details.lashes, 0.9 - 0.55 * face.details.male, inner, host.shape)
     head = pose_matrix(scene.pose)
     points = _placed(model, mesh, host.shape, head, scene.trunk)
-    anchors = points[landmark_points(model)]
+    anchors = points[model.landmark_points]
     eyes = np.stack([eye.centre for eye in host.shape.eyes])
     view = frame.view if frame else View.of(scene.camera, float(np.linalg.norm(eyes[0] - eyes[1])), size)
     if aligned and not frame:
@@ -183,7 +182,7 @@ def _placed(model: FaceModel, mesh: Assembly, host: Shape, head: np.ndarray, tru
     if "glasses" in mesh.layout.ranges:
         share[mesh.layout.triangles[mesh.layout.ranges["glasses"][0] :].min() :] = 1.0
     points = turn_head(mesh.vertices, share, head, pose_matrix((0.0, trunk, 0.0)))
-    middle = host.neutral[landmark_points(model)[27:36]].mean(0)
+    middle = host.neutral[model.landmark_points[27:36]].mean(0)
     origin = turn_head(middle[None], np.ones(1), head, head)[0]
     return np.ascontiguousarray(points - origin, np.float32)
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,27 @@ def test_all_that_a_node_imports_gets_installed():
     by_insightface = {"cv2", "onnx", "onnxruntime", "skimage"}
     required = {requirement.partition(";")[0].strip() for requirement in PROJECT["project"]["dependencies"]}
     assert used - set(sys.stdlib_module_names) <= host | by_insightface | required
+
+
+def siblings(path):
+    """The files of the same package tree that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            home = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for found in (home / alias.name for alias in node.names):
+                # `from .module import name`, or `from . import module`.
+                place = next((one for one in (found, home) if one.with_suffix(".py").is_file()), home / "__init__")
+                yield place.with_suffix(".py")
+
+
+@pytest.mark.parametrize("package", ["nodes", "sfsr_model"])
+def test_no_modules_import_each_other(package):
+    uses = {path: {*siblings(path)} - {path} for path in REPOSITORY.glob(f"{package}/**/*.py")}
+    assert sum(map(len, uses.values())) > len(uses)
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(str(path.relative_to(REPOSITORY)) for path in reversed(error.args[1])))
 
 
 def test_nothing_is_pinned():

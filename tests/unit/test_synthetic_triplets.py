@@ -8,7 +8,6 @@ from testkit.tiny_makehuman import tiny_folder
 from sfsr_model.face import face_mask
 from sfsr_model.synthetic.face_blend import blend_heads, face_share
 from sfsr_model.synthetic.identity import IdentitySpace
-from sfsr_model.synthetic.landmarks import landmark_points
 from sfsr_model.synthetic.model import FaceModel
 from sfsr_model.synthetic.shape import make_shape, neutral_points
 from sfsr_model.synthetic.triplet import sample_triplet
@@ -48,7 +47,7 @@ def test_own_face_on_own_head_is_itself(model):
 
 def test_the_face_keeps_its_middle_and_the_head_its_ears(model):
     share = face_share(model)
-    marks = share[landmark_points(model)]
+    marks = share[model.landmark_points]
     assert marks[[27, 30, 33, 39, 42, 51, 57, 62, 66]].min() == 1
     assert marks[[0, 16]].max() == 0
     assert ((share > 0) & (share < 1)).any()
