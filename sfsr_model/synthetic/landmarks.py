@@ -23,7 +23,7 @@ IBUG_68: tuple[int, ...] = (
 
 
 def landmark_points(number: Mapping[int, int]) -> np.ndarray:
-    """Numbers [68] of the kept points that are landmarks, given those of the kept vertices; raises AssetError where one lacks."""
+    """Numbers [68] of the points that are landmarks, by the numbers of the kept vertices; raises AssetError where one lacks."""
     try:
         return np.array([number[vertex] for vertex in IBUG_68])
     except KeyError as error:
