@@ -18,6 +18,8 @@ from harness.progress import ProgressBar
 from harness.server import ComfyServer
 from harness.workflow import (
     EXPRESSION_PICTURE,
+    PERSON,
+    TARGET,
     apply_expression_picture,
     apply_picture,
     apply_word,
@@ -31,7 +33,7 @@ RUN_TIMEOUT_S = 3600.0
 # The folder, in that of the pictures, of ComfyUI's own: its page's pictures, uploads and saved workflows.
 KEPT = "comfyui"
 # The nodes that pictures of the options come from, by title.
-OPTIONS = {"Identity": "--identity", "Target": "--target", EXPRESSION_PICTURE: "--expression"}
+OPTIONS = {"--identity": PERSON, "--target": TARGET, "--expression": (EXPRESSION_PICTURE,)}
 
 
 def main(plan: Plan) -> int:
@@ -42,7 +44,7 @@ def main(plan: Plan) -> int:
         _apply_numbers(prompt, plan)
         for option, path in (("--identity", plan.identity), ("--target", plan.target)):
             if path is not None:
-                apply_picture(prompt, option[2:].capitalize(), Path(path).name, option)
+                apply_picture(prompt, OPTIONS[option], Path(path).name, option)
                 require_decodable(Path(path), option)
         if plan.expression_picture is not None:
             require_decodable(Path(plan.expression_picture), "--expression")
@@ -84,12 +86,12 @@ def _apply_numbers(prompt: Prompt, plan: Plan) -> None:
 
 
 def _upload(client: ApiClient, prompt: Prompt, plan: Plan) -> None:
-    """Put the pictures where LoadImage finds them: those of the options, and those that lie beside the workflow."""
-    for title, path in (("Identity", plan.identity), ("Target", plan.target)):
+    """Put the pictures where the graph finds them: those of the options, and those that lie beside the workflow."""
+    for option, path in (("--identity", plan.identity), ("--target", plan.target)):
         if path is not None:
             # Under its own name, by which its owner's ComfyUI may know it too; two different photos may share one.
             name = client.upload_image(Path(path), overwrite=False)
-            apply_picture(prompt, title, name, f"--{title.lower()}")
+            apply_picture(prompt, OPTIONS[option], name, option)
     if plan.expression_picture is not None:
         name = client.upload_image(Path(plan.expression_picture), overwrite=False)
         apply_expression_picture(prompt, name, client.options("SFSRLoadExpressionEncoder", "encoder")[0])
@@ -111,7 +113,7 @@ def _option_behind(prompt: Prompt, node_id: str) -> str:
     """The option, with a colon, whose picture the node itself loads or looks at; empty where there is none such."""
     node = prompt.get(node_id, {"inputs": {}})
     looked_at = {node_id, *(str(value[0]) for value in node["inputs"].values() if isinstance(value, list))}
-    options = [f"{option}: " for title, option in OPTIONS.items() if titled(prompt, title) in looked_at]
+    options = [f"{option}: " for option, titles in OPTIONS.items() if titled(prompt, *titles) in looked_at]
     return options[0] if len(options) == 1 else ""
 
 

@@ -9,6 +9,10 @@ from typing import Any
 from harness.errors import UsageError
 from harness.graph import Prompt
 
+# The nodes that the demo sets, by title: first that of the bundled workflows, then those of earlier versions.
+PERSON = ("Portrait: person", "Identity")
+TARGET = ("Portrait: target", "Target")
+EXPRESSION = ("Expression Embed", "Expression")
 # Title of the node that loads the demo's picture of an expression.
 EXPRESSION_PICTURE = "Expression picture"
 
@@ -30,52 +34,56 @@ def load_workflow(path: Path) -> Prompt:
     return content
 
 
-def titled(prompt: Prompt, title: str) -> str | None:
-    """Id of the node with that title; None without one. Raises UsageError if there are several."""
-    found = [node_id for node_id, entry in prompt.items() if (entry.get("_meta") or {}).get("title") == title]
-    if len(found) > 1:
-        raise UsageError(f"The workflow has {len(found)} nodes titled {title!r}: keep one of that title.")
-    return found[0] if found else None
+def titled(prompt: Prompt, *titles: str) -> str | None:
+    """Id of the node with the first of these titles that there is; None without any. Raises UsageError if several have it."""
+    for title in titles:
+        found = [node_id for node_id, entry in prompt.items() if (entry.get("_meta") or {}).get("title") == title]
+        if len(found) > 1:
+            raise UsageError(f"The workflow has {len(found)} nodes titled {title!r}: keep one of that title.")
+        if found:
+            return found[0]
+    return None
 
 
-def set_input(prompt: Prompt, title: str, names: tuple[str, ...], value: Any, option: str) -> None:
+def set_input(prompt: Prompt, titles: str | tuple[str, ...], names: tuple[str, ...], value: Any, option: str) -> None:
     """Set the first of the inputs `names` that the titled node has; raises UsageError if there is no such node."""
-    node_id = titled(prompt, title)
+    titles = (titles,) if isinstance(titles, str) else titles
+    node_id = titled(prompt, *titles)
     if node_id is None:
-        raise UsageError(f"{option}: the workflow has no node titled {title!r} to set. Title one so, or drop {option}.")
+        raise UsageError(f"{option}: the workflow has no node titled {titles[0]!r} to set. Title one so, or drop {option}.")
     inputs = prompt[node_id]["inputs"]
     name = next((name for name in names if name in inputs), None)
     if name is None:
-        raise UsageError(f"{option}: the node titled {title!r} has no input {' or '.join(names)}.")
+        raise UsageError(f"{option}: the node titled {titles[0]!r} has no input {' or '.join(names)}.")
     inputs[name] = value
 
 
-def apply_picture(prompt: Prompt, title: str, picture: str, option: str) -> None:
-    """Make the titled node, a LoadImage or a bundled sample portrait, a LoadImage of an uploaded picture."""
-    node_id = titled(prompt, title)
+def apply_picture(prompt: Prompt, titles: tuple[str, ...], picture: str, option: str) -> None:
+    """Make the titled node, a Portrait or a LoadImage, show an uploaded picture."""
+    node_id = titled(prompt, *titles)
     class_type = None if node_id is None else prompt[node_id]["class_type"]
     if class_type == "SFSRSamplePortrait":
-        prompt[str(node_id)] |= {"class_type": "LoadImage", "inputs": {"image": picture}}
+        prompt[str(node_id)]["inputs"] = {"sample": picture}
     elif class_type in (None, "LoadImage"):
-        set_input(prompt, title, ("image",), picture, option)
+        set_input(prompt, titles, ("image",), picture, option)
     else:
-        raise UsageError(f"{option}: the node titled {title!r} is a {class_type}; it has to be a LoadImage.")
+        raise UsageError(f"{option}: the node titled {titles[0]!r} is a {class_type}; it has to be a Portrait or a LoadImage.")
 
 
 def apply_word(prompt: Prompt, word: str) -> None:
-    """Make the node titled "Expression" take a word."""
-    set_input(prompt, "Expression", ("word",), word, "--expression")
-    set_input(prompt, "Expression", ("source",), "word", "--expression")
+    """Make the node of the expression take a word."""
+    set_input(prompt, EXPRESSION, ("word",), word, "--expression")
+    set_input(prompt, EXPRESSION, ("source",), "word", "--expression")
 
 
 def apply_expression_picture(prompt: Prompt, picture: str, encoder: str) -> None:
-    """Make the node titled "Expression" read an uploaded picture, by a named encoder unless it has one already."""
-    set_input(prompt, "Expression", ("source",), "image", "--expression")
-    inputs = prompt[str(titled(prompt, "Expression"))]["inputs"]
+    """Make the node of the expression read an uploaded picture, by a named encoder unless it has one already."""
+    set_input(prompt, EXPRESSION, ("source",), "image", "--expression")
+    inputs = prompt[str(titled(prompt, *EXPRESSION))]["inputs"]
     _add_source(prompt, inputs, "image", EXPRESSION_PICTURE, "LoadImage", {"image": picture})
     if "expression_encoder" not in inputs:
         values = {"encoder": encoder}
-        _add_source(prompt, inputs, "expression_encoder", "Expression encoder", "SFSRLoadExpressionEncoder", values)
+        _add_source(prompt, inputs, "expression_encoder", "Load Expression Encoder", "SFSRLoadExpressionEncoder", values)
 
 
 def _add_source(prompt: Prompt, inputs: dict[str, Any], name: str, title: str, class_type: str, values: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ from harness.graph import GraphBuilder
 from harness.pictures import free_name, require_decodable, require_picture
 from harness.progress import ProgressBar
 from harness.workflow import (
+    PERSON,
+    TARGET,
     apply_expression_picture,
     apply_picture,
     apply_word,
@@ -30,9 +32,9 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def prompt() -> dict:
     graph = GraphBuilder()
-    picture = graph.node("LoadImage", title="Identity", image="a.png")
-    graph.node("SFSRSamplePortrait", title="Target", sample="portrait_20")
-    graph.node("ExpressionEmbed", title="Expression", source="word", word="joy")
+    picture = graph.node("LoadImage", title="Portrait: person", image="a.png")
+    graph.node("SFSRSamplePortrait", title="Portrait: target", sample="portrait_20")
+    graph.node("ExpressionEmbed", title="Expression Embed", source="word", word="joy")
     graph.node("RandomNoise", title="Seed", noise_seed=1)
     graph.node("SaveImage", images=picture, filename_prefix="x")
     return graph.prompt()
@@ -57,11 +59,28 @@ def test_a_prompt_is_a_copy():
 
 def test_inputs_are_set_by_title(prompt):
     set_input(prompt, "Seed", ("noise_seed", "seed"), 5, "--seed")
-    apply_picture(prompt, "Identity", "me.png", "--identity")
-    apply_picture(prompt, "Target", "you.png", "--target")
+    apply_picture(prompt, PERSON, "me.png", "--identity")
+    apply_picture(prompt, TARGET, "you.png", "--target")
     assert prompt["4"]["inputs"] == {"noise_seed": 5}
     assert prompt["1"]["inputs"] == {"image": "me.png"}
-    assert prompt["2"] == {"class_type": "LoadImage", "inputs": {"image": "you.png"}, "_meta": {"title": "Target"}}
+    assert prompt["2"]["inputs"] == {"sample": "you.png"}
+
+
+def test_the_titles_of_earlier_versions_still_count(prompt):
+    """A prompt that was saved then; what was "Identity" is not mistaken for the node that has this title now."""
+    for node_id, title in (("1", "Identity"), ("2", "Target"), ("3", "Expression")):
+        prompt[node_id]["_meta"]["title"] = title
+    apply_picture(prompt, PERSON, "me.png", "--identity")
+    apply_picture(prompt, TARGET, "you.png", "--target")
+    apply_word(prompt, "awe")
+    assert [prompt[node_id]["inputs"] for node_id in "123"] == [
+        {"image": "me.png"},
+        {"sample": "you.png"},
+        {"source": "word", "word": "awe"},
+    ]
+    prompt["1"]["_meta"]["title"], prompt["4"]["_meta"]["title"] = "Portrait: person", "Identity"
+    apply_picture(prompt, PERSON, "her.png", "--identity")
+    assert prompt["1"]["inputs"] == {"image": "her.png"}
 
 
 def test_expression_by_word_and_by_picture(prompt):
@@ -87,8 +106,8 @@ def test_a_missing_title_names_option_and_title(prompt):
         set_input(prompt, "Steps", ("steps",), 5, "--steps")
     with pytest.raises(UsageError, match="--x: the node titled 'Seed' has no input a or b"):
         set_input(prompt, "Seed", ("a", "b"), 5, "--x")
-    with pytest.raises(UsageError, match="--target: the node titled 'Seed' is a RandomNoise; it has to be a LoadImage"):
-        apply_picture(prompt, "Seed", "a.png", "--target")
+    with pytest.raises(UsageError, match="--target: the node titled 'Seed' is a RandomNoise; it has to be a Portrait"):
+        apply_picture(prompt, ("Seed",), "a.png", "--target")
 
 
 def test_a_title_used_twice_is_refused(prompt):

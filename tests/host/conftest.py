@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,8 @@ PORTRAIT = json.loads((REPOSITORY / "workflows" / "api" / "portrait.json").read_
 
 
 def node_titled(prompt: dict[str, Any], title: str) -> str:
-    """Id of the one node with that title."""
-    (found,) = [node_id for node_id, entry in prompt.items() if entry["_meta"]["title"] == title]
+    """Id of the one node with that title, in which _ may stand for what is no letter."""
+    (found,) = [key for key, entry in prompt.items() if title in (said := entry["_meta"]["title"], re.sub(r"\W+", "_", said))]
     return found
 
 
@@ -46,7 +47,7 @@ def portrait() -> Callable[..., dict[str, Any]]:
         changes.setdefault("Steps", {})
         changes["Steps"] = {"steps": 2, **changes["Steps"]}
         for title, inputs in changes.items():
-            prompt[node_titled(prompt, title.replace("_", " "))]["inputs"] |= inputs
+            prompt[node_titled(prompt, title)]["inputs"] |= inputs
         return prompt
 
     return build

@@ -31,19 +31,19 @@ def grey(size=256, height=None):
 
 
 def test_no_face_in_the_selfie(refused):
-    error = refused({"grey": grey(200, 120)}, Identity={"image": ["grey", 0]})
+    error = refused({"grey": grey(200, 120)}, Portrait_person={"image": ["grey", 0]})
     assert error.node_id == "4"
     assert "picture 0 (200 x 120 pixels): no face found" in str(error)
 
 
 def test_no_face_in_the_target(refused):
-    error = refused({"grey": grey()}, Target={"image": ["grey", 0]})
+    error = refused({"grey": grey()}, Portrait_target={"image": ["grey", 0]})
     assert error.node_id == "7"
     assert "no face found" in str(error)
 
 
 def test_no_face_may_keep_the_picture(client, portrait, tmp_path):
-    prompt = portrait(Target={"image": ["grey", 0]}, Target_face={"no_face": "keep the picture"}) | {"grey": grey()}
+    prompt = portrait(Portrait_target={"image": ["grey", 0]}, Face_Crop={"no_face": "keep the picture"}) | {"grey": grey()}
     result = client.run(prompt, timeout=600)
     (saved,) = [image for image in result.images if image.type == "output"]
     from PIL import Image
@@ -55,40 +55,40 @@ def test_no_face_may_keep_the_picture(client, portrait, tmp_path):
 def test_the_report_measures_no_made_up_face(client, portrait):
     import json
 
-    prompt = portrait(Target={"image": ["grey", 0]}, Target_face={"no_face": "keep the picture"}) | {"grey": grey()}
+    prompt = portrait(Portrait_target={"image": ["grey", 0]}, Face_Crop={"no_face": "keep the picture"}) | {"grey": grey()}
     report = json.loads(client.run(prompt, timeout=600).outputs["16"]["text"][0])
     assert report["identity_cosine"] is None
     assert "no face was found in picture 0" in report["notes"]
 
 
 def test_too_few_faces_fall_under_the_same_policy(client, portrait):
-    prompt = portrait(Target_face={"face_index": 3, "no_face": "keep the picture"})
+    prompt = portrait(Face_Crop={"face_index": 3, "no_face": "keep the picture"})
     assert client.run(prompt, timeout=600).images
 
 
 def test_a_crop_size_of_no_multiple_of_8(refused):
-    assert "size: found 100, expected a multiple of 8" in str(refused(Target_face={"size": 100}))
+    assert "size: found 100, expected a multiple of 8" in str(refused(Face_Crop={"size": 100}))
 
 
 @pytest.mark.parametrize("size", [72, 136])
 def test_a_crop_of_another_size_than_the_checkpoint_knows(refused, size):
-    said = str(refused(Target_face={"size": size}))
+    said = str(refused(Face_Crop={"size": size}))
     assert f"image: the checkpoint was trained on crops of 128 x 128 pixels, this one has {size} x {size}" in said
     assert "set Face Crop's size to 128" in said
 
 
 def test_a_paste_mask_of_another_size(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
-    assert "does not fit 1 crops of 128 x 128" in str(refused({"mask": mask}, Paste={"mask": ["mask", 0]}))
+    assert "does not fit 1 crops of 128 x 128" in str(refused({"mask": mask}, Face_Paste={"mask": ["mask", 0]}))
 
 
 def test_a_report_that_is_no_json(refused):
-    assert "report: it is not JSON" in str(refused({"info": primitive("hello")}, Save={"report": ["info", 0]}))
+    assert "report: it is not JSON" in str(refused({"info": primitive("hello")}, Save_Image={"report": ["info", 0]}))
 
 
 @pytest.mark.parametrize("prefix", ["", "  ", "faces/", "faces/."])
 def test_a_prefix_that_names_no_file(refused, prefix):
-    assert "names no file; choose a name" in str(refused(Save={"filename_prefix": prefix}))
+    assert "names no file; choose a name" in str(refused(Save_Image={"filename_prefix": prefix}))
 
 
 def test_a_report_of_pictures_that_the_faces_are_not_of(refused):
@@ -101,70 +101,72 @@ def primitive(text):
 
 
 def test_nothing_to_hold_on_to(refused):
-    error = refused({"grey": grey()}, Target={"image": ["grey", 0]}, Target_face={"no_face": "hold the last face"})
+    error = refused({"grey": grey()}, Portrait_target={"image": ["grey", 0]}, Face_Crop={"no_face": "hold the last face"})
     assert "no face found" in str(error)
 
 
 def test_too_few_faces(refused):
-    error = refused(Target_face={"face_index": 3})
+    error = refused(Face_Crop={"face_index": 3})
     assert "picture 0: face_index: 3 asked for, but 1 face was found" in str(error)
 
 
 def test_a_misspelt_word_gets_a_suggestion(client, portrait):
     with pytest.raises(PromptRejected, match="did you mean amazement"):
-        client.run(portrait(Expression={"word": "amazment"}), timeout=600)
+        client.run(portrait(Expression_Embed={"word": "amazment"}), timeout=600)
 
 
 @pytest.mark.parametrize("word", ["7", "Amazement", " AMAZEMENT "])
 def test_numbers_and_any_case_are_words(client, portrait, word):
-    assert client.run(portrait(Expression={"word": word}), timeout=600).images
+    assert client.run(portrait(Expression_Embed={"word": word}), timeout=600).images
 
 
 def test_source_image_without_an_image(refused):
-    assert "the source is 'image' but none is connected" in str(refused(Expression={"source": "image"}))
+    assert "the source is 'image' but none is connected" in str(refused(Expression_Embed={"source": "image"}))
 
 
 def test_a_photo_without_an_encoder(refused):
-    error = refused(drop=[("5", "expression_encoder")], Expression={"source": "image", "image": ["1", 0]})
+    error = refused(drop=[("5", "expression_encoder")], Expression_Embed={"source": "image", "image": ["1", 0]})
     assert "nothing reads it; connect Load Expression Encoder" in str(error)
 
 
 def test_an_image_of_another_size_is_at_fault_and_not_its_mask(refused):
-    error = refused({"grey": grey(250)}, Conditioning={"image": ["grey", 0]})
+    error = refused({"grey": grey(250)}, SFSR_Conditioning={"image": ["grey", 0]})
     assert "image: the checkpoint was trained on crops of 128 x 128 pixels, this one has 250 x 250" in str(error)
 
 
 def test_mask_of_another_size(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
-    assert "does not fit the image's 1 x 128 x 128" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
+    assert "does not fit the image's 1 x 128 x 128" in str(refused({"mask": mask}, SFSR_Conditioning={"mask": ["mask", 0]}))
 
 
 def test_mask_over_everything(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 128, "height": 128}, "_meta": {"title": "Mask"}}
-    assert "leaves no background" in str(refused({"mask": mask}, Conditioning={"mask": ["mask", 0]}))
+    assert "leaves no background" in str(refused({"mask": mask}, SFSR_Conditioning={"mask": ["mask", 0]}))
 
 
 def test_a_target_of_another_size_than_the_crop_came_from(refused):
-    error = refused({"grey": grey(300)}, Paste={"images": ["grey", 0]})
+    error = refused({"grey": grey(300)}, Face_Paste={"images": ["grey", 0]})
     assert "images: 300 x 300 pixels, but the face was found in a picture of 320 x 320; pass the picture" in str(error)
 
 
 def test_an_unknown_checkpoint(client, portrait):
     with pytest.raises(PromptRejected, match=r"gone\.safetensors"):
-        client.run(portrait(Model={"checkpoint": "gone.safetensors"}), timeout=600)
+        client.run(portrait(Load_SFSR_Model={"checkpoint": "gone.safetensors"}), timeout=600)
 
 
 def test_a_path_outside_the_models_folder(client, portrait):
     for name in ("../../etc/passwd", "/etc/passwd"):
         with pytest.raises(PromptRejected, match="passwd"):
-            client.run(portrait(ID_encoder={"encoder": name}), timeout=600)
+            client.run(portrait(Load_ID_Encoder={"encoder": name}), timeout=600)
 
 
 def test_a_checkpoint_that_is_none(server, client, refused):
     folder = server.base_dir / "models" / "sfsr"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "junk.safetensors").write_bytes(b"no checkpoint")
-    assert "junk.safetensors: not a readable safetensors file" in str(refused(Model={"checkpoint": "junk.safetensors"}))
+    assert "junk.safetensors: not a readable safetensors file" in str(
+        refused(Load_SFSR_Model={"checkpoint": "junk.safetensors"})
+    )
 
 
 def test_own_recognisers(server, client, portrait, refused):
@@ -180,19 +182,19 @@ def test_own_recognisers(server, client, portrait, refused):
     assert {"models/mypack/", "models/mypack/r50.onnx", "narrow.onnx"} <= set(choices)
 
     open_to_all = {"checkpoint": "untrained (random weights)"}
-    result = client.run(portrait(ID_encoder={"encoder": "models/mypack/"}, Model=open_to_all), timeout=600)
+    result = client.run(portrait(Load_ID_Encoder={"encoder": "models/mypack/"}, Load_SFSR_Model=open_to_all), timeout=600)
     info = result.outputs["3"]["text"][0]
     assert "512 numbers" in info
     assert "CPUExecutionProvider" in info
     assert "has 128 numbers" not in info
-    narrow = {"ID_encoder": {"encoder": "narrow.onnx"}, "Model": open_to_all}
+    narrow = {"Load_ID_Encoder": {"encoder": "narrow.onnx"}, "Load_SFSR_Model": open_to_all}
     assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(**narrow))
-    other = str(refused(ID_encoder={"encoder": "models/mypack/"}))
+    other = str(refused(Load_ID_Encoder={"encoder": "models/mypack/"}))
     assert "identity: it was made by a recogniser of the space 'onnx-" in other
     assert "choose 'demo (bundled with this pack)' in the Load ID Encoder before Identity" in other
-    assert "junk.onnx cannot be read as an ONNX network" in str(refused(ID_encoder={"encoder": "junk.onnx"}))
+    assert "junk.onnx cannot be read as an ONNX network" in str(refused(Load_ID_Encoder={"encoder": "junk.onnx"}))
     if "CUDA" not in info:
-        error = refused(ID_encoder={"encoder": "models/mypack/", "provider": "CUDA"})
+        error = refused(Load_ID_Encoder={"encoder": "models/mypack/", "provider": "CUDA"})
         assert "CUDA was asked for, but ONNX Runtime offers" in str(error)
 
 
@@ -226,7 +228,7 @@ def test_a_model_that_is_not_sfsr(server, client, portrait, refused):
     del state
     inputs = {"unet_name": "sd15.safetensors", "weight_dtype": "default"}
     error = refused(
-        {"sd": {"class_type": "UNETLoader", "inputs": inputs, "_meta": {"title": "SD"}}}, Conditioning={"model": ["sd", 0]}
+        {"sd": {"class_type": "UNETLoader", "inputs": inputs, "_meta": {"title": "SD"}}}, SFSR_Conditioning={"model": ["sd", 0]}
     )
     assert "is no SFSR model; connect the MODEL output of Load SFSR Model" in str(error)
     (folder / "sd15.safetensors").unlink()
@@ -272,18 +274,18 @@ def test_photos_as_people_have_them(client, host_version, tmp_path, kind):
 def test_values_that_are_no_numbers_name_the_picture(refused):
     mask = {"class_type": "SolidMask", "inputs": {"value": float("nan"), "width": 64, "height": 64}, "_meta": {"title": "Mask"}}
     image = {"class_type": "MaskToImage", "inputs": {"mask": ["mask", 0]}, "_meta": {"title": "Image"}}
-    error = refused({"mask": mask, "broken": image}, Target_face={"images": ["broken", 0]})
+    error = refused({"mask": mask, "broken": image}, Face_Crop={"images": ["broken", 0]})
     assert "images: picture 0 holds values that are not finite" in str(error)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (7680, 4320), (16000, 1)])
 def test_pictures_of_any_size_without_a_face(refused, width, height):
-    error = refused({"grey": grey(width, height)}, Target_face={"images": ["grey", 0]})
+    error = refused({"grey": grey(width, height)}, Face_Crop={"images": ["grey", 0]})
     assert f"picture 0 ({width} x {height} pixels): no face found" in str(error)
 
 
 def test_a_word_of_no_kind_names_the_input(refused):
-    assert "word: unknown expression 'None'" in str(refused(Expression={"word": None}))
+    assert "word: unknown expression 'None'" in str(refused(Expression_Embed={"word": None}))
 
 
 def test_interrupt_ends_within_a_step_and_the_host_goes_on(client, portrait):
@@ -299,7 +301,7 @@ def test_interrupt_ends_within_a_step_and_the_host_goes_on(client, portrait):
 
     sweep = {"family": "the list below", "words": "joy, anger, fear, love", "intensity_from": 0.0, "intensity_to": 1.0}
     looks = {"class_type": "SFSRExpressionSweep", "inputs": sweep | {"steps": 2}, "_meta": {"title": "Looks"}}
-    changes = {"Steps": {"steps": 400}, "Seed": {"noise_seed": 77}, "Conditioning": {"expression": ["looks", 0]}}
+    changes = {"Steps": {"steps": 400}, "Seed": {"noise_seed": 77}, "SFSR_Conditioning": {"expression": ["looks", 0]}}
     with pytest.raises(PromptInterrupted):
         client.run(portrait(**changes) | {"looks": looks}, on_progress=stop_when_sampling, timeout=600)
     # A step that had ended before the host heard of it may be told of afterwards.
@@ -310,12 +312,12 @@ def test_interrupt_ends_within_a_step_and_the_host_goes_on(client, portrait):
 def test_a_workflow_of_an_older_version(client, portrait, refused):
     """Inputs that this version does not have, does not know the value of, or has since."""
     # Over the API a value for no input is the host's to leave out; a link is followed, and what it brings arrives.
-    assert client.run(portrait(Paste={"blur": 0.5}), timeout=600).images
+    assert client.run(portrait(Face_Paste={"blur": 0.5}), timeout=600).images
     assert "strength: SFSR Conditioning has no such input, so the workflow was made for another version of this pack" in str(
-        refused(Conditioning={"strength": ["6", 0]})
+        refused(SFSR_Conditioning={"strength": ["6", 0]})
     )
     with pytest.raises(PromptRejected, match=r"input 'no_face' has no choice 'raise'\. It has: error, keep the picture"):
-        client.run(portrait(Target_face={"no_face": "raise"}), timeout=600)
+        client.run(portrait(Face_Crop={"no_face": "raise"}), timeout=600)
     prompt = portrait()
     del prompt["8"]["inputs"]["identity_guidance"]
     with pytest.raises(PromptRejected, match="input 'identity_guidance' is missing"):
@@ -338,7 +340,7 @@ def test_a_bad_graph_and_a_good_one_at_once(server, client, portrait):
 
     with server.expecting_error("size: found 100"):
         threads = [
-            threading.Thread(target=run, args=("bad",), kwargs={"Target_face": {"size": 100}}),
+            threading.Thread(target=run, args=("bad",), kwargs={"Face_Crop": {"size": 100}}),
             threading.Thread(target=run, args=("good",), kwargs={"Seed": {"noise_seed": 31}}),
         ]
         for thread in threads:

@@ -74,7 +74,7 @@ def test_the_second_encoder_finds_and_knows_people(client):
 
 def test_an_identity_of_the_second_encoder_is_not_the_bundled_networks(refused, portrait):
     """The message names the encoder that fits, and what the chosen one is for."""
-    told = refused(portrait(ID_encoder={"encoder": PHOTOS}))
+    told = refused(portrait(Load_ID_Encoder={"encoder": PHOTOS}))
     assert "identity: it was made by a recogniser of the space 'onnx-" in told
     assert f"choose '{DEMO}' in the Load ID Encoder before Identity: this checkpoint was trained on its identities" in told
     assert f"'{PHOTOS}' serves detection, reports and checkpoints that were trained on it" in told
@@ -92,7 +92,7 @@ def test_the_expression_encoder_guides(small, latents):
 def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     """The portrait workflow's report, beside one with a photo of somebody else, and one without any but with a pose to keep."""
     prompt = portrait()
-    report, target = (titled(prompt, title) for title in ("Report", "Target"))
+    report, target = (titled(prompt, title) for title in ("Report", "Portrait: target"))
     inputs = prompt[report]["inputs"]
     wires = {"image": [target, 0], "expression_encoder": inputs["expression_encoder"]}
     prompt["posed"] = node("ExpressionEmbed", source="image", word="happiness", intensity=1.0, **wires)

@@ -85,9 +85,9 @@ def test_comfyui_runs_it_and_changes_the_face_alone(server, folder, checkpoint, 
         place.mkdir(parents=True, exist_ok=True)
         (place / path.name).write_bytes(path.read_bytes())
     changes = {
-        "Model": {"checkpoint": checkpoint.name},
-        "ID_encoder": {"encoder": "recogniser.onnx"},
-        "Target_face": {"size": SIZE},
+        "Load_SFSR_Model": {"checkpoint": checkpoint.name},
+        "Load_ID_Encoder": {"encoder": "recogniser.onnx"},
+        "Face_Crop": {"size": SIZE},
     }
     before, after = (load_sample("portrait_20")[0].numpy() * 255).round().astype(np.uint8), run_portrait(**changes)
     changed = (before != after).any(axis=-1)
@@ -99,6 +99,6 @@ def test_comfyui_runs_it_and_changes_the_face_alone(server, folder, checkpoint, 
     assert report["trained"]
     assert not any("untrained" in note for note in report["notes"])
     # Made for this recogniser's people, the checkpoint refuses another's.
-    stand_in = {"ID_encoder": {"encoder": "untrained demo recogniser (random weights)"}}
+    stand_in = {"Load_ID_Encoder": {"encoder": "untrained demo recogniser (random weights)"}}
     with server.expecting_error(""), pytest.raises(PromptFailed, match="this checkpoint was trained on"):
         client.run(portrait(**(changes | stand_in)), timeout=600)

@@ -67,7 +67,7 @@ def pictures(client, portrait, tmp_path):
 
     def run(mix, conditioning=None, report=None, **extra):
         prompt = portrait(
-            Conditioning={"expression": ["mix", 0]} | (conditioning or {}),
+            SFSR_Conditioning={"expression": ["mix", 0]} | (conditioning or {}),
             Report={"expression": ["mix", 0]} | (report or {}),
             Sample={"latent_image": ["same", 0]},
         )
@@ -108,9 +108,9 @@ def test_one_expression_repeated_is_one_picture_repeated(pictures):
 def test_a_long_batch_from_one_person_and_one_target(client, portrait):
     """Sixty frames go through the sampler as any batch of latents does."""
     prompt = portrait(
-        Model={"checkpoint": "untrained (random weights)"},  # which takes a crop of any size
-        Conditioning={"expression": ["mix", 0]},
-        Target_face={"size": 64},
+        Load_SFSR_Model={"checkpoint": "untrained (random weights)"},  # which takes a crop of any size
+        SFSR_Conditioning={"expression": ["mix", 0]},
+        Face_Crop={"size": 64},
         Steps={"steps": 1},
         Report={"expression": ["mix", 0]},
     )

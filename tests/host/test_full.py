@@ -22,7 +22,7 @@ def test_a_full_size_network(server, client, portrait):
     save_checkpoint(dataclasses.replace(checkpoint, unet=half), path)
     del checkpoint, half
     try:
-        result = client.run(portrait(Model={"checkpoint": path.name}, Steps={"steps": 1}), timeout=1800)
+        result = client.run(portrait(Load_SFSR_Model={"checkpoint": path.name}, Steps={"steps": 1}), timeout=1800)
         assert any(image.type == "output" for image in result.images)
     finally:
         client.free()
@@ -31,5 +31,5 @@ def test_a_full_size_network(server, client, portrait):
 
 def test_every_word(run_portrait):
     """Each of the 135 goes through the graph and makes a picture of its own."""
-    pictures = {run_portrait(Expression={"word": word.word}, Steps={"steps": 1}).tobytes() for word in all_words()}
+    pictures = {run_portrait(Expression_Embed={"word": word.word}, Steps={"steps": 1}).tobytes() for word in all_words()}
     assert len(pictures) == 135

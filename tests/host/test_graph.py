@@ -12,8 +12,8 @@ from sfsr_model.samples import load_sample
 
 SIDE = 128  # of the workflow's crops
 STAND_INS = {
-    "Model": {"checkpoint": "untrained (random weights)"},
-    "ID_encoder": {"encoder": "untrained demo recogniser (random weights)"},
+    "Load_SFSR_Model": {"checkpoint": "untrained (random weights)"},
+    "Load_ID_Encoder": {"encoder": "untrained demo recogniser (random weights)"},
 }
 
 
@@ -45,39 +45,39 @@ def test_only_the_sampler_runs_again_for_another_seed(client, portrait):
     client.run(portrait(Seed={"noise_seed": 21}), timeout=600)
     again = client.run(portrait(Seed={"noise_seed": 22}), timeout=600)
     titles = {portrait()[node]["_meta"]["title"] for node in again.executed}
-    assert titles == {"Seed", "Sample", "Decode", "Paste", "Report", "Save", "Report picture", "Report figures"}
+    assert titles == {"Seed", "Sample", "Decode", "Face Paste", "Report", "Save Image", "Report picture", "Report figures"}
 
 
 def test_identity_and_expression_reach_the_network(run_portrait):
     base = run_portrait()
-    assert not np.array_equal(base, run_portrait(Identity={"sample": "portrait_32"}))
-    assert not np.array_equal(base, run_portrait(Expression={"word": "sadness"}))
+    assert not np.array_equal(base, run_portrait(Portrait_person={"sample": "portrait_32"}))
+    assert not np.array_equal(base, run_portrait(Expression_Embed={"word": "sadness"}))
 
 
 def test_weight_zero_is_the_null(run_portrait):
     """With both weights 0 neither the person nor the expression matters, and cfg has nothing to push."""
     off = {"identity_weight": 0.0, "expression_weight": 0.0}
-    first = run_portrait(Conditioning=off)
-    other = run_portrait(Conditioning=off, Identity={"sample": "portrait_32"}, Expression={"word": "sadness"})
+    first = run_portrait(SFSR_Conditioning=off)
+    other = run_portrait(SFSR_Conditioning=off, Portrait_person={"sample": "portrait_32"}, Expression_Embed={"word": "sadness"})
     assert np.array_equal(first, other)
 
 
 def test_end_before_start_never_acts(run_portrait):
-    never = run_portrait(Conditioning={"expression_start": 0.8, "expression_end": 0.2})
-    assert np.array_equal(never, run_portrait(Conditioning={"expression_weight": 0.0}))
+    never = run_portrait(SFSR_Conditioning={"expression_start": 0.8, "expression_end": 0.2})
+    assert np.array_equal(never, run_portrait(SFSR_Conditioning={"expression_weight": 0.0}))
 
 
 def test_equal_guidance_is_plain_cfg(run_portrait):
     """Both scales at 2 with cfg 1.5 push as much as scales of 1 with cfg 3."""
-    doubled = run_portrait(Conditioning={"identity_guidance": 2.0, "expression_guidance": 2.0}, Guider={"cfg": 1.5})
+    doubled = run_portrait(SFSR_Conditioning={"identity_guidance": 2.0, "expression_guidance": 2.0}, Guider={"cfg": 1.5})
     plain = run_portrait(Guider={"cfg": 3.0})
     assert np.abs(doubled.astype(int) - plain.astype(int)).max() <= 2
 
 
 def test_two_scales_follow_the_formula(run_portrait):
     """With the expression's scale at 0 only the identity is left, as if the expression's weight were 0."""
-    only = run_portrait(Conditioning={"identity_guidance": 1.0, "expression_guidance": 0.0})
-    same = run_portrait(Conditioning={"expression_weight": 0.0})
+    only = run_portrait(SFSR_Conditioning={"identity_guidance": 1.0, "expression_guidance": 0.0})
+    same = run_portrait(SFSR_Conditioning={"expression_weight": 0.0})
     assert np.abs(only.astype(int) - same.astype(int)).max() <= 2
     assert not np.array_equal(only, run_portrait())
 
@@ -104,7 +104,7 @@ def load_image(name):
 def test_real_photos(run_portrait, astronaut, group_photo, group_pixels):
     """A real person into a real portrait, and into the third face from the left of a group."""
     extra = {"photo": load_image(astronaut), "scene": load_image(group_photo)}
-    swapped = run_portrait(extra, Identity={"image": ["scene", 0]}, Target={"image": ["photo", 0]})
+    swapped = run_portrait(extra, Portrait_person={"image": ["scene", 0]}, Portrait_target={"image": ["photo", 0]})
     from skimage import data
 
     changed = (swapped != data.astronaut()).any(axis=-1)
@@ -114,8 +114,8 @@ def test_real_photos(run_portrait, astronaut, group_photo, group_pixels):
     assert changed[:, 320:].sum() == 0
 
     third = {"images": ["scene", 0], "face_order": "left to right", "face_index": 2}
-    people = {"Identity": {"image": ["photo", 0]}, "Target": {"image": ["scene", 0]}}
-    group = run_portrait(extra, **people, Target_face=third, Paste={"images": ["scene", 0]})
+    people = {"Portrait_person": {"image": ["photo", 0]}, "Portrait_target": {"image": ["scene", 0]}}
+    group = run_portrait(extra, **people, Face_Crop=third, Face_Paste={"images": ["scene", 0]})
     columns = np.nonzero((group != group_pixels).any(axis=(0, 2)))[0]
     assert 0 < columns.max() - columns.min() < group_pixels.shape[1] / 3
 
@@ -153,7 +153,7 @@ def test_the_picture_says_how_it_was_made(client, portrait, tmp_path):
 
 def test_a_moving_picture_carries_the_graph_and_the_note(client, portrait, tmp_path):
     frames = {"class_type": "BatchImagesNode", "inputs": {"images.image0": ["15", 0], "images.image1": ["2", 0]}}
-    graph = portrait(Save={"images": ["frames", 0], "format": "animated WebP", "fps": 4.0}) | {"frames": frames}
+    graph = portrait(Save_Image={"images": ["frames", 0], "format": "animated WebP", "fps": 4.0}) | {"frames": frames}
     (saved,) = [image for image in client.run(graph, timeout=600).images if image.type == "output"]
     with Image.open(client.download(saved, tmp_path / "saved.webp")) as picture:
         assert (picture.format, picture.n_frames) == ("WEBP", 2)
@@ -183,14 +183,14 @@ def test_a_checkpoint_from_a_file_is_the_same_model(server, client, run_portrait
     folder = server.base_dir / "models" / "sfsr"
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(untrained_checkpoint(), folder / "same.safetensors")
-    from_file = STAND_INS | {"Model": {"checkpoint": "same.safetensors"}}
+    from_file = STAND_INS | {"Load_SFSR_Model": {"checkpoint": "same.safetensors"}}
     assert np.array_equal(run_portrait(**STAND_INS), run_portrait(**from_file))
 
 
 def test_another_mask_is_pasted_where_it_says(run_portrait):
     """With one mask for conditioning and paste, only what it covers changes; an empty one leaves every pixel alone."""
     solid = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": SIDE, "height": SIDE}, "_meta": {"title": "Mask"}}
-    masks = {"Conditioning": {"mask": ["own", 0]}, "Paste": {"mask": ["own", 0]}}
+    masks = {"SFSR_Conditioning": {"mask": ["own", 0]}, "Face_Paste": {"mask": ["own", 0]}}
     assert np.array_equal(run_portrait({"own": solid}, **masks), sample_pixels("portrait_20"))
 
 
@@ -209,7 +209,7 @@ def test_mask_of_the_frame_is_what_changed(run_portrait):
 
 def test_a_smaller_crop_is_enlarged_for_the_network(run_portrait):
     """Graphs made for a network of smaller pictures run on: its face is put back where the crop came from."""
-    before, after, small = sample_pixels("portrait_20"), run_portrait(), run_portrait(Target_face={"size": SIDE // 2})
+    before, after, small = sample_pixels("portrait_20"), run_portrait(), run_portrait(Face_Crop={"size": SIDE // 2})
     assert not np.array_equal(small, after)
     changed, also = ((before != picture).any(axis=-1) for picture in (after, small))
     assert (changed & also).sum() > 0.95 * (changed | also).sum()

@@ -56,10 +56,10 @@ def drawn(client, read):
 
 @pytest.fixture
 def ran(client, read):
-    """Runs a workflow with few steps and with inputs changed, as ("Words", "family", "all"); returns what came out.
+    """Runs a workflow with few steps and with inputs changed, as ("Sheet", "rows", 2); returns what came out.
 
-    The frames of each picture by the title of the node that shows or saves it, under "Paste" the results as they were before
-    they were laid out; and the report.
+    The frames of each picture by the title of the node that shows or saves it, under "Face Paste" the results as they
+    were before they were laid out; and the report.
     """
 
     def run(name, *changes, steps=1):
@@ -69,8 +69,8 @@ def ran(client, read):
                 entry["inputs"]["steps"] = steps
         for title, key, value in changes:
             set_input(prompt, title, (key,), value, title)
-        prompt["paste"] = node("PreviewImage", images=[titled(prompt, "Paste"), 0])
-        prompt["paste"]["_meta"]["title"] = "Paste"
+        prompt["paste"] = node("PreviewImage", images=[titled(prompt, "Face Paste"), 0])
+        prompt["paste"]["_meta"]["title"] = "Face Paste"
         result = client.run(prompt, timeout=1800)
         found = {}
         for image in result.images:
@@ -130,12 +130,12 @@ def test_what_does_not_fit_on_a_sheet_is_named(refused, changes, said):
 def check_word_sheet(found, report, words):
     """A picture for each word, each its own, laid out beside the person and the target."""
     assert report["words"] == words
-    assert distinct(found["Paste"]) == len(words)
+    assert distinct(found["Face Paste"]) == len(words)
     rows, names = result_rows(
-        as_tensors(found["Paste"]), words, 1, beside_a=load_sample("portrait_05"), beside_b=load_sample("portrait_37")
+        as_tensors(found["Face Paste"]), words, 1, beside_a=load_sample("portrait_05"), beside_b=load_sample("portrait_37")
     )
     expected = draw_sheet(rows, names, ["who", "where", "result"], (128, 128))[0].numpy() * 255
-    (saved,) = found["Save"]
+    (saved,) = found["Save Image"]
     assert saved.shape == expected.shape
     # The host rounds pictures down before it shows them, and on the sheet they are made smaller after that.
     assert np.abs(saved - expected).max() <= 4
@@ -144,20 +144,20 @@ def check_word_sheet(found, report, words):
 def test_the_word_sheet(ran):
     words = ["joy", "amusement", "sadness", "anger", "fear", "surprise", "disgust", "pride"]
     check_word_sheet(*ran("word_sheet"), words)
-    check_word_sheet(*ran("word_sheet", ("Words", "family", "surprise")), ["amazement", "astonishment", "surprise"])
+    check_word_sheet(*ran("word_sheet", ("Expression Sweep", "family", "surprise")), ["amazement", "astonishment", "surprise"])
 
 
 @pytest.mark.full
 def test_the_word_sheet_of_all_words(ran):
     """One widget makes the eight words all 135."""
-    check_word_sheet(*ran("word_sheet", ("Words", "family", "all")), [word.word for word in all_words()])
+    check_word_sheet(*ran("word_sheet", ("Expression Sweep", "family", "all")), [word.word for word in all_words()])
 
 
 def test_the_moving_picture(ran):
     """Eight frames there and back: the ends are what a word alone gives, and the way back is the way there."""
     found, report = ran("expression_travel")
-    frames = found["Paste"]
-    assert [len(found[title]) for title in ("Paste", "Save", "Save frames")] == [8, 8, 1]
+    frames = found["Face Paste"]
+    assert [len(found[title]) for title in ("Face Paste", "Save Image", "Save Image: frames")] == [8, 8, 1]
     assert report["words"][0] == "sadness"
     assert report["words"][4] == "joy"
     assert distinct(frames[:5]) == 5
@@ -166,11 +166,11 @@ def test_the_moving_picture(ran):
     # Lossy, but each frame is nearer to its own picture than to the other end's.
     for own, other in ((0, 4), (4, 0)):
         assert (
-            np.abs(found["Save"][own] - frames[own].astype(int)).mean()
-            < np.abs(found["Save"][own] - frames[other].astype(int)).mean()
+            np.abs(found["Save Image"][own] - frames[own].astype(int)).mean()
+            < np.abs(found["Save Image"][own] - frames[other].astype(int)).mean()
         )
-    still, _ = ran("expression_travel", ("To", "word", "sadness"))
-    assert max(np.abs(frame.astype(int) - still["Paste"][0]).max() for frame in still["Paste"]) <= 2
+    still, _ = ran("expression_travel", ("Expression Embed: to", "word", "sadness"))
+    assert max(np.abs(frame.astype(int) - still["Face Paste"][0]).max() for frame in still["Face Paste"]) <= 2
 
 
 def test_the_samplers_are_six(ran):
@@ -178,10 +178,10 @@ def test_the_samplers_are_six(ran):
     found, report = ran("samplers", steps=2)
     assert len(report["identity_cosines"]) == 6
     # Heun stands there twice, and with as many steps for both it is the same.
-    yardstick, _, heun, *_ = found["Paste"]
+    yardstick, _, heun, *_ = found["Face Paste"]
     assert np.abs(yardstick.astype(int) - heun).max() <= 2
-    assert distinct(found["Paste"][1:]) == 5
-    assert all(title in found for title in ("Save", "Estimates", "Errors", "Plot"))
+    assert distinct(found["Face Paste"][1:]) == 5
+    assert all(title in found for title in ("Save Image", "Estimates", "Errors", "Plot"))
 
 
 def test_the_samplers_look_at_the_network_as_often_as_the_sheet_says():

@@ -34,7 +34,7 @@ SCENE_SIDE, PLACE = 384, 32  # of the generated scene; where a portrait of 320 p
 
 
 def workflow(name, changes=()):
-    """The workflow with few steps and with inputs changed: workflow("face_swap", [("Identity", "sample", "portrait_05")])."""
+    """The workflow with few steps and with inputs changed: workflow("portrait", [("Seed", "noise_seed", 2)])."""
     prompt = load_workflow(API / f"{name}.json")
     for entry in prompt.values():
         if entry["class_type"] in FEW_STEPS:
@@ -96,24 +96,24 @@ def test_identity_expression_and_target_are_three_pictures(pictures):
     """Each of the three makes a difference, and outside the face the target stays as it is."""
     said, first = pictures(workflow("photo_expression"))
     target = pixels("portrait_01")
-    face = changed(target, first["Save"])
+    face = changed(target, first["Save Image"])
     assert 0.02 < face.mean() < 0.5
     assert not face[:50].any()
     assert json.loads(said["Report"])["expression_error"] is not None
-    for title in ("Identity", "Expression photo"):
+    for title in ("Portrait: person", "Portrait: expression"):
         _, other = pictures(workflow("photo_expression", [(title, "sample", "portrait_37")]))
-        assert not np.array_equal(first["Save"], other["Save"])
-        assert np.array_equal(changed(target, other["Save"])[:50], face[:50])
+        assert not np.array_equal(first["Save Image"], other["Save Image"])
+        assert np.array_equal(changed(target, other["Save Image"])[:50], face[:50])
 
 
 def test_a_face_swap_keeps_the_targets_expression(client):
     """The expression is the one that is read from the target, not the person's own."""
     prompt = workflow("face_swap")
-    reader = [titled(prompt, "Expression encoder"), 0]
-    for title in ("Target", "Identity"):
+    reader = [titled(prompt, "Load Expression Encoder"), 0]
+    for title in ("Portrait: target", "Portrait: person"):
         wires = {"image": [titled(prompt, title), 0], "expression_encoder": reader}
         prompt[f"of {title}"] = node("ExpressionEmbed", source="image", word="happiness", intensity=1.0, **wires)
-    shown = {"used": titled(prompt, "Expression"), "target": "of Target", "person": "of Identity"}
+    shown = {"used": titled(prompt, "Expression Embed"), "target": "of Portrait: target", "person": "of Portrait: person"}
     prompt |= {f"show {name}": node("PreviewAny", source=[source, 0]) for name, source in shown.items()}
     client.free()  # the host shows no text of a node that an earlier prompt ran
     outputs = client.run(prompt, timeout=600).outputs
@@ -126,7 +126,7 @@ def test_two_people_get_a_face_each(pictures):
     said, first = pictures(workflow("two_people"))
     target = np.concatenate([pixels("portrait_20"), pixels("portrait_28")], axis=1)
     middle = target.shape[1] // 2
-    before, after = np.split(target, 2, axis=1), np.split(first["Save"], 2, axis=1)
+    before, after = np.split(target, 2, axis=1), np.split(first["Save Image"], 2, axis=1)
     for old, new in zip(before, after, strict=True):
         assert 0.02 < changed(old, new).mean() < 0.5
     report = json.loads(said["Report"])
@@ -134,15 +134,15 @@ def test_two_people_get_a_face_each(pictures):
     for figures in (report, report["judges"]):  # of each face where it was pasted
         assert len(figures["identity_cosines"]) == 2
         assert min(figures["identity_cosines"]) > 0.5
-    for change in (("Second person photo", "sample", "portrait_05"), ("Expressions", "words", "happiness, fear")):
+    for change in (("Portrait: second person", "sample", "portrait_05"), ("Expression Sweep", "words", "happiness, fear")):
         _, other = pictures(workflow("two_people", [change]))
-        assert nearly_equal(other["Save"][:, :middle], first["Save"][:, :middle])
-        assert not nearly_equal(other["Save"][:, middle:], first["Save"][:, middle:])
+        assert nearly_equal(other["Save Image"][:, :middle], first["Save Image"][:, :middle])
+        assert not nearly_equal(other["Save Image"][:, middle:], first["Save Image"][:, middle:])
 
 
 def test_a_kept_person_takes_the_bundled_ones_place(server, client, pictures):
     """The file that the workflow saves is of the person of the bundled one, and gives the same picture."""
-    _, first = pictures(workflow("keep_a_person", [("Keep", "name", "kept")]))
+    _, first = pictures(workflow("keep_a_person", [("Save Identity", "name", "kept")]))
     (saved,) = (server.base_dir / "output" / "identities").glob("kept_*.safetensors")
     (bundled,) = sample_identities()
     cosine = load_identity(saved).embeddings @ load_identity(bundled).embeddings.T
@@ -150,15 +150,15 @@ def test_a_kept_person_takes_the_bundled_ones_place(server, client, pictures):
     (listed,) = client.object_info("SFSRLoadIdentity")["SFSRLoadIdentity"]["input"]["required"]["identity"][1:]
     choice = f"identities/{saved.name} [output]"
     assert listed["options"].index(choice) < listed["options"].index(f"bundled/{bundled.name}")
-    _, again = pictures(workflow("keep_a_person", [("Kept person", "identity", choice)]))
-    assert np.abs(again["Save"].astype(int) - first["Save"].astype(int)).mean() < 1
+    _, again = pictures(workflow("keep_a_person", [("Load Identity", "identity", choice)]))
+    assert np.abs(again["Save Image"].astype(int) - first["Save Image"].astype(int)).mean() < 1
 
 
 def test_a_mixture_takes_parts_of_its_expressions(pictures):
     """Each expression moves its own cell of the sheet, and the mixture's by the part that comes from it."""
     _, first = pictures(workflow("expression_mix"))
-    _, other = pictures(workflow("expression_mix", [("Sliders", "gaze_side", -0.8)]))
-    pairs = zip(*(sheet_cells(result["Save"], 2, 3) for result in (first, other)), strict=True)
+    _, other = pictures(workflow("expression_mix", [("Expression Embed: sliders", "gaze_side", -0.8)]))
+    pairs = zip(*(sheet_cells(result["Save Image"], 2, 3) for result in (first, other)), strict=True)
     joy, anger, sliders, mixture, _, neutral = (not nearly_equal(*pair) for pair in pairs)
     assert (joy, anger, sliders, mixture, neutral) == (False, False, True, True, False)
 
@@ -172,11 +172,16 @@ def test_a_library_is_made_and_used_in_one_run(server, pictures):
     """The word looks otherwise as built in, refined and by the photos alone."""
     path = server.base_dir / "models" / "sfsr_libraries" / "of samples.safetensors"
     path.unlink(missing_ok=True)
-    plain = [("Sheet", "labels", ""), ("Sheet", "titles", ""), ("Sheet", "in_a_row", 3), ("Library", "name", "of samples")]
+    plain = [
+        ("Sheet", "labels", ""),
+        ("Sheet", "titles", ""),
+        ("Sheet", "in_a_row", 3),
+        ("Expression Library", "name", "of samples"),
+    ]
     _, saved = pictures(workflow("own_expressions", plain))
     library = load_library(path)
     assert (library.words, library.counts) == (("joy", "sadness"), (2, 1))
-    _, _, built_in, refined, photos_alone = sheet_cells(saved["Save"], 1, 5)
+    _, _, built_in, refined, photos_alone = sheet_cells(saved["Save Image"], 1, 5)
     assert not nearly_equal(built_in, refined)
     assert not nearly_equal(refined, photos_alone)
     assert not nearly_equal(built_in, photos_alone)
@@ -206,7 +211,7 @@ def with_a_face(prompt):
     place = {"x": PLACE, "y": PLACE, "resize_source": False}
     prompt["placed"] = node("ImageCompositeMasked", destination=scene, source=["portrait", 0], **place)
     prompt["kept"] = node("SaveImage", images=["placed", 0], filename_prefix="scene")
-    for title in ("Scene face", "Paste"):
+    for title in ("Face Crop", "Face Paste"):
         prompt[titled(prompt, title)]["inputs"]["images"] = ["placed", 0]
     return prompt
 
@@ -219,7 +224,7 @@ def text_to_portrait(checkpoint, text="[ID] looks [liking] in [Ollantaytambo]", 
 def check_text_to_portrait(pictures, checkpoint):
     """The checkpoint draws the scene, and the person with the expression is put into it."""
     said, first = pictures(with_a_face(text_to_portrait(checkpoint)))
-    scene, result = first["SaveImage"], first["Save"]
+    scene, result = first["SaveImage"], first["Save Image"]
     assert scene.shape == (SCENE_SIDE, SCENE_SIDE, 3)
     assert scene[:PLACE].std() > 1  # what was drawn around the portrait is no single colour
     new = changed(scene, result)
@@ -237,7 +242,7 @@ def test_a_line_of_text_becomes_scene_and_expression(pictures, small_checkpoint)
     scene, result = check_text_to_portrait(pictures, small_checkpoint)
     _, word = pictures(with_a_face(text_to_portrait(small_checkpoint, "[ID] looks [rage] in [Ollantaytambo]")))
     assert np.array_equal(word["SaveImage"], scene)
-    assert not np.array_equal(word["Save"], result)
+    assert not np.array_equal(word["Save Image"], result)
     _, place = pictures(with_a_face(text_to_portrait(small_checkpoint, "[ID] looks [liking] on [a ship]")))
     assert not np.array_equal(place["SaveImage"], scene)
 
