@@ -25,6 +25,8 @@ from .settings import Settings
 _FAR = 3.0
 # Weight of the points beside the score. Where the loss of points turns from square to straight, in sides of the crop.
 _WEIGHT, _TURN = 40.0, 0.01
+# How much more than usual the points of a turned head may count.
+_TURNED = 3.0
 _SHOWN = 16
 
 
@@ -57,12 +59,14 @@ class PointsTask:
         heat, score = modules["network"](shown * 2 - 1)
         points, score = points_of(heat[:count]), score.float()
         there = (torch.arange(len(score), device=place) < count).float()
+        eyes = (wanted[:, 1] - wanted[:, 0]).norm(dim=-1)
+        # In eye distances, as crops are cut out by them: eyes of a turned head lie near each other.
+        scale = (eyes.mean() / eyes).clamp_max(_TURNED)[:, None, None] / SIDE
         parts = {
             "cells": F.cross_entropy(heat[:count].float().flatten(0, 1).flatten(1), cells_of(wanted).flatten(0, 1)),
-            "points": _WEIGHT * F.smooth_l1_loss(points / SIDE, wanted / SIDE, beta=_TURN),
+            "points": _WEIGHT * F.smooth_l1_loss(points * scale, wanted * scale, beta=_TURN),
             "score": F.binary_cross_entropy_with_logits(score, there),
         }
-        eyes = (wanted[:, 1] - wanted[:, 0]).norm(dim=-1)
         error = ((points - wanted).norm(dim=-1).mean(-1) / eyes).mean()
         return torch.stack(list(parts.values())).sum(), parts | {"error": error}
 
