@@ -13,6 +13,7 @@ from ...sfsr_model.compound import segments
 from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.face.faceless import without_face
 from ...sfsr_model.network.checkpoint import ANY_SPACE, RENDERED_SPACE
+from .anchoring import TARGET
 from .guidance import IDENTITY_ONLY, set_stream_guidance
 from .network import Attachment, attachment
 
@@ -62,7 +63,8 @@ def condition(
     set_stream_guidance(cloned, identity_settings.guidance, expression_settings.guidance)
     two_scales = identity_settings.guidance != expression_settings.guidance
 
-    background = _background(vae, image, mask)
+    samples = vae.encode(image)
+    background = _background(vae, image, mask) | {TARGET: samples}
     inputs = (identity, expression, pose)
     positive = []
     for segment in segments(
@@ -77,7 +79,6 @@ def condition(
             extra[IDENTITY_ONLY] = _tokens(attached, inputs, identity_weight, 0.0)
         positive.append([_tokens(attached, inputs, identity_weight, expression_weight), extra])
     negative = [[_tokens(attached, inputs, 0.0, 0.0), dict(background)]]
-    samples = vae.encode(image)
     latent = {"samples": samples.expand(len(identity), *samples.shape[1:]), "noise_mask": mask[:, None]}
     return Conditioned(cloned, positive, negative, latent)
 

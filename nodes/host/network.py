@@ -18,6 +18,7 @@ from torch import Tensor
 from ...sfsr_model.compound import CompoundEncoder
 from ...sfsr_model.network import Checkpoint, CheckpointError, Metadata
 from ...sfsr_model.network.layout import HOST_FACTOR
+from .anchoring import hold_to_target
 
 ATTACHMENT = "sfsr"
 MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
@@ -77,6 +78,7 @@ def build_model(checkpoint: Checkpoint) -> Any:
     _load_strictly(model.diffusion_model, checkpoint.unet, f"{checkpoint.name}: UNet")
     patcher = _patcher(model, load_device, offload_device)
     patcher.set_attachments(ATTACHMENT, Attachment(_compound(checkpoint), metadata))
+    hold_to_target(patcher)
     return patcher
 
 

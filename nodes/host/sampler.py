@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...sfsr_model.estimators import sample_improved_midpoint
 from ...sfsr_model.guidance import Guide
+from .anchoring import goes_on, target_of
 from .network import require_vae_of
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,20 @@ class SolverOptions:
 
 def improved_midpoint_sampler(options: SolverOptions) -> Any:
     """A SAMPLER that runs `sample_improved_midpoint` with these options."""
-    return comfy.samplers.KSAMPLER(sample_improved_midpoint, extra_options=vars(options))
+    return comfy.samplers.KSAMPLER(_sample, extra_options=vars(options))
+
+
+def _sample(model: Any, x: Tensor, sigmas: Tensor, *, background_anchoring: float, **arguments: Any) -> Tensor:
+    """`sample_improved_midpoint`, which puts no background back where the host knows only a noisy one. model: the host's."""
+    mask = (arguments.get("extra_args") or {}).get("denoise_mask")
+    unknown = goes_on(model.noise, sigmas, mask) and target_of(model.inner_model, model.latent_image) is None
+    if background_anchoring and unknown:
+        logger.warning(
+            "SFSR: this run adds no noise to its latent, which is taken to be noisy already, and nothing says what it was "
+            "before; so background_anchoring is off in it. Sample in one run, or put the surroundings back into the picture"
+        )
+        background_anchoring = 0.0
+    return sample_improved_midpoint(model, x, sigmas, background_anchoring=background_anchoring, **arguments)
 
 
 def guided_midpoint_sampler(
@@ -81,6 +95,6 @@ def guided_midpoint_sampler(
                 "take more steps or a wider part of the run",
                 len(sigmas) - 1, start, end,
             )  # fmt: skip
-        return sample_improved_midpoint(model, x, sigmas, refine=guide, **arguments)
+        return _sample(model, x, sigmas, refine=guide, **arguments)
 
     return comfy.samplers.KSAMPLER(sample, extra_options=vars(options))

@@ -132,4 +132,19 @@ class StrangerSink:
         return {}
 
 
-NODE_CLASS_MAPPINGS = {one.__name__: one for one in (StrangerThing, StrangerLabel, StrangerSink)}
+class StrangerTokens:
+    """A conditioning without anything but its tokens."""
+
+    RETURN_TYPES = ("CONDITIONING",)
+    FUNCTION = "strip"
+    CATEGORY = "stranger"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"conditioning": ("CONDITIONING",)}}
+
+    def strip(self, conditioning):
+        return ([[tokens, {}] for tokens, _ in conditioning],)
+
+
+NODE_CLASS_MAPPINGS = {one.__name__: one for one in (StrangerThing, StrangerLabel, StrangerSink, StrangerTokens)}
