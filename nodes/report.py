@@ -129,7 +129,7 @@ class SFSRReport(io.ComfyNode):
             number for number, error in enumerate(figures.expression_errors) if error is None and points[number] is not None
         ]
         notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
-        notes += judged.notes
+        notes += [*judged.notes, *figures.doubts(), *judged.judges.doubts(), *judged.photos.doubts()]
         if encoder.space == bundled_space():
             notes.append(DEMO_NOTE)
         if not trained:

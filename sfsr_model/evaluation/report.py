@@ -57,6 +57,20 @@ class Figures:
             "pose_errors": self.pose_errors,
         }
 
+    def doubts(self) -> tuple[str, ...]:
+        """In words, which pictures' faces are no nearer to the person than strangers' come.
+
+        None of a recogniser whose reach nobody measured, or to whom strangers look as alike as one person's photos do.
+        """
+        if self.reach is None or self.reach.strangers >= self.reach.same_person:
+            return ()
+        return tuple(
+            f"the face in picture {number} does not look like the person to {self.encoder}: cosine {cosine:.2f}, of a hundred "
+            f"strangers one reaches {self.reach.strangers:.2f}, photos of one person {self.reach.same_person:.2f} on average"
+            for number, cosine in enumerate(self.identity_cosines)
+            if cosine is not None and cosine < self.reach.strangers
+        )
+
     def caption(self, number: int) -> str:
         """The figures of one picture for people, "" where there are none."""
         shown = (

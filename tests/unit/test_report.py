@@ -134,6 +134,15 @@ def places(encoder, portraits):
     return {name: find_faces(picture[0], encoder)[0].points for name, picture in portraits.items()}
 
 
+def test_a_face_no_nearer_than_strangers_is_doubted():
+    cosines = (0.29, 0.31, None)
+    (said,) = Figures("one", cosines, reach=Reach(0.3, 0.7)).doubts()
+    assert said.startswith("the face in picture 0 does not look like the person to one: cosine 0.29, of a hundred strangers")
+    assert "reaches 0.30, photos of one person 0.70" in said
+    assert Figures("blind", cosines, reach=Reach(0.7, 0.6)).doubts() == ()
+    assert Figures("unknown", cosines).doubts() == ()
+
+
 def test_the_judges_measure_with_their_own_networks(weights, encoder, portraits, people, places):
     wanted = Expression(torch.full((1, 52), 0.25), torch.full((1, 3), 0.5))
     judged = judge(portraits[SHE], [places[SHE]], wanted, people[SHE], encoder, portraits[SHE], weights)
