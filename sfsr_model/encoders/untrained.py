@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d, GroupNorm, Linear
 
 from ..face import crop_face, face_frame
 from .agreement import DEFAULT_THRESHOLD
@@ -24,8 +25,8 @@ def _network(dim: int) -> nn.Sequential:
     widths = (3, 32, 64, 128, 256)
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(8, outputs), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * (CROP_SIZE // 16) ** 2, dim))
+        layers += [Conv2d(inputs, outputs, 3, stride=2, padding=1), GroupNorm(8, outputs), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Flatten(), Linear(widths[-1] * (CROP_SIZE // 16) ** 2, dim))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 from torch.utils.data import Dataset
 
 from ..files import whole_file
@@ -81,7 +81,7 @@ class AutoencoderTask:
         answer, points = batch.answer.to(place), batch.answer_points
         back, _ = self._there_and_back(autoencoder, answer.movedim(-1, 1), generator)
         self._picture_losses.to(place)
-        with torch.autocast(place.type, enabled=False):
+        with autocast(place.type, enabled=False):
             with torch.no_grad():
                 person = batch.person.to(place) if self._recogniser is None else self._recogniser.embed(answer, points)
             mask, own = batch.mask.to(place)[:, None], torch.ones(few, device=place)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from ..network.checkpoint import PREFIXES
 from ..network.layout import HOST_FACTOR, LATENT_CHANNELS
@@ -53,8 +53,8 @@ class Codec(nn.Module):
             made = self.model(latents * self.deviation, encode=False)
         return (made.float() + 1) / 2
 
-    def _precision(self, values: Tensor) -> torch.autocast:
-        return torch.autocast(values.device.type, torch.bfloat16, enabled=self.in_bfloat16)
+    def _precision(self, values: Tensor) -> autocast:
+        return autocast(values.device.type, torch.bfloat16, enabled=self.in_bfloat16)
 
 
 def preview_colours(latents: Tensor, pictures: Tensor) -> tuple[tuple[float, ...], ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d
 from torch.nn import functional as F
 
 from ..encoders.onnx_about import About
@@ -72,7 +73,7 @@ class DetectorNetwork(nn.Module):
 
 
 def _head() -> nn.Module:
-    last = nn.Conv2d(_WIDTH, ANCHORS * sum(_KINDS.values()), 1)
+    last = Conv2d(_WIDTH, ANCHORS * sum(_KINDS.values()), 1)
     assert last.bias is not None
     with torch.no_grad():
         last.bias[:ANCHORS] = _FIRST_SCORE

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d, Linear
 
 from ..encoders.onnx_about import About
 from .aligned import first_faces
@@ -51,8 +52,8 @@ class FaceNetwork(nn.Module):
                 width = wanted
         last = side // (4 * 2 ** (len(widths) - 1))
         self.features = nn.Sequential(*layers)
-        self.pool = nn.Sequential(nn.Conv2d(width, width, last, groups=width, bias=False), nn.BatchNorm2d(width))
-        self.head = nn.Linear(width, outputs)
+        self.pool = nn.Sequential(Conv2d(width, width, last, groups=width, bias=False), nn.BatchNorm2d(width))
+        self.head = Linear(width, outputs)
 
     def forward(self, faces: Tensor) -> Tensor:
         return self.head(self.pool(self.features(faces)).flatten(1))
@@ -79,7 +80,7 @@ class ResidualBlock(nn.Module):
 
 def convolution(inputs: int, outputs: int, stride: int, kernel: int = 3) -> tuple[nn.Module, nn.Module]:
     """A convolution that keeps the side, or divides it by its stride, and the normalisation after it."""
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
+    return Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
 
 
 EncoderNetwork = FaceNetwork | PlainNetwork

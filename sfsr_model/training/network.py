@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
@@ -255,7 +255,7 @@ class NetworkTask:
         assert part.mask is not None
         assert part.points is not None
         picture = self.codec.decode(found.float())
-        with torch.autocast(place.type, enabled=False):
+        with autocast(place.type, enabled=False):
             return self._picture_losses(Judged(picture, part.points, identity, expression, part.mask, part.picture, own))
 
     def _denoiser(self, modules: dict[str, nn.Module], examples: Examples, tokens: Tensor) -> Callable[..., Tensor]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn import Conv2d, Linear
 
 WIDTHS = (24, 48, 96, 160)
 _KEPT = 32  # channels of the last map
@@ -26,13 +27,13 @@ class PlainNetwork(nn.Module):
         for before, width in pairwise(widths):
             layers += [nn.MaxPool2d(2), *_step(before, width), *_step(width, width)]
         last = side // 2 ** len(widths)
-        self.features = nn.Sequential(*layers, nn.Conv2d(widths[-1], _KEPT, 1))
+        self.features = nn.Sequential(*layers, Conv2d(widths[-1], _KEPT, 1))
         # What all faces have in common is taken off before they are read: their vectors would else start as one.
-        self.head = nn.Sequential(nn.BatchNorm1d(_KEPT * last * last), nn.Linear(_KEPT * last * last, outputs))
+        self.head = nn.Sequential(nn.BatchNorm1d(_KEPT * last * last), Linear(_KEPT * last * last, outputs))
 
     def forward(self, faces: Tensor) -> Tensor:
         return self.head(self.features(faces).flatten(1))
 
 
 def _step(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d, Linear
 
 from ..encoders.onnx_about import About
 from ..encoders.points import SIDE, looked_for
@@ -34,8 +35,8 @@ class PointsNetwork(nn.Module):
         # Four values for each place, which become a square of four places.
         self.to_middle = nn.Sequential(*convolution(coarse, 4 * middle, 1, kernel=1))
         self.to_fine = nn.Sequential(_block(middle, middle), *convolution(middle, 4 * fine, 1, kernel=1))
-        self.points = nn.Sequential(_block(fine, fine), nn.Conv2d(fine, POINTS, 1))
-        self.face = nn.Linear(coarse, 1)
+        self.points = nn.Sequential(_block(fine, fine), Conv2d(fine, POINTS, 1))
+        self.face = Linear(coarse, 1)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.stem(crops)

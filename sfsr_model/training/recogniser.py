@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Linear
 from torch.utils.data import Dataset
 
 from ..encoders.alignment import arcface_template
@@ -72,7 +73,7 @@ class RecogniserTask:
             torch.manual_seed(settings.seed)
             dim = DIM if settings.photos is None else max(DIM, open_photos(settings.photos).vectors.shape[1])
             self.network = face_network(settings, SIDE, dim, arcface_template(SIDE))
-            self.reader = nn.Linear(dim, peek(settings.data)[0]["identity"].shape[-1])
+            self.reader = Linear(dim, peek(settings.data)[0]["identity"].shape[-1])
         self._teacher = recogniser(settings)
         if self._teacher is not None and self._teacher.size != SIDE:
             raise SettingsError(f"encoders.identity: takes faces of {self._teacher.size} pixels; expected one of {SIDE}")

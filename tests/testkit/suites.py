@@ -33,6 +33,8 @@ _TEST_TOOLS = (
     "diffusers",
     "scikit-image",
     "numba",
+    # Pinned: a test names what it finds.
+    "comfy-test==0.4.15",
 )
 TEST_STAGE = Stage("tests", "test tools", _TEST_TOOLS, GIB // 4)
 _NO_TESTS = 5

@@ -17,6 +17,10 @@ from sfsr_model.sheet import Cell, draw_sheet
 
 font_manager = pytest.importorskip("matplotlib.font_manager")
 
+# Escaped, so that this file holds only letters that Windows' cp1252 can write.
+GREETING = "\u041f\u0440\u0438\u0432\u0435\u0442"
+FIRST, SECOND = SURPRISE = "\u60ca\u8bb6"
+THIRD, FOURTH = JOY = "\u559c\u60a6"
 NOWHERE = "\U0010fffd"  # of a private plane, which a font may use only for itself
 
 
@@ -90,7 +94,8 @@ def test_ascii_is_written_in_pillows_own_font(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("text", "other"), [("é", "è"), ("e\u0301", "e\u0300"), ("Привет", "Превит"), ("Ω", "Ψ"), ("a\u00a0b", "a\u00adb")]
+    ("text", "other"),
+    [("é", "è"), ("e\u0301", "e\u0300"), (GREETING, GREETING[::-1]), ("\u03a9", "\u03a8"), ("a\u00a0b", "a\u00adb")],
 )
 def test_other_letters_of_europe_are_no_boxes(system, caplog, text, other):
     """A box for each letter would make them equal."""
@@ -101,36 +106,36 @@ def test_other_letters_of_europe_are_no_boxes(system, caplog, text, other):
 
 
 def test_each_text_has_the_first_font_that_will_do(system):
-    system(other="惊讶", own="惊讶Привет")
-    found = {text: Path(font.file).name for text, font in fonts_for(["joy", "Привет", "惊讶", "Привет 惊"]).items()}
-    assert found == {"joy": "", "Привет": "DejaVuSans.ttf", "惊讶": "other.ttf", "Привет 惊": "own.ttf"}
+    system(other=SURPRISE, own=SURPRISE + GREETING)
+    found = {text: Path(font.file).name for text, font in fonts_for(["joy", GREETING, SURPRISE, f"{GREETING} {FIRST}"]).items()}
+    assert found == {"joy": "", GREETING: "DejaVuSans.ttf", SURPRISE: "other.ttf", f"{GREETING} {FIRST}": "own.ttf"}
 
 
 def test_a_font_of_the_system_writes_what_it_has(system, caplog):
-    system(some="惊讶")
-    assert not torch.equal(drawn("惊"), drawn("讶"))
+    system(some=SURPRISE)
+    assert not torch.equal(drawn(FIRST), drawn(SECOND))
     assert warnings(caplog) == []
 
 
 def test_regular_fonts_come_first(system):
-    system(**{"A-BoldItalic": "惊", "A-Light": "惊", "Z-Regular": "惊"})
-    assert chosen("惊") == "Z-Regular.ttf"
+    system(**{"A-BoldItalic": FIRST, "A-Light": FIRST, "Z-Regular": FIRST})
+    assert chosen(FIRST) == "Z-Regular.ttf"
 
 
 def test_files_that_are_no_fonts_are_passed_over(system):
     """A broken one, an empty one, a folder, another format, and a font whose signs are not the letters'."""
-    folder = system(**{"LastResort": "惊", "Adobe-Blank": "惊", "zz": "惊"})
+    folder = system(**{"LastResort": FIRST, "Adobe-Blank": FIRST, "zz": FIRST})
     (folder / "a.ttf").write_bytes((folder / "zz.ttf").read_bytes()[:200])
     (folder / "b.otf").write_bytes(b"")
     (folder / "c.ttf").mkdir()
     (folder / "d.pfb").write_bytes((folder / "zz.ttf").read_bytes())
     (folder / "e.ttc").write_bytes(b"ttcf" + bytes(40))
     system()
-    assert chosen("惊") == "zz.ttf"
+    assert chosen(FIRST) == "zz.ttf"
 
 
 def test_a_font_that_pillow_refuses_is_passed_over(system, monkeypatch):
-    system(bitmaps="惊", zz="惊")
+    system(bitmaps=FIRST, zz=FIRST)
     opened = ImageFont.truetype
 
     def refusing(file, size):
@@ -142,30 +147,30 @@ def test_a_font_that_pillow_refuses_is_passed_over(system, monkeypatch):
     pillow = Font("", frozenset()).at(24)
     monkeypatch.setattr(ImageFont, "load_default", lambda size: pillow)
     monkeypatch.setattr(ImageFont, "truetype", refusing)
-    assert chosen("惊") == "zz.ttf"
+    assert chosen(FIRST) == "zz.ttf"
 
 
 def test_a_collection_is_written_with_the_font_that_was_asked(system):
     """Its first: the second alone has the other letter."""
     folder = system()
     collection = TTCollection()
-    collection.fonts = [made("惊讶"), made("喜悦")]
+    collection.fonts = [made(SURPRISE), made(JOY)]
     collection.save(folder / "both.ttc")
-    system(last="喜悦")
-    assert (chosen("惊讶"), chosen("喜悦")) == ("both.ttc", "last.ttf")
-    assert not torch.equal(drawn("惊"), drawn("讶"))
+    system(last=JOY)
+    assert (chosen(SURPRISE), chosen(JOY)) == ("both.ttc", "last.ttf")
+    assert not torch.equal(drawn(FIRST), drawn(SECOND))
 
 
 def test_letters_that_no_font_has_are_named(system, caplog):
-    system(some="惊讶")
-    sheet = draw_sheet([[Cell(torch.zeros(32, 32, 3), f"惊讶 {NOWHERE}")]], ["Привет 讶"], ["joy"], (64, 64))
+    system(some=SURPRISE)
+    sheet = draw_sheet([[Cell(torch.zeros(32, 32, 3), f"{SURPRISE} {NOWHERE}")]], [f"{GREETING} {SECOND}"], ["joy"], (64, 64))
     assert sheet.ndim == 4
     (said,) = warnings(caplog)
     assert said.startswith(
-        f"no font has all letters of a text, so these are drawn as boxes: '讶' (U+8BB6), '{NOWHERE}' (U+10FFFD); "
+        f"no font has all letters of a text, so these are drawn as boxes: '{SECOND}' (U+8BB6), '{NOWHERE}' (U+10FFFD); "
     )
     assert "install a font that has them" in said
-    assert Path(fonts_for([f"惊讶 {NOWHERE}"])[f"惊讶 {NOWHERE}"].file).name == "some.ttf"  # it has most
+    assert Path(fonts_for([f"{SURPRISE} {NOWHERE}"])[f"{SURPRISE} {NOWHERE}"].file).name == "some.ttf"  # it has most
     assert chosen(f"joy {NOWHERE}") == ""
 
 
@@ -180,10 +185,10 @@ def test_a_warning_for_every_sheet_of_no_more_than_some_letters(system, caplog):
 
 
 def test_files_are_looked_at_once(system, monkeypatch):
-    system(one="惊", two="讶", three="喜")
+    system(one=FIRST, two=SECOND, three=THIRD)
     asked = []
     monkeypatch.setattr(fonts, "_signs", lambda file, signs=fonts._signs: asked.append(Path(file).name) or signs(file))
-    texts = ["惊", "讶", "讶讶", "悦", "joy"]
+    texts = [FIRST, SECOND, SECOND * 2, FOURTH, "joy"]
     assert fonts_for(texts) == fonts_for(texts)
     assert asked == ["DejaVuSans.ttf", "one.ttf", "three.ttf", "two.ttf"]
 

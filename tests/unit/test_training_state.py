@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from torch.nn import Conv2d, Linear
 
 from sfsr_model.training.order import StepBatches, batch_indices, step_generator
 from sfsr_model.training.settings import SettingsError, load_settings
@@ -102,7 +103,7 @@ def test_a_change_below_a_number_names_the_option(tmp_path):
 
 def trained(seed=0):
     torch.manual_seed(seed)
-    module = torch.nn.Linear(3, 2)
+    module = Linear(3, 2)
     optimiser = torch.optim.AdamW(module.parameters())
     averages = {"net": {name: value.detach().clone() for name, value in module.state_dict().items()}}
     return Trained({"net": module}, optimiser, averages)
@@ -133,7 +134,7 @@ def test_moments_come_back_in_the_memory_layout_of_their_weights(tmp_path):
 
     def started(seed):
         torch.manual_seed(seed)
-        net = torch.nn.Conv2d(8, 8, 3).to(memory_format=torch.channels_last)
+        net = Conv2d(8, 8, 3).to(memory_format=torch.channels_last)
         return Trained({"net": net}, torch.optim.AdamW(net.parameters(), 0.01, fused=True), {"net": {}})
 
     def steps(one, count):

@@ -192,12 +192,12 @@ def test_the_threshold_is_the_measured_one():
     assert load_recogniser(BUNDLED.judge_recogniser, "CPU").threshold == DEFAULT_THRESHOLD
     for place, words in (
         ("docs/models.md", "below a cosine of {}"),
-        ("locales/zh/nodeDefs.json", "内置演示网络为 {}"),
+        ("locales/zh/nodeDefs.json", "\u5185\u7f6e\u6f14\u793a\u7f51\u7edc\u4e3a {}"),
         ("scripts/harness/demo_run.py", "most strangers stay below {}"),
         ("web/docs/SFSRIdentity.md", "lies above its {}"),
-        ("web/docs/SFSRIdentity/zh.md", "高于它的 {}"),
+        ("web/docs/SFSRIdentity/zh.md", "\u9ad8\u4e8e\u5b83\u7684 {}"),
         ("web/docs/SFSRReport.md", "mostly below {}"),
-        ("web/docs/SFSRReport/zh.md", "多在 {} 以下"),
+        ("web/docs/SFSRReport/zh.md", "\u591a\u5728 {} \u4ee5\u4e0b"),
     ):
         assert words.format(f"{DEMO_THRESHOLD:g}") in (REPOSITORY / place).read_text(encoding="utf-8"), place
 
@@ -208,7 +208,7 @@ def test_the_photo_recogniser_is_the_second_encoder():
     assert photos.threshold == PHOTO_THRESHOLD
     assert photos.detector.model is demo.detector.model
     texts = (REPOSITORY / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8")
-    assert f"内置的 'photos' 为 {PHOTO_THRESHOLD:g}" in texts
+    assert f"\u5185\u7f6e\u7684 'photos' \u4e3a {PHOTO_THRESHOLD:g}" in texts
     picture = load_sample("portrait_05")[0]
     one, same = (enrol([shown], photos).identity for shown in (picture, picture.flip(1) * 0.8))
     assert float(one.embeddings @ same.embeddings.T) > PHOTO_THRESHOLD
