@@ -60,10 +60,33 @@ TRAININGS = {
         "photo_network_small",
         ("triplets", "labelled_large", "photo_autoencoder.safetensors", "photo_recogniser.onnx", "photo_expression.onnx"),
     ),
+    "photo_network.safetensors": (
+        "photo_network",
+        (
+            "triplets_large",
+            "labelled_large",
+            "photo_autoencoder.safetensors",
+            "photo_network_small.safetensors",
+            "photo_recogniser.onnx",
+            "photo_expression.onnx",
+        ),
+    ),
+    "photos.safetensors": (
+        "photo_finetune",
+        (
+            "triplets_large",
+            "labelled_large",
+            "photo_autoencoder.safetensors",
+            "photo_network.safetensors",
+            "photo_recogniser.onnx",
+            "photo_expression.onnx",
+        ),
+    ),
 }
 """Results, the settings they are trained by, and what must be there before."""
 DATASETS = {
     "triplets": ("--count", "16384", "--size", "128", "--seed", "1"),
+    "triplets_large": ("--count", "4096", "--size", "256", "--seed", "3"),
     "portraits": ("--kind", "pictures", "--unaligned", "--count", "8000", "--size", "160", "--seed", "1"),
 }
 LABELLED = {"labelled": "208", "labelled_large": "304"}
