@@ -30,29 +30,30 @@ def load_judge(path: Path, option: str = "judge") -> InsightFaceEncoder:
         return load_recogniser(path, "CPU")
 
 
-def conditioner(choice: str, metadata: Metadata, name: str) -> InsightFaceEncoder | None:
+def conditioner(choice: str, metadata: Metadata, name: str, option: str = "recogniser") -> InsightFaceEncoder | None:
     """The recogniser whose embeddings the network is given, or None for the renderer's own vectors.
 
-    choice: a path, or RENDERED. Raises ValueError for another space or width than the checkpoint was trained on.
+    choice: a path, or RENDERED; option: that made it. Raises ValueError for another space or width than the checkpoint was
+    trained on.
     """
-    encoder = None if choice == RENDERED else load_judge(Path(choice), "recogniser")
+    encoder = None if choice == RENDERED else load_judge(Path(choice), option)
     space = RENDERED_SPACE if encoder is None else encoder.space
     if metadata.identity_space not in (ANY_SPACE, space):
         other = "" if encoder is None else ", and this one as --judge"
         raise ValueError(
-            f"recogniser: {choice} makes embeddings of the space '{space}', {name} was trained on "
+            f"{option}: {choice} makes embeddings of the space '{space}', {name} was trained on "
             f"'{metadata.identity_space}'; give the recogniser it was trained with{other}"
         )
     if encoder is not None:
-        check_width(encoder.dim, metadata, choice, name)
+        check_width(encoder.dim, metadata, choice, name, option)
     return encoder
 
 
-def check_width(width: int, metadata: Metadata, choice: str, name: str) -> None:
+def check_width(width: int, metadata: Metadata, choice: str, name: str, option: str = "recogniser") -> None:
     """Raise ValueError where a checkpoint takes identities of another width."""
     wanted = metadata.compound.identity_dim
     if width != wanted:
-        raise ValueError(f"recogniser: {choice} makes vectors of {width} numbers, {name} takes {wanted}")
+        raise ValueError(f"{option}: {choice} makes vectors of {width} numbers, {name} takes {wanted}")
 
 
 def embeddings(encoder: InsightFaceEncoder, pictures: np.ndarray, points: Sequence[np.ndarray] | np.ndarray) -> Tensor:

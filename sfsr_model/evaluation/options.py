@@ -22,8 +22,18 @@ def add_faces(parser: argparse.ArgumentParser) -> None:
                         help="ONNX file or pack that the checkpoint was trained with, or 'rendered' for the renderer's own "
                         "vectors (default rendered)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1_000_003, help="of the held-out samples, never trained on (1000003)")
-    parser.add_argument("--no-pose", dest="pose", action="store_false", help="do not tell the network the head's pose")
+    add_pose(parser)
     parser.add_argument("--size", type=int, help="pixels of a picture's side (default: the checkpoint's)")
+    add_device(parser)
+
+
+def add_pose(parser: argparse.ArgumentParser) -> None:
+    """Whether the network is told how the head is turned."""
+    parser.add_argument("--no-pose", dest="pose", action="store_false", help="do not tell the network the head's pose")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """What the network runs on."""
     parser.add_argument("--device", default="cpu", help="such as cpu or cuda (default cpu)")
 
 
@@ -80,7 +90,7 @@ def add_background(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_of(options: argparse.Namespace) -> Sampling:
-    """How pictures are made, as `add_run` asked."""
+    """How pictures are made, as `add_sampling` and `add_pose` asked."""
     from .generate import Sampling
     from .network import Guidance
 

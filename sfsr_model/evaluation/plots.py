@@ -47,7 +47,7 @@ def plot_metrics(figures: Figures, path: Path) -> None:
     drawn, axes = pyplot.subplots(figsize=(1.5 * len(names) + 1, 4.2))
     for place, kind in enumerate(KINDS):
         offsets = [number + 0.27 * (place - 1) for number in range(len(names))]
-        _bars(axes, offsets, [figures[name][kind] for name in names], kind)
+        bars(axes, offsets, [figures[name][kind] for name in names], KIND_TITLES[kind], _COLOURS[kind])
     axes.set_xticks(range(len(names)), [_SHOWN[name] for name in names], rotation=20)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.legend()
@@ -65,7 +65,7 @@ def plot_bins(binned: Mapping[str, Sequence[tuple[str, int, Figures]]], path: Pa
         for axes, metric in zip(row, _BINNED, strict=True):
             for place, kind in enumerate(KINDS):
                 offsets = [number + 0.27 * (place - 1) for number in range(len(parts))]
-                _bars(axes, offsets, [one[metric][kind] for _, _, one in parts], kind)
+                bars(axes, offsets, [one[metric][kind] for _, _, one in parts], KIND_TITLES[kind], _COLOURS[kind])
             axes.set_xticks(range(len(parts)), [f"{label}\n(n={count})" for label, count, _ in parts], fontsize=8)
             axes.set_xlim(-0.6, len(parts) - 0.4)
             axes.set_xlabel(_AXES[name])
@@ -83,7 +83,8 @@ def save(drawn: Any, path: Path) -> None:
     plotting().close(drawn)
 
 
-def _bars(axes: Any, offsets: Sequence[float], figures: Sequence[Figure], kind: str) -> None:
+def bars(axes: Any, offsets: Sequence[float], figures: Sequence[Figure], label: str, colour: str, width: float = 0.25) -> None:
+    """Bars with intervals at offsets; a figure that was not measured has none."""
     known = [
         (offset, one.value, one.value - one.low, one.high - one.value)
         for offset, one in zip(offsets, figures, strict=True)
@@ -93,4 +94,4 @@ def _bars(axes: Any, offsets: Sequence[float], figures: Sequence[Figure], kind: 
         places, values, below, above = zip(*known, strict=True)
         # A skewed statistic may lie outside its own bootstrap interval.
         errors = [[max(0.0, length) for length in side] for side in (below, above)]
-        axes.bar(places, values, width=0.25, yerr=errors, capsize=2, label=KIND_TITLES[kind], color=_COLOURS[kind])
+        axes.bar(places, values, width=width, yerr=errors, capsize=2, label=label, color=colour)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .markdown import table
 from .metrics import Figure, plain, shown
 from .pictures import KINDS
 from .summary import Figures
@@ -70,18 +71,22 @@ def as_markdown(
     """Tables for people: what was run, all metrics, then the bins."""
     facts = [f"- {name}: {_told(value)}" for name, value in run.items()]
     lines = ["# Evaluation", "", *facts, "", *(f"> {note}\n" for note in notes)]
-    lines += [_header(["metric", *(KIND_TITLES[kind] for kind in KINDS), "samples"])]
-    for name, title in TITLES.items():
-        if name in figures:
-            cells = [formatted(name, figures[name][kind]) for kind in KINDS]
-            lines.append(_row([title, *cells, str(figures[name]["generated"].count)]))
+    lines += table(
+        ["metric", *(KIND_TITLES[kind] for kind in KINDS), "samples"],
+        [
+            [title, *(formatted(name, figures[name][kind]) for kind in KINDS), str(figures[name]["generated"].count)]
+            for name, title in TITLES.items()
+            if name in figures
+        ],
+    )
     for name, parts in binned.items():
-        lines += ["", f"## By {name}", "", _header([_BIN_TITLES[name], "samples", "metric", *(KIND_TITLES[k] for k in KINDS)])]
-        for label, count, one in parts:
-            for metric in _BINNED:
-                lines.append(
-                    _row([label, str(count), TITLES[metric], *(formatted(metric, one[metric][kind]) for kind in KINDS)])
-                )
+        rows = [
+            [label, str(count), TITLES[metric], *(formatted(metric, one[metric][kind]) for kind in KINDS)]
+            for label, count, one in parts
+            for metric in _BINNED
+        ]
+        header = [_BIN_TITLES[name], "samples", "metric", *(KIND_TITLES[kind] for kind in KINDS)]
+        lines += ["", f"## By {name}", "", *table(header, rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -93,11 +98,3 @@ def formatted(name: str, figure: Figure) -> str:
 
 def _plain(figures: Figures) -> dict[str, dict[str, Any]]:
     return {name: plain(kinds) for name, kinds in figures.items()}
-
-
-def _header(cells: Sequence[str]) -> str:
-    return _row(cells) + "\n" + "|" + "---|" * len(cells)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

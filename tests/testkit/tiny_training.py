@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from safetensors.torch import save_file
 
+from sfsr_model.expressions import ARKIT_NAMES
 from sfsr_model.face import face_mask, five_points
 from sfsr_model.face.crop import template
 from sfsr_model.network import untrained_checkpoint
@@ -120,6 +122,28 @@ def write_labelled(folder: Path, count: int = 8, sizes: tuple[int, int] = (80, 6
     coefficients = rng.uniform(0, 1, (count, 3)).astype(np.float16)
     names = np.array(["_neutral", "jawOpen", "eyeBlinkLeft"])
     np.savez(folder / "labels.npz", names=names, coefficients=coefficients, points=np.stack(points).astype(np.float32))
+    return folder
+
+
+def save_labelled(
+    folder: Path,
+    rows: Sequence[tuple[str, str, str]],
+    pictures: Sequence[np.ndarray],
+    points: ArrayLike,
+    coefficients: ArrayLike | None = None,
+) -> Path:
+    """A folder of labelled photos. rows: source, person and split; pictures: square uint8 [S, S, 3] with five points [N, 5, 2];
+    coefficients [N, 52] in ARKit's order, 0 if left out."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "index.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "source", "person", "split", "size", "eye_distance"])
+        for number, ((source, person, split), pixels) in enumerate(zip(rows, pictures, strict=True)):
+            name = f"{source}-{number:05d}.png"
+            Image.fromarray(pixels).save(folder / name)
+            writer.writerow([name, source, person, split, pixels.shape[0], 20])
+    values = np.zeros((len(rows), len(ARKIT_NAMES))) if coefficients is None else np.asarray(coefficients)
+    np.savez(folder / "labels.npz", points=np.asarray(points, np.float32), names=np.array(ARKIT_NAMES), coefficients=values)
     return folder
 
 

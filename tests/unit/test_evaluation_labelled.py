@@ -1,19 +1,18 @@
 """Encoders on labelled photos: the truth of turned and resized pictures, every figure on made-up finds, and the command on tiny
 networks with a tiny folder."""
 
-import csv
 import json
 import math
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from testkit.onnx_graph import GraphWriter
 from testkit.onnx_models import save_recogniser
 from testkit.onnx_nets import save_detector
 from testkit.tiny_landmarker import write_tiny_task
 from testkit.tiny_makehuman import tiny_folder
+from testkit.tiny_training import save_labelled
 
 from sfsr_model.encoders.detection import Detection
 from sfsr_model.encoders.detector import FaceDetector
@@ -42,7 +41,7 @@ from sfsr_model.evaluation.encoders.photo_recognition import Mistaken, measure_r
 from sfsr_model.evaluation.encoders.recognisers import unit_vectors, vectors
 from sfsr_model.evaluation.encoders.tables import Results, as_markdown
 from sfsr_model.evaluation.metrics import Figure
-from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES
+from sfsr_model.expressions import ARKIT_INDEX
 from sfsr_model.face.crop import template
 from sfsr_model.landmarker import load_expression_encoder
 from sfsr_model.synthetic.model import FaceModel
@@ -54,21 +53,6 @@ SIDE = 120
 FIVE = np.array([[50.0, 50], [70, 50], [60, 62], [52, 74], [68, 74]])
 COLOURS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1]], np.float32)
 GREY = 0.2
-
-
-def write_labelled(folder, rows, pictures, points, coefficients=None):
-    """rows: (source, person, split). pictures: uint8 arrays. coefficients: [N, 52] in ARKit's order."""
-    folder.mkdir(exist_ok=True)
-    with (folder / "index.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["file", "source", "person", "split", "size", "eye_distance"])
-        for number, ((source, person, split), pixels) in enumerate(zip(rows, pictures, strict=True)):
-            name = f"{source}-{number:05d}.png"
-            Image.fromarray(pixels).save(folder / name)
-            writer.writerow([name, source, person, split, pixels.shape[0], 20])
-    values = np.zeros((len(rows), 52)) if coefficients is None else np.asarray(coefficients)
-    np.savez(folder / "labels.npz", points=np.asarray(points, np.float32), names=np.array(ARKIT_NAMES), coefficients=values)
-    return folder
 
 
 def marked(side=SIDE, points=FIVE, radius=3):
@@ -93,7 +77,7 @@ def dots(tmp_path, monkeypatch):
     """A frame and two crops, with dots at the five points, and sizes to bring them to that do not make large pictures."""
     monkeypatch.setattr(photo_detection, "SIZES", (48, 60))
     rows = [("lfw", "a", "val"), ("omi", "b", "val"), ("london", "c", "val")]
-    return faces_of(write_labelled(tmp_path / "dots", rows, [marked()] * 3, [FIVE] * 3))
+    return faces_of(save_labelled(tmp_path / "dots", rows, [marked()] * 3, [FIVE] * 3))
 
 
 def seen_dots(picture):
@@ -250,7 +234,7 @@ def frame(tmp_path):
     steps = np.arange(208, dtype=np.uint8)
     pixels = np.stack((np.tile(steps, (208, 1)), np.tile(steps[:, None], (1, 208)), np.zeros((208, 208), np.uint8)), -1)
     five = np.array([[70.0, 70], [130, 70], [100, 100], [80, 130], [120, 130]])
-    return faces_of(write_labelled(tmp_path / "frame", [("lfw", "a", "val")], [pixels], [five]))
+    return faces_of(save_labelled(tmp_path / "frame", [("lfw", "a", "val")], [pixels], [five]))
 
 
 def place_of(piece):
@@ -287,7 +271,7 @@ def test_backdrops_come_from_the_seed():
 
 def test_rows_are_drawn_by_whole_people(tmp_path):
     rows = [("lfw", f"p{number // 4}", "val") for number in range(40)] + [("omi", f"o{number}", "val") for number in range(9)]
-    photos = load_labelled(write_labelled(tmp_path / "many", rows, [marked()] * 49, [FIVE] * 49))
+    photos = load_labelled(save_labelled(tmp_path / "many", rows, [marked()] * 49, [FIVE] * 49))
     some = limited(photos, 7, 8)
     assert (some.sources.count("lfw"), some.sources.count("omi")) == (8, 8)
     assert len(set(some.people[:8])) == 2
@@ -315,7 +299,7 @@ def people(tmp_path):
     coefficients[:, ARKIT_INDEX["jawOpen"]] = np.linspace(0, 1, 14)
     for side in ("Left", "Right"):
         coefficients[1::2, ARKIT_INDEX[f"mouthSmile{side}"]] = 0.6 + 0.02 * np.arange(7)
-    return faces_of(write_labelled(tmp_path / "people", rows, pictures, [FIVE] * 14, coefficients))
+    return faces_of(save_labelled(tmp_path / "people", rows, pictures, [FIVE] * 14, coefficients))
 
 
 class Knows:
@@ -451,7 +435,7 @@ def files(tmp_path_factory):
     shown = [sample_picture(model, 3, number, 208 if number < 4 else 96, aligned=number >= 4) for number in range(12)]
     rows.append(("lfw", "other", "train"))
     shown.append(shown[0])
-    write_labelled(
+    save_labelled(
         folder / "photos", rows, [one.image for one in shown], [one.five for one in shown], [one.coefficients for one in shown]
     )
     return folder

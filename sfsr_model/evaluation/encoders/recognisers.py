@@ -14,14 +14,14 @@ from ...training.teachers import DLIB_SUFFIX, DlibRecogniser, FaceTeacher, load_
 from ..identities import load_judge
 
 
-def load_recogniser_of(path: Path) -> FaceTeacher:
-    """The recogniser of --recogniser: an ONNX file, a pack or dlib's .dat. Raises ValueError for anything else."""
+def load_recogniser_of(path: Path, option: str = "recogniser") -> FaceTeacher:
+    """A recogniser's ONNX file, a pack or dlib's .dat; option: that named it. Raises ValueError for anything else."""
     if path.suffix.lower() != DLIB_SUFFIX:
-        return load_judge(path, "recogniser")
+        return load_judge(path, option)
     try:
         return load_teacher(path)
     except (ValueError, OSError, ImportError) as error:
-        raise ValueError(f"recogniser: {str(error).removeprefix('teacher: ')}") from error
+        raise ValueError(f"{option}: {str(error).removeprefix('teacher: ')}") from error
 
 
 def vectors(encoder: FaceTeacher, pictures: Iterable[Tensor], points: Tensor) -> Tensor:
@@ -32,6 +32,10 @@ def vectors(encoder: FaceTeacher, pictures: Iterable[Tensor], points: Tensor) ->
     return torch.stack([encoder.embed(picture, five).float() for picture, five in zip(pictures, points, strict=True)])
 
 
-def unit_vectors(encoder: FaceTeacher, raw: Tensor) -> Tensor:
-    """Vectors [N, D] as cosines are taken of them: of length 1; of dlib's, which all point one way, the mean is taken off."""
-    return F.normalize(raw - raw.mean(0) if isinstance(encoder, DlibRecogniser) else raw, dim=-1)
+def unit_vectors(encoder: FaceTeacher, raw: Tensor, people: Tensor | None = None) -> Tensor:
+    """Vectors [N, D] as cosines are taken of them: of length 1; of dlib's, which all point one way, the mean is taken off.
+
+    people [M, D]: vectors of different people to take the mean of; the vectors themselves if left out.
+    """
+    middle = (raw if people is None else people).mean(0)
+    return F.normalize(raw - middle if isinstance(encoder, DlibRecogniser) else raw, dim=-1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...landmarker import BLIND
+from ..markdown import table
 from .measure import Figures
 from .titles import TITLES, written
 
@@ -55,7 +56,7 @@ def _table(encoders: Mapping[str, Figures]) -> list[str]:
         [TITLES[name], *(written(name, figures[name]) if name in figures else "-" for figures in encoders.values())]
         for name in names
     ]
-    return _rows(["", *encoders], rows)
+    return table(["", *encoders], rows)
 
 
 def _coefficients(encoders: Mapping[str, Mapping[str, Figures]]) -> list[str]:
@@ -72,8 +73,4 @@ def _coefficients(encoders: Mapping[str, Mapping[str, Figures]]) -> list[str]:
         for figures in encoders.values():
             row += [written(kind, figures[name][kind]) for kind in ("error_active", "correlation")]
         rows.append(row)
-    return _rows(header, rows)
-
-
-def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+    return table(header, rows)
