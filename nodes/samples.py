@@ -1,4 +1,4 @@
-"""The portraits that come with the pack, so that every bundled workflow runs before the first upload."""
+"""Portraits: those that come with the pack, so that every bundled workflow runs before the first upload, and the user's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from comfy_api.latest import io
 
 from ..sfsr_model.samples import load_sample, sample_names
 from .given import checked
-from .sockets import CATEGORY, require_images
+from .host.folders import fingerprint
+from .host.pictures import load_picture, picture_names, picture_path
+from .sockets import CATEGORY, require_images, told_beforehand
 
 
 class SFSRSamplePortrait(io.ComfyNode):
@@ -17,26 +19,47 @@ class SFSRSamplePortrait(io.ComfyNode):
             node_id="SFSRSamplePortrait",
             display_name="Portrait (SFSR)",
             category=CATEGORY,
-            description="A sample portrait that shows no real person; connect Load Image to use a photo of your own instead.",
-            search_aliases=["sample face", "example portrait", "selfie"],
+            description="A picture of a face: your own photo, or a sample portrait that shows no real person.",
+            search_aliases=["sample face", "example portrait", "selfie", "my photo", "upload"],
             inputs=[
                 io.Combo.Input(
                     "sample",
-                    options=names,
+                    display_name="portrait",
+                    options=[*names, *picture_names()],
                     default=names[0],
-                    tooltip="A portrait that comes with the pack; used while nothing is connected to 'image'.",
+                    upload=io.UploadType.image,
+                    tooltip="A portrait that comes with the pack, or a picture of yours: upload it, or drop it on the node. "
+                    "Used while nothing is connected to 'image'.",
                 ),
                 io.Image.Input(
-                    "image", optional=True, tooltip="Your own picture, from Load Image. It takes the sample's place."
+                    "image", optional=True, tooltip="A picture that another node makes. It takes the place of the chosen one."
                 ),
             ],
             outputs=[io.Image.Output("image_out", display_name="image", tooltip="The portrait.")],
         )
 
     @classmethod
+    def validate_inputs(cls, sample: str | None = None) -> bool | str:
+        """Takes the place of the host's own list check, which does not know of a picture in a folder of the input folder."""
+        return told_beforehand(_files, sample)
+
+    @classmethod
+    def fingerprint_inputs(cls, sample: str | None, **_) -> str | float:
+        return fingerprint(sample, _files)
+
+    @classmethod
     @checked
     def execute(cls, sample: str, image=None) -> io.NodeOutput:
-        return io.NodeOutput(load_sample(sample) if image is None else require_images(image, "image"))
+        if image is not None:
+            return io.NodeOutput(require_images(image, "image"))
+        if sample in sample_names():
+            return io.NodeOutput(load_sample(sample))
+        return io.NodeOutput(require_images(load_picture(sample, "sample"), "sample"))
+
+
+def _files(name: str) -> list:
+    """The files of the user that a name stands for: none for a sample, which comes with the pack."""
+    return [] if name in sample_names() else [picture_path(name, "sample")]
 
 
 NODES = [SFSRSamplePortrait]

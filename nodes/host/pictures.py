@@ -1,0 +1,73 @@
+"""Pictures in ComfyUI's input folder, read by the host's own loader; and the samples, where the page asks for a picture."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import folder_paths
+from aiohttp import web
+from server import PromptServer
+from torch import Tensor
+
+from nodes import LoadImage  # the host's own module of that name
+
+from ...sfsr_model.naming import naming
+from ...sfsr_model.samples import FOLDER as SAMPLES
+from ...sfsr_model.samples import sample_names
+from .folders import require_file_name
+
+logger = logging.getLogger(__name__)
+
+_VIEWS = ("/view", "/api/view")
+
+
+def picture_names() -> list[str]:
+    """The pictures in ComfyUI's input folder, as the host's Load Image lists them."""
+    return list(LoadImage.INPUT_TYPES()["required"]["image"][0])
+
+
+def picture_path(name: str, label: str) -> Path:
+    """The file behind a name of the input folder, or of the folder that the name ends with in brackets, as the host marks it.
+
+    Raises FileNotFoundError, saying what to do, when it is not there, and ValueError for what can be no file's name.
+    """
+    require_file_name(name, label)
+    inside, folder = folder_paths.annotated_filepath(name)
+    root = Path(folder or folder_paths.get_input_directory()).resolve()
+    path = (root / inside.strip()).resolve()
+    if not path.is_relative_to(root) or not path.is_file():
+        raise FileNotFoundError(
+            f"{label}: there is no picture '{name}' in ComfyUI's {root.name} folder, and no sample of that name; choose one "
+            "from the list, or upload it anew"
+        )
+    return path
+
+
+def load_picture(name: str, label: str) -> Tensor:
+    """The picture [B, H, W, 3] in 0..1, turned as its camera says. Raises as `picture_path`, and ValueError for no picture."""
+    picture_path(name, label)
+    with naming(label, (ValueError, OSError)):
+        return LoadImage().load_image(name)[0]
+
+
+@web.middleware
+async def _samples(request: web.Request, handler) -> web.StreamResponse:
+    name = request.query.get("filename")
+    if request.path in _VIEWS and request.query.get("type") == "input" and name in sample_names():
+        return web.FileResponse(SAMPLES / f"{name}.jpg")
+    return await handler(request)
+
+
+def _show_samples() -> None:
+    """Let the page show a sample where it asks the host for the picture that a widget names."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None:  # no page: the host's modules are used from a script
+        return
+    try:
+        server.app.middlewares.append(_samples)
+    except RuntimeError:  # the server runs already, as where a pack is loaded anew; pictures of samples are all that lacks
+        logger.debug("SFSR: the page will show no samples", exc_info=True)
+
+
+_show_samples()
