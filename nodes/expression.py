@@ -153,9 +153,11 @@ class ExpressionEmbed(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, word: str | None = None) -> bool | str:
-        """Takes the place of the host's own list check: any case and numbers pass, a misspelling gets a suggestion."""
-        return told_beforehand(lookup, word, "word")
+    def validate_inputs(cls, word: str | None = None, library: str | None = None) -> bool | str:
+        """Takes the place of the host's own list checks: of a word any case and numbers pass, and a misspelling gets a
+        suggestion; of a library in a folder both spellings pass."""
+        told = told_beforehand(lookup, word, "word")
+        return told if told is not True else told_beforehand(library_path, None if library == BUILT_IN else library)
 
     @classmethod
     def fingerprint_inputs(cls, library: str | None = BUILT_IN, **_: Any) -> str | float:

@@ -25,7 +25,7 @@ from .host.expression_files import (
     gallery_path,
     new_library_path,
 )
-from .host.folders import fingerprint
+from .host.folders import fingerprint, slashed
 from .host.progress import steps
 from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder, told_beforehand
 
@@ -147,7 +147,7 @@ class SFSRExpressionLibrary(io.ComfyNode):
 
 def _photos(folder: str) -> dict[str, tuple[Path, ...]]:
     """The photos of each word in a gallery."""
-    if folder == SAMPLE_GALLERY:
+    if slashed(folder) == SAMPLE_GALLERY:
         return sample_gallery()
     path = gallery_path(folder)
     with naming("folder"):

@@ -9,7 +9,7 @@ from ..sfsr_model.encoders.identity_file import load_identity, save_identity
 from ..sfsr_model.naming import naming
 from .given import checked
 from .host.folders import fingerprint, identity_names, identity_path, new_identity_path
-from .sockets import CATEGORY, IdentitySocket, require
+from .sockets import CATEGORY, IdentitySocket, require, told_beforehand
 
 
 class SFSRSaveIdentity(io.ComfyNode):
@@ -70,6 +70,11 @@ class SFSRLoadIdentity(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, identity: str | None = None) -> bool | str:
+        """Takes the place of the host's own list check, which knows a file in a folder by one spelling alone."""
+        return told_beforehand(identity_path, identity)
 
     @classmethod
     def fingerprint_inputs(cls, identity: str | None) -> str | float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import folder_paths
 
 from ...sfsr_model.bundled import BUNDLED, DEMO
-from .folders import BUNDLED_PREFIX, require_file_name
+from .folders import BUNDLED_PREFIX, inside, require_file_name, slashed
 
 NO_ENCODER = "no face_landmarker.task found"
 BUILT_IN = "built-in"
@@ -45,10 +45,11 @@ def expression_encoder_path(name: str) -> Path:
     if name == DEMO:
         BUNDLED.require("encoder", BUNDLED.expression)
         return BUNDLED.expression
-    key, _, rest = name.partition("/")
+    key = slashed(name).partition("/")[0]
+    rest = name[len(key) + 1 :]
     for root in _encoder_roots().get(key, ()):
-        path = (root / rest).resolve()
-        if rest and path.is_relative_to(root.resolve()) and path.is_file():
+        path = inside(root, rest)
+        if path is not None and path.is_file():
             return path
     found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there"
     raise FileNotFoundError(f"encoder: {found}. {_GET}")
@@ -70,8 +71,8 @@ def library_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError for one that is not there."""
     require_file_name(name, "library")
     for root in map(Path, folder_paths.get_folder_paths(LIBRARIES)):
-        path = (root / name).resolve()
-        if path.is_relative_to(root.resolve()) and path.is_file():
+        path = inside(root, name)
+        if path is not None and path.is_file():
             return path
     raise FileNotFoundError(f"library: '{name}' is not in ComfyUI's models/{LIBRARIES} folder; refresh the page (key R)")
 
@@ -91,8 +92,8 @@ def gallery_path(folder: str) -> Path:
     """A folder below ComfyUI's input folder; raises ValueError for one that is missing or elsewhere."""
     require_file_name(folder, "folder")
     root = Path(folder_paths.get_input_directory()).resolve()
-    path = (root / folder.strip()).resolve()
-    if not folder.strip() or not path.is_relative_to(root) or not path.is_dir():
+    path = inside(root, folder.strip())
+    if not folder.strip() or path is None or not path.is_dir():
         raise ValueError(
             f"folder: {folder!r} is no folder below ComfyUI's input folder; put the gallery there and give its name"
         )

@@ -45,12 +45,15 @@ def default_checkpoint() -> str:
 
 def checkpoint_path(name: str) -> Path:
     """The file behind a listed name. Raises FileNotFoundError, saying where such files belong, when it is not there, and
-    ValueError for what can be no file's name."""
+    ValueError for what can be no file's name.
+
+    Folders in it may be parted by either of / and \\, here and in every other name of a file: graphs travel between systems.
+    """
     require_file_name(name, "checkpoint")
     if not is_bundled(name):
         return _listed("sfsr", name, "checkpoint")
-    path = BUNDLED.folder / Path(name).name
-    if name != BUNDLED_PREFIX + path.name:
+    path = BUNDLED.folder / Path(slashed(name)).name
+    if slashed(name) != BUNDLED_PREFIX + path.name:
         raise FileNotFoundError(f"checkpoint: '{name}' is no checkpoint of the pack; refresh the page (key R) and choose again")
     BUNDLED.require("checkpoint", path)
     return path
@@ -58,7 +61,12 @@ def checkpoint_path(name: str) -> Path:
 
 def is_bundled(name: str) -> bool:
     """Whether the file of this name comes with the pack."""
-    return name.startswith(BUNDLED_PREFIX)
+    return slashed(name).startswith(BUNDLED_PREFIX)
+
+
+def slashed(name: str) -> str:
+    """The name with / between folders, as every system takes it."""
+    return name.replace("\\", "/")
 
 
 def encoder_names() -> list[str]:
@@ -118,12 +126,13 @@ def identity_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError as `checkpoint_path` does."""
     require_file_name(name, "identity")
     if is_bundled(name):
-        return _inside(SAMPLES, name.removeprefix(BUNDLED_PREFIX), "identity")
+        return _inside(SAMPLES, slashed(name).removeprefix(BUNDLED_PREFIX), "identity")
     if not name.endswith(FROM_OUTPUT):
         return _listed(IDENTITIES, name, "identity", where="models/sfsr/identities")
     name = name.removesuffix(FROM_OUTPUT)
     folder = Path(folder_paths.get_output_directory()) / SAVED_IDENTITIES
-    return _inside(folder, name.removeprefix(f"{SAVED_IDENTITIES}/"), "identity")
+    start = len(f"{SAVED_IDENTITIES}/") if slashed(name).startswith(f"{SAVED_IDENTITIES}/") else 0
+    return _inside(folder, name[start:], "identity")
 
 
 def new_identity_path(name: str) -> Path:
@@ -132,6 +141,7 @@ def new_identity_path(name: str) -> Path:
     Raises ValueError for a name that leads out of the folder for identities or cannot be a file's.
     """
     require_file_name(name)
+    name = slashed(name)
     output = Path(folder_paths.get_output_directory())
     target = output / SAVED_IDENTITIES
     wanted = (target / name).resolve()
@@ -172,7 +182,7 @@ def require_file_name(name: Any, label: str = "name") -> None:
         raise ValueError(f"{label}: found a {type(name).__name__}, expected the name of a file or folder; choose one")
     if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
         raise ValueError(f"{label}: {name!r} holds a sign that no file name can; use letters, digits, spaces, - and _")
-    longest = max(len(part.encode()) for part in name.split("/"))
+    longest = max(len(part.encode()) for part in slashed(name).split("/"))
     if longest > _LONGEST_NAME:
         raise ValueError(f"{label}: '{name[:20]}...' has {longest} bytes; expected {_LONGEST_NAME} or fewer")
     if len(name.encode()) > _LONGEST_PATH:
@@ -192,7 +202,19 @@ def _listed(key: str, name: str, label: str, *, folders: bool = False, where: st
 
 def _inside(root: Path, name: str, label: str, *, folders: bool = False) -> Path:
     """`root/name` when it does not lead out of `root` and is a file, or with `folders` a folder."""
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()) or not (path.is_file() or (folders and path.is_dir())):
+    path = inside(root, name)
+    if path is None or not (path.is_file() or (folders and path.is_dir())):
         raise FileNotFoundError(f"{label}: '{name}' is not in {root.name}; refresh the page (key R) and choose again")
     return path
+
+
+def inside(root: Path, name: str) -> Path | None:
+    """What lies at `root/name`; None where nothing does, or it leads out of `root`.
+
+    A name that is there as it is written comes first: elsewhere than on Windows a file's own name may hold a backslash.
+    """
+    for spelt in dict.fromkeys((name, slashed(name))):
+        path = (root / spelt).resolve()
+        if path.is_relative_to(root.resolve()) and path.exists():
+            return path
+    return None

@@ -142,3 +142,38 @@ def test_weights_that_go_while_they_are_in_use(server, client, latents):
     assert cut
     assert result.images
     assert server.is_alive()
+
+
+@pytest.mark.parametrize("class_type", READERS)
+def test_a_file_in_a_folder_is_read_by_either_spelling(server, client, class_type):
+    """Graphs travel between systems that part folders by / and by a backslash."""
+    (*folders, name), write, inputs = READERS[class_type]
+    write(folder_of(server, *folders, "of_anna") / name, 1)
+    for separator in ("/", "\\"):
+        spelt = {
+            key: value.replace("changing", f"of_anna{separator}changing").replace("mediapipe/", f"mediapipe{separator}")
+            if "changing" in str(value)
+            else value
+            for key, value in inputs.items()
+        }
+        prompt, reader = reading(class_type, **spelt)
+        assert reader in client.run(prompt, timeout=120).executed
+
+
+def test_bundled_files_are_read_by_either_spelling(client):
+    for class_type, name in (("SFSRLoadModel", "checkpoint"), ("SFSRLoadIdentity", "identity")):
+        bundled = next(one for one in client.options(class_type, name) if one.startswith("bundled/"))
+        prompt, reader = reading(class_type, **{name: bundled.replace("/", "\\")})
+        assert reader in client.run(prompt, timeout=120).executed
+
+
+def test_folders_of_new_files_by_either_spelling(server, client):
+    graph = GraphBuilder()
+    person = next(one for one in client.options("SFSRLoadIdentity", "identity") if one.startswith("bundled/"))
+    picture = graph.node("EmptyImage", width=16, height=8, batch_size=1, color=0)
+    graph.node("SFSRSaveImage", images=picture, filename_prefix="of_anna\\picture", provenance=True)
+    graph.node("SFSRSaveIdentity", identity=graph.node("SFSRLoadIdentity", identity=person), name="of_anna\\person")
+    client.run(graph.prompt(), timeout=120)
+    output = server.base_dir / "output"
+    assert list((output / "of_anna").glob("picture_*.png"))
+    assert list((output / "identities" / "of_anna").glob("person_*.safetensors"))
