@@ -20,10 +20,11 @@ from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
 from .face import faces_in
 from .given import checked
-from .host.folders import require_output_prefix
+from .host.folders import require_output_prefix, slashed
 from .host.network import attachment
 from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import steps
+from .host.saving import save_deep_pngs
 from .identity import ENCODERS
 from .sockets import (
     CATEGORY,
@@ -39,7 +40,7 @@ from .sockets import (
 
 # IPTC's term for a photograph or picture of which a part was made by a model.
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-FORMATS = ("PNG", "animated WebP")
+FORMATS = ("PNG", "animated WebP", "PNG, 16 bits")
 # Of 100, and the encoder's default effort of 0 to 6.
 _WEBP_QUALITY, _WEBP_METHOD = 90, 4
 # Degrees, a mean over pitch, yaw and roll, beyond what an encoder misreads.
@@ -176,7 +177,7 @@ class SFSRSaveImage(io.ComfyNode):
             display_name="Save Image (SFSR)",
             category=CATEGORY,
             description="Saves PNG files, or one moving picture, that carry the workflow and, on request, a note that a model "
-            "made them.",
+            "made them. An alpha channel is kept.",
             search_aliases=["save", "png", "animated webp", "provenance", "metadata", "watermark", "IPTC", "AI label"],
             inputs=[
                 io.Image.Input("images", tooltip="The pictures to save."),
@@ -200,7 +201,7 @@ class SFSRSaveImage(io.ComfyNode):
                     options=list(FORMATS),
                     default=FORMATS[0],
                     optional=True,
-                    tooltip="A PNG file for each picture, or all of them as one moving picture.",
+                    tooltip="A PNG file for each picture, of 8 or 16 bits a channel, or all of them as one moving picture.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -233,8 +234,8 @@ class SFSRSaveImage(io.ComfyNode):
         format: str = FORMATS[0],
         fps: float = 6.0,
     ) -> io.NodeOutput:
-        images = require_images(images, "images")
-        filename_prefix = resolve_prefix(filename_prefix, cls.hidden.prompt, datetime.now())
+        images = require_images(images, "images", alpha=True)
+        filename_prefix = resolve_prefix(slashed(filename_prefix), cls.hidden.prompt, datetime.now())
         require_output_prefix(filename_prefix, "filename_prefix")
         if provenance:
             note = {
@@ -245,6 +246,8 @@ class SFSRSaveImage(io.ComfyNode):
             cls.hidden.extra_pnginfo = {**(cls.hidden.extra_pnginfo or {}), "sfsr": note}
         if format == FORMATS[0]:
             return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls=cls))
+        if format == FORMATS[2]:
+            return io.NodeOutput(ui=save_deep_pngs(images, filename_prefix, cls))
         return io.NodeOutput(
             ui=ui.ImageSaveHelper.get_save_animated_webp_ui(
                 images, filename_prefix, cls=cls, fps=fps, lossless=False, quality=_WEBP_QUALITY, method=_WEBP_METHOD

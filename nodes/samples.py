@@ -51,7 +51,7 @@ class SFSRSamplePortrait(io.ComfyNode):
     @checked
     def execute(cls, sample: str, image=None) -> io.NodeOutput:
         if image is not None:
-            return io.NodeOutput(require_images(image, "image"))
+            return io.NodeOutput(require_images(image, "image", alpha=True))
         if sample in sample_names():
             return io.NodeOutput(load_sample(sample))
         return io.NodeOutput(require_images(load_picture(sample, "sample"), "sample"))

@@ -83,8 +83,8 @@ def require_expression_encoder(value: Any) -> ExpressionEncoder | PhotoReader:
     return require(value, (ExpressionEncoder, PhotoReader), "expression_encoder", "Load Expression Encoder")
 
 
-def require_images(images: Any, name: str) -> Any:
-    """A batch of pictures [B, H, W, 3] in 0..1: gray becomes RGB, an alpha channel is left out.
+def require_images(images: Any, name: str, alpha: bool = False) -> Any:
+    """A batch of pictures [B, H, W, 3] in 0..1: gray becomes RGB, an alpha channel is left out, or kept where `alpha` says so.
 
     Raises TypeError for what is no tensor of floating-point numbers, ValueError for an empty batch, a wrong shape or values
     that are not finite, naming the picture at fault.
@@ -105,7 +105,9 @@ def require_images(images: Any, name: str) -> Any:
         # A sum is many times faster than asking each value, and not finite where one is not; it may also just be too large.
         if not bool(picture.sum().isfinite()) and not bool(picture.isfinite().all()):
             raise ValueError(f"{name}: picture {index} holds values that are not finite{_NOT_FINITE}")
-    return images.expand(*shape[:3], 3) if shape[-1] == 1 else images[..., :3]
+    if shape[-1] == 1:
+        return images.expand(*shape[:3], 3)
+    return images if alpha else images[..., :3]
 
 
 def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, advice: str) -> Any:
