@@ -15,7 +15,7 @@ from ..sfsr_model.face.storage import uninitialised
 from ..sfsr_model.face.warp import require_size
 from ..sfsr_model.naming import naming
 from .given import checked
-from .host.conditioning import LATENT_FACTOR
+from .host.checks import LATENT_FACTOR
 from .host.faces import given_boxes, landmark_faces
 from .host.progress import steps
 from .identity import ENCODERS

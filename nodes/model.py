@@ -16,7 +16,8 @@ from ..sfsr_model.naming import naming
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .given import checked
-from .host.conditioning import LATENT_FACTOR, StreamSettings, condition
+from .host.checks import LATENT_FACTOR, one_size_only, size_problem
+from .host.conditioning import StreamSettings, condition
 from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, fingerprint, is_bundled
 from .host.network import attachment, build_model, build_vae, require_vae_of
 from .sockets import (
@@ -194,11 +195,10 @@ def _enlargement(model, image: torch.Tensor) -> int:
     A network of the demo's size makes no face but at the size it was trained at; one that began as Stable Diffusion does.
     """
     about, (height, width) = attachment(model).metadata, image.shape[1:3]
-    side = about.resolution
-    if not about.trained or (height, width) == (side, side):
+    side, found = about.resolution, size_problem(about, height, width)
+    if found is None:
         return 1
-    found = f"the checkpoint was trained on crops of {side} x {side} pixels, this one has {width} x {height}"
-    if about.base != "demo":
+    if not one_size_only(about):
         logger.warning("SFSR: %s: set Face Crop's size to %d, or expect a worse face", found, side)
         return 1
     if height != width or side % height:

@@ -14,10 +14,8 @@ from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.face.faceless import without_face
 from ...sfsr_model.network.checkpoint import ANY_SPACE, RENDERED_SPACE
 from .anchoring import TARGET
-from .guidance import IDENTITY_ONLY, set_stream_guidance
+from .guidance import IDENTITY_ONLY, SCALES, set_stream_guidance
 from .network import Attachment, attachment
-
-LATENT_FACTOR = 8
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,12 @@ def condition(
     attached = attachment(model)
     _check_identity(attached, identity, identity_space)
     cloned = model.clone()
-    set_stream_guidance(cloned, identity_settings.guidance, expression_settings.guidance)
-    two_scales = identity_settings.guidance != expression_settings.guidance
+    scales = (identity_settings.guidance, expression_settings.guidance)
+    set_stream_guidance(cloned, *scales)
+    two_scales = scales[0] != scales[1]
 
     samples = vae.encode(image)
-    background = _background(vae, image, mask) | {TARGET: samples}
+    background = _background(vae, image, mask) | {TARGET: samples, SCALES: scales}
     inputs = (identity, expression, pose)
     positive = []
     for segment in segments(

@@ -16,6 +16,8 @@ from torch import Tensor
 
 WRAPPER_KEY = "sfsr_guidance"
 IDENTITY_ONLY = "sfsr_identity_only"
+SCALES = "sfsr_scales"
+"""In a condition: the two scales (identity, expression) that the model was given beside it."""
 
 
 def set_stream_guidance(model: Any, identity_scale: float, expression_scale: float) -> None:
@@ -42,6 +44,12 @@ def set_stream_guidance(model: Any, identity_scale: float, expression_scale: flo
     model.add_wrapper_with_key(wrappers, WRAPPER_KEY, calculate)
     # At cfg 1 the host would leave out the negative prediction, which the formula needs.
     model.model_options["disable_cfg1_optimization"] = True
+
+
+def is_guided(model_options: dict[str, Any]) -> bool:
+    """Whether the model of a sampling run has two scales."""
+    wrappers = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
+    return bool(comfy.patcher_extension.get_wrappers_with_key(wrappers, WRAPPER_KEY, model_options, is_model_options=True))
 
 
 def _identity_only(cond: dict[str, Any]) -> dict[str, Any]:

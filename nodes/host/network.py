@@ -19,6 +19,7 @@ from ...sfsr_model.compound import CompoundEncoder
 from ...sfsr_model.network import Checkpoint, CheckpointError, Metadata
 from ...sfsr_model.network.layout import HOST_FACTOR
 from .anchoring import hold_to_target
+from .checks import check_runs
 
 ATTACHMENT = "sfsr"
 MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
@@ -79,6 +80,7 @@ def build_model(checkpoint: Checkpoint) -> Any:
     patcher = _patcher(model, load_device, offload_device)
     patcher.set_attachments(ATTACHMENT, Attachment(_compound(checkpoint), metadata))
     hold_to_target(patcher)
+    check_runs(patcher, metadata)
     return patcher
 
 

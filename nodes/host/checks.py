@@ -1,0 +1,72 @@
+"""What a checkpoint knows of itself, held against the latent and the conditions that meet its network, once a sampling run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import comfy.patcher_extension
+from torch import Tensor
+
+from ...sfsr_model.network import Metadata
+from .anchoring import carried, target_of
+from .guidance import SCALES, is_guided
+
+logger = logging.getLogger(__name__)
+
+WRAPPER_KEY = "sfsr_checks"
+LATENT_FACTOR = 8
+"""Pixels along a latent's side, of every autoencoder that a checkpoint can hold."""
+
+
+def check_runs(model: Any, metadata: Metadata) -> None:
+    """Give a model the wrapper that warns of a run that cannot give a face. model: a patcher that is nobody else's yet."""
+
+    def checked(
+        executor: Callable[..., Tensor],
+        guider: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent: Tensor | None = None,
+        *rest: Any,
+    ) -> Tensor:
+        for problem in _problems(metadata, guider, extra_args["model_options"], latent):
+            logger.warning("SFSR: %s", problem)
+        return executor(guider, sigmas, extra_args, callback, noise, latent, *rest)
+
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, WRAPPER_KEY, checked)
+
+
+def size_problem(metadata: Metadata, height: int, width: int, found: str = "this one has") -> str | None:
+    """What is wrong with pictures of this size in pixels for a checkpoint; None where it was trained at it, or not at all."""
+    side = metadata.resolution
+    if not metadata.trained or (height, width) == (side, side):
+        return None
+    return f"the checkpoint was trained on crops of {side} x {side} pixels, {found} {width} x {height}"
+
+
+def one_size_only(metadata: Metadata) -> bool:
+    """Whether the network makes no face but at the size it was trained at: those that did not begin as Stable Diffusion."""
+    return metadata.base == "demo"
+
+
+def _problems(metadata: Metadata, guider: Any, options: dict[str, Any], latent: Tensor | None) -> Iterator[str]:
+    if latent is not None:
+        height, width = (side * LATENT_FACTOR for side in latent.shape[-2:])
+        wrong = size_problem(metadata, height, width, "the latent is of")
+        # Of a size that it was given itself, SFSR Conditioning has told already.
+        if wrong and (one_size_only(metadata) or target_of(guider, latent) is None):
+            worse = "of which it makes no face" if one_size_only(metadata) else "of which it makes a worse one"
+            yield (
+                f"{wrong}, {worse}: connect the latent of SFSR Conditioning as it is, and enlarge the picture behind VAE "
+                "Decode in place of the latent"
+            )
+    scales = carried(guider, SCALES)
+    if scales is not None and scales != (1.0, 1.0) and not is_guided(options):
+        yield (
+            f"identity_guidance {scales[0]:g} and expression_guidance {scales[1]:g} do nothing in this run, because its model "
+            "does not come from that SFSR Conditioning; connect the model output of that node to the sampler or guider"
+        )
