@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..sfsr_model.encoders.choosing import NothingChosenError, look_in
-from ..sfsr_model.encoders.framing import NO_FACE_POLICIES, FramingSettings, frame_faces
+from ..sfsr_model.encoders.framing import HOLD, HOLD_PICTURES, NO_FACE_POLICIES, FramingSettings, frame_faces
 from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import placements
 from ..sfsr_model.face.storage import uninitialised
@@ -60,7 +60,7 @@ class SFSRFaceCrop(io.ComfyNode):
                     options=list(NO_FACE_POLICIES),
                     default=NO_FACE_POLICIES[0],
                     tooltip="A picture without the wanted face stops the run, passes through unchanged, or uses the place of "
-                    "the face in the picture before it. The report names such pictures.",
+                    "the last face before it, for as long as hold_pictures says. The report names such pictures.",
                 ),
                 IDEncoderSocket.Input(
                     "id_encoder",
@@ -88,6 +88,16 @@ class SFSRFaceCrop(io.ComfyNode):
                     extra_dict={"forceInput": True},
                     tooltip="Boxes of faces, for the same pictures: the detector looks in each of them alone, which finds "
                     "small faces too. Not used where face_landmarks are connected.",
+                ),
+                io.Int.Input(
+                    "hold_pictures",
+                    default=HOLD_PICTURES,
+                    min=0,
+                    max=4096,
+                    optional=True,
+                    advanced=True,
+                    tooltip=f"For '{HOLD}': for how many pictures in a row. The new face fades out over the last third of "
+                    "them, and later ones pass through unchanged. 0 holds it to the end.",
                 ),
             ],
             outputs=[
@@ -126,12 +136,13 @@ class SFSRFaceCrop(io.ComfyNode):
         faces: str = FACES[0],
         face_landmarks=None,
         bboxes=None,
+        hold_pictures: int = HOLD_PICTURES,
     ) -> io.NodeOutput:
         images = require_images(images, "images")
         if size % LATENT_FACTOR:
             raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
-        settings = FramingSettings(size, face_order, None if faces == FACES[1] else face_index, no_face)
+        settings = FramingSettings(size, face_order, None if faces == FACES[1] else face_index, no_face, hold_pictures)
         given = _given(images, encoder, face_landmarks, bboxes)
         with naming("images", NothingChosenError):
             framing = frame_faces((picture for _, picture in steps(images)), encoder, settings, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,10 @@ from .detection import Detection
 from .identity import IDEncoder
 from .preview import number_faces
 
-NO_FACE_POLICIES = ("error", "keep the picture", "hold the last face")
+ERROR, KEEP, HOLD = NO_FACE_POLICIES = ("error", "keep the picture", "hold the last face")
+HOLD_PICTURES = 15
+# The share of them, at the end, over which a held face fades out.
+_FADING = 1 / 3
 # The longer side of a preview, at least; it is reduced by whole numbers.
 PREVIEW_SIDE = 768
 # Of the finds that are no face, as many are told of.
@@ -23,12 +27,19 @@ _REFUSED_SHOWN = 3
 
 @dataclass(frozen=True)
 class FramingSettings:
-    """Crop side in pixels; the order of a picture's faces; the number of the one meant, or None for all; NO_FACE_POLICIES."""
+    """Crop side in pixels; the order of a picture's faces; the number of the one meant, or None for all; NO_FACE_POLICIES; for
+    how many pictures in a row a face is held, 0 without end."""
 
     size: int
     order: str
     index: int | None
     no_face: str
+    hold: int = HOLD_PICTURES
+
+    def opacity(self, held: int) -> float:
+        """How much is seen of a face that has been held for so many pictures, the present one included; 0 from the limit on."""
+        fading = math.ceil(self.hold * _FADING)
+        return 1.0 if self.hold == 0 else min(1.0, max(0.0, (self.hold + 1 - held) / (fading + 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +85,16 @@ def frame_faces(
 
     given: each picture's finds by somebody else (`choosing.choose`). A picture without a face that is meant raises
     NothingChosenError; or is kept, with a frame in its middle that masks nothing, where one face of each is meant, and none
-    where all are; or its frames are those of the picture before it. At least one frame comes back, and a score of 0 marks
-    those that were made up. Raises ValueError for an unknown policy.
+    where all are; or its frames are those of the last picture with a face, which fade out, until the picture is kept. At least
+    one frame comes back, and a score of 0 marks those that were made up. Raises ValueError for an unknown policy.
     """
     if settings.no_face not in NO_FACE_POLICIES:
         raise ValueError(f"no face: {settings.no_face!r} is unknown; expected one of {', '.join(NO_FACE_POLICIES)}")
     frames: list[FaceFrame] = []
     choices: list[Choice] = []
     problems: list[str] = []
+    last: list[FaceFrame] = []
+    held = 0
     size, shape = settings.size, (0, 0)
     for number, picture in enumerate(pictures):
         shape = (picture.shape[0], picture.shape[1])
@@ -89,15 +102,18 @@ def frame_faces(
         try:
             choice = choose(picture, encoder, settings.order, settings.index, number, own)
         except NothingChosenError as error:
-            made_up, became = _without_face(settings, frames, shape, number, error)
+            held += 1
+            made_up, became = _without_face(settings, last, held, shape, number, error)
             frames += made_up
             choices.append(Choice(error.faces, (), error.refused))
             problems.append(_followed(error, became))
         else:
-            frames += [
+            held = 0
+            last = [
                 face_frame(face.points, shape, size, face.score, place, number)
                 for place, face in ((place, choice.faces[place]) for place in choice.chosen)
             ]
+            frames += last
             choices.append(choice)
             problems.append("")
     if not frames and choices:
@@ -107,18 +123,30 @@ def frame_faces(
 
 
 def _without_face(
-    settings: FramingSettings, earlier: list[FaceFrame], shape: tuple[int, int], number: int, error: NothingChosenError
+    settings: FramingSettings,
+    last: list[FaceFrame],
+    held: int,
+    shape: tuple[int, int],
+    number: int,
+    error: NothingChosenError,
 ) -> tuple[list[FaceFrame], str]:
-    """The frames that stand in for a picture's faces, and a sentence on it; raises where the policy has nothing to offer."""
-    if settings.no_face == "hold the last face" and earlier:
-        held = [frame for frame in earlier if frame.picture == earlier[-1].picture]
-        return [replace(frame, score=0.0, picture=number) for frame in held], "The face is taken to be where it was before"
-    if settings.no_face == "keep the picture":
-        return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), "The picture is kept as it is"
-    if settings.no_face == "hold the last face":
+    """The frames that stand in for a picture's faces, and a sentence on it; raises where the policy has nothing to offer.
+
+    last: those of the last picture with a face. held: for how many pictures there has been none, this one included.
+    """
+    if settings.no_face == ERROR:
+        raise error
+    if settings.no_face == HOLD and not last:
         told = _followed(error, "There is no face before it whose place could be held")
         raise NothingChosenError(told, error.faces, error.refused) from error
-    raise error
+    opacity = settings.opacity(held) if settings.no_face == HOLD else 0.0
+    if opacity > 0:
+        became = "The face is taken to be where it was before" + (f" and fades, {opacity:.0%} of it" if opacity < 1 else "")
+        return [replace(frame, score=0.0, picture=number, opacity=opacity) for frame in last], became
+    became = "The picture is kept as it is"
+    if settings.no_face == HOLD:
+        became += f": there has been no face for more than {settings.hold}"
+    return ([] if settings.index is None else [_nowhere(shape, settings.size, number)]), became
 
 
 def _followed(error: Exception, sentence: str) -> str:

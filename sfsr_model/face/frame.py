@@ -23,6 +23,7 @@ class FaceFrame:
     index: the face's number in its picture, counted from 0 in the order the faces were sorted by.
     mask: [S, S] float32, 0..1, the area that may be replaced, in crop pixels.
     picture: the number of the picture in its batch, counted from 0. pictures: how many that batch had.
+    opacity: how much of a new face is seen when it is pasted, 0..1.
     """
 
     landmarks: Tensor
@@ -34,6 +35,7 @@ class FaceFrame:
     mask: Tensor
     picture: int = 0
     pictures: int = 1
+    opacity: float = 1.0
 
     def resized(self, size: int) -> FaceFrame:
         """The same face in a crop of another side, for what was made of the crop at that size."""

@@ -69,7 +69,8 @@ def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float =
     picture: [H, W, C] or [B, H, W, C]; crop: [S, S, C], or one per picture [B, S, S, C].
     feather: width of the soft edge, inside the mask, as a fraction of the crop's side.
     colour_match: 0 keeps the crop's colours, 1 matches them fully to the picture (`match_colour`).
-    Only the mask's bounding box is touched; pixels where the warped mask is 0 keep their exact bits.
+    The frame's opacity thins the whole. Only the mask's bounding box is touched; pixels where the warped mask is 0 keep their
+    exact bits.
     Raises ValueError when picture or crop do not have the sizes of the frame.
     """
     pixels, _ = _channels_first(picture, frame)
@@ -78,7 +79,7 @@ def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float =
         side = min(frame.crop_size, MEASURED_SIDE)
         around = resample(pixels, frame.resized(side).transform, (0, 0, side, side))
         patch = match_colour(patch, around, frame.mask, colour_match)
-    soft = feather_mask(frame.mask, feather * frame.crop_size).to(patch)
+    soft = feather_mask(frame.mask, feather * frame.crop_size).to(patch) * frame.opacity
     layers = torch.cat((patch, soft.expand(len(patch), 1, -1, -1)), 1)
     for (left, top, right, bottom), band in _bands(layers, frame):
         mask = band[:, -1].detach()

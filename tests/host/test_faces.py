@@ -45,6 +45,20 @@ def run(client, tmp_path):
     return go
 
 
+def test_a_held_face_fades_out_and_goes(run, graph):
+    """Black is pasted where the face was: twice wholly, once by half, and then the picture is kept."""
+    prompt = graph | {
+        "greys": node("RepeatImageBatch", image=["grey", 0], amount=4),
+        "film": node("ImageBatch", image1=["photo", 0], image2=["greys", 0]),
+        "crop": crop(["film", 0], no_face="hold the last face", hold_pictures=3),
+        "paste": paste(["film", 0], ["black", 0]),
+    }
+    report, pictures = run(prompt)
+    assert [int(picture.min()) for picture in pictures[1:]] == pytest.approx([0, 0, 64, 128], abs=1)
+    assert "and fades, 50% of it" in report
+    assert "The picture is kept as it is: there has been no face for more than 3." in report
+
+
 def test_all_faces_of_a_group_at_once(run, graph, group_pixels):
     prompt = graph | {
         "crop": crop(["group", 0], faces="all"),

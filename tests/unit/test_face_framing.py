@@ -60,6 +60,28 @@ def test_a_picture_without_a_face():
         frame_faces([GREY] * 2, None, settings(no_face="hold the last face"), [[], given[0]])
 
 
+def test_a_held_face_fades_out_and_goes():
+    """By default it is there for ten pictures, fades over five, and then the pictures are kept; a face begins it anew."""
+    given = [[face(100, 80)], *[[]] * 17, [face(60, 80)], []]
+    framing = frame_faces([GREY] * 20, None, settings(no_face="hold the last face"), given)
+    held = framing.frames[1:16]
+    assert [one.opacity for one in held] == pytest.approx([1.0] * 10 + [5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    assert all(one.mask.sum() > 0 and one.score == 0 for one in held)
+    assert [one.mask.sum().item() for one in framing.frames[16:18]] == [0.0, 0.0]
+    assert framing.frames[19].landmarks[:2].mean(0)[0].item() == pytest.approx(60)
+    assert framing.frames[19].opacity == 1.0
+    report = framing.report()
+    assert "no face found; not even a doubtful one. Use" in report
+    assert re.search(r"\npicture 15 .*The face is taken to be where it was before and fades, 17% of it\.$", report, re.M)
+    assert re.search(r"\npicture 16 .*The picture is kept as it is: there has been no face for more than 15\.$", report, re.M)
+    all_faces = frame_faces([GREY] * 20, None, settings(None, "hold the last face"), given)
+    assert [one.picture for one in all_faces.frames] == [*range(16), 18, 19]
+    forever = frame_faces([GREY] * 20, None, replace(settings(no_face="hold the last face"), hold=0), given)
+    assert {one.opacity for one in forever.frames} == {1.0}
+    (once, gone) = frame_faces([GREY] * 3, None, replace(settings(no_face="hold the last face"), hold=1), given[:3]).frames[1:]
+    assert (once.opacity, gone.mask.sum().item()) == (0.5, 0.0)
+
+
 def test_nobody_anywhere_still_gives_one_frame_that_masks_nothing():
     framing = frame_faces([GREY] * 2, None, settings(None, "keep the picture"), [[], []])
     assert [(one.picture, one.pictures, one.mask.sum().item()) for one in framing.frames] == [(0, 2, 0.0)]
