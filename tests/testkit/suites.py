@@ -35,6 +35,8 @@ _TEST_TOOLS = (
     "numba",
     # Pinned: a test names what it finds.
     "comfy-test==0.4.15",
+    # Pinned: its operators say which faults are drawn.
+    "mutmut==3.8.1",
 )
 TEST_STAGE = Stage("tests", "test tools", _TEST_TOOLS, GIB // 4)
 _NO_TESTS = 5

@@ -91,6 +91,16 @@ def test_eta_keeps_the_variance():
     assert not torch.equal(result, other)
 
 
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_eta_is_the_share_of_the_ancestral_noise(eta):
+    """From level 2 to 1 with x0* at 0: the noise whose variance is eta^2 3/4, and as much less of the old."""
+    x = start_noise().float()
+    found = sample_improved_midpoint(lambda x, _, **__: 0 * x, x, torch.tensor([2.0, 1.0]), {"seed": 5}, eta=eta)
+    fresh = torch.randn(x.shape, generator=torch.Generator().manual_seed(6))
+    variance = eta**2 * 0.75
+    torch.testing.assert_close(found, (1 - variance) ** 0.5 / 2 * x + variance**0.5 * fresh)
+
+
 def test_background_anchoring_scales_the_mask():
     seen = []
 
