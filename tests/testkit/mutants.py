@@ -75,11 +75,12 @@ def drawn(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
 
 
 def _half(node: cst.Float) -> Iterable[cst.Float]:
-    """0.3 -> 0.15: what a sum with 1 leaves out, a wrong factor of the right size."""
-    if node.evaluated_value:
+    """0.3 -> 0.15: a wrong factor of the right size. Not of what only keeps a divisor from 0."""
+    if node.evaluated_value > _GUARD:
         yield node.with_changes(value=repr(0.5 * node.evaluated_value))
 
 
+_GUARD = 1e-3
 _OPERATORS = (*mutation_operators, (cst.Float, _half))
 
 

@@ -79,6 +79,42 @@ def test_length_of_the_identity_does_not_matter():
         )
 
 
+def test_streams_are_told_vectors_of_unit_deviation():
+    """A unit vector by the root of its length, coefficients about 0.1 by 0.25, angles as they are: what checkpoints learned."""
+    module, seen = encoder(), {}
+    for name in ("identity", "expression", "pose"):
+        getattr(module, name).expand.register_forward_pre_hook(lambda _, given, name=name: seen.update({name: given[0]}))
+    identity, _, pose = inputs()
+    expression, ones = torch.tensor([[0.1] * 52, [0.35] * 52]), torch.ones(BATCH)
+    module(identity, expression, pose, ones, ones)
+    torch.testing.assert_close(seen["identity"], identity / identity.pow(2).mean(-1, keepdim=True).sqrt())
+    torch.testing.assert_close(seen["expression"], torch.tensor([[0.0] * 52, [1.0] * 52]))
+    assert torch.equal(seen["pose"], pose)
+    module(identity, expression, None, ones, ones)
+    assert torch.equal(seen["pose"], torch.zeros(BATCH, 3))
+
+
+def test_the_pose_has_a_weight_of_its_own():
+    ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
+    with torch.no_grad():
+        found = encoder()(*inputs(), ones, ones, zeros)
+    assert torch.equal(found[:, -1], tokens(0, 0)[:, -1])
+    assert torch.equal(found[:, :-1], tokens(1, 1)[:, :-1])
+
+
+def test_a_weight_between_is_a_mixture():
+    torch.testing.assert_close(tokens(0.25, 0.75)[:, :3], 0.75 * tokens(0, 0)[:, :3] + 0.25 * tokens(1, 1)[:, :3])
+
+
+def test_sizes_that_a_checkpoint_does_not_name():
+    assert CompoundConfig() == CompoundConfig(512, 52, 3, 256, 4, 512, True)
+
+
+def test_edges_beyond_the_run_are_its_ends():
+    found = [(one.start, one.end, one.identity, one.expression) for one in segments((-0.5, 2.0), (0.2, 1.5))]
+    assert found == [(0.0, 0.2, True, False), (0.2, 1.0, True, True)]
+
+
 def test_segments_cut_where_a_stream_starts_or_ends():
     found = [(one.start, one.end, one.identity, one.expression) for one in segments((0.0, 1.0), (0.2, 0.7))]
     assert found == [(0.0, 0.2, True, False), (0.2, 0.7, True, True), (0.7, 1.0, True, False)]

@@ -1,7 +1,7 @@
 """Several photos to one person: which faces, which photos agree, what the report says, and what goes wrong."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -139,6 +139,22 @@ def test_outliers(angles, left_out):
     assert len(found.kept) * 2 >= len(angles)
 
 
+def test_doubts_begin_with_the_least_alike_pair():
+    radians = torch.deg2rad(torch.tensor([0.0, 4.0, 80.0, 85.0]))
+    found = compare(torch.stack((radians.cos(), radians.sin()), -1), (1.0,) * 4)
+    assert found.kept == (0, 1, 2, 3)
+    assert [(a, b) for a, b, _ in found.doubts] == [(0, 3), (1, 3), (0, 2), (1, 2)]
+    assert [cosine for *_, cosine in found.doubts] == pytest.approx([0.0872, 0.1564, 0.1736, 0.2419], abs=1e-4)
+
+
+def test_what_lies_at_the_threshold_is_not_below_it():
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    found = compare(embeddings, (1.0,) * 3, threshold=0.0)
+    assert (found.kept, found.left_out, found.cosines[2], found.doubts) == ((0, 1, 2), (), 0.0, ())
+    assert compare(embeddings, (1.0,) * 3).left_out == (2,)
+    assert compare(embeddings[:1], (1.0,)).cosines == (None,)
+
+
 def test_two_that_disagree_are_both_kept_with_a_warning():
     made = enrol(people(0, 88), Painted())
     assert len(made.identity.sources) == 2
@@ -173,6 +189,22 @@ def test_the_recognisers_own_threshold_holds_where_none_is_given():
     for given in (0.25, 0.0, -1.0):
         assert enrol(people(0, 50, 10), strict, threshold=given).report.startswith("3 of 3 used")
     assert enrol(people(0, 50, 10), Painted(), threshold=0.8).report.startswith("2 of 3 used")
+
+
+def test_a_chain_numbers_its_photos_through_and_counts_them_all():
+    """Node after node adds photos: one of the first three is left out, the fifth shows nobody."""
+    first = enrol(people(0, 100, 10), Painted())
+    second = enrol([*people(5), torch.zeros(1, 1, 3)], Painted(), no_face="skip the picture", earlier=first.identity)
+    third = enrol(people(8), Painted(), earlier=second.identity)
+    assert [one.report.splitlines()[0] for one in (first, second, third)] == [
+        f"{used} of {seen} used; space painted" for used, seen in ((2, 3), (3, 5), (4, 6))
+    ]
+    assert third.identity.sources == tuple(f"painted, picture {number}" for number in (0, 2, 3, 5))
+    assert "\npicture 4: not used: picture 4 (1 x 1 pixels): no face found" in second.report
+    assert "\nearlier painted, picture 3: used, cosine" in third.report
+    assert "\npicture 5: used, cosine" in third.report
+    with pytest.raises(NoFaceError, match=r"^picture 0 \(1 x 1 pixels\)"):
+        enrol([torch.zeros(1, 1, 3)], Painted(), earlier=second.identity)
 
 
 def test_surer_faces_weigh_more():
@@ -373,6 +405,28 @@ def test_what_the_recogniser_takes_for_no_face_is_refused():
     made = enrol([portrait(3), torch.rand(20, 20, 3)], Judging(space="judging"), no_face="skip the picture")
     assert len(made.identity.sources) == 1
     assert "picture 1: not used: the recogniser saw no face" in made.report
+
+
+def test_refused_faces_are_taken_on_request_and_named():
+    made = enrol([portrait(3), torch.rand(20, 20, 3)], Judging(space="judging"), overrule=True)
+    assert len(made.identity.sources) == 2
+    (warning,) = [one for one in made.warnings if "refused" in one]
+    assert warning.startswith("picture 1: its face was taken although it had been refused: the recogniser saw no face")
+    faint = [replace(one, refused="faint") for one in Painted().detect(people(20)[0])]
+    with pytest.raises(NoFaceError, match=r"\(faint\)\. If it is a face, set refused_faces to 'take them'"):
+        enrol(people(0), Painted(), given=[faint])
+    taken = enrol(people(0), Painted(), given=[faint], overrule=True)
+    assert degrees(taken.identity) == pytest.approx(20, abs=0.1)
+    assert "picture 0: its face was taken although it had been refused: faint" in taken.report
+
+
+def test_faces_that_are_given_are_the_ones_that_are_seen():
+    """Two pictures of one person, and the faces in them as somebody else found them: of two others."""
+    given = [Painted().detect(picture) for picture in people(30, 40)]
+    made = enrol(people(0, 0), Painted(), given=given)
+    assert degrees(made.identity) == pytest.approx(35, abs=0.1)
+    with pytest.raises(NoFaceError, match=r"picture 1 \(1 x 1 pixels\)"):
+        enrol(people(0, 0), Painted(), given=[given[0], []])
 
 
 def test_where_the_length_says_nothing_nothing_is_refused(tmp_path):

@@ -76,6 +76,9 @@ def test_it_acts_in_its_part_of_the_run_only():
     levels = [14.6, guide.schedule.sigma(0.75 * 999), guide.schedule.sigma(0.65 * 999), guide.schedule.sigma(0.15 * 999), 0.03]
     assert [guide(x0, sigma) is not x0 for sigma in levels] == [False, False, True, False, False]
     assert not any(Guide(enlarged, [(1.0, grey)], 0.8, 0.3).acts(sigma) for sigma in levels)
+    whole = Guide(enlarged, [(0.3, grey)])
+    assert whole.acts(whole.schedule.sigma(999.0))
+    assert whole.acts(whole.schedule.sigma(0.0))
 
 
 def test_no_direction_is_no_step_and_nonsense_is_named():

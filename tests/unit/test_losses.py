@@ -54,6 +54,18 @@ def test_what_lies_outside_the_hole_can_count_less():
         4 * float(diffusion_loss(outside, zero, one, hole, 0.25))
     )
     assert float(diffusion_loss(torch.ones_like(zero), zero, one, hole, 0.25)) == pytest.approx(1.0)
+    assert float(diffusion_loss(outside, zero, one, hole)) == float(diffusion_loss(inside, zero, one, hole)) == 0.5
+
+
+def test_each_example_has_its_own_hole():
+    """A hole of a quarter counts four times where nothing else does, and an example without a hole to speak of as it is."""
+    hole = torch.ones(2, 1, 8, 8)
+    hole[0, :, :, 2:] = 0
+    wrong = torch.zeros(2, 4, 8, 8)
+    wrong[..., 0] = 1
+    alone = [float(diffusion_loss(wrong[i : i + 1], 0 * wrong[:1], torch.ones(1), hole[i : i + 1], 0.0)) for i in (0, 1)]
+    assert alone == pytest.approx([4 / 8, 1 / 8])
+    assert float(diffusion_loss(wrong, 0 * wrong, torch.tensor([1.0, 3.0]), hole, 0.0)) == pytest.approx((4 / 8 + 3 / 8) / 2)
 
 
 def test_identity_loss_is_one_minus_the_cosine():
@@ -76,6 +88,13 @@ def test_pyramid_loss_is_zero_only_for_equal_pictures():
     assert float(pyramid_loss(picture + 0.1, picture)) == pytest.approx(0.1, abs=1e-5)
     assert float(pyramid_loss(picture + 0.1 + checks, picture)) == pytest.approx(0.2, abs=1e-5)
     assert float(pyramid_loss(picture + 0.1, picture, region=torch.zeros(1, 1, 32, 32))) == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_pyramid_loss_of_small_pictures(size):
+    """Those of less than four pixels are one band."""
+    wanted = torch.zeros(2, 3, size, size)
+    assert pyramid_loss(wanted + 0.1, wanted).tolist() == pytest.approx([0.1, 0.1])
 
 
 def test_background_loss_sees_nothing_inside():

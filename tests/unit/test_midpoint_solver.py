@@ -99,6 +99,8 @@ def test_eta_is_the_share_of_the_ancestral_noise(eta):
     fresh = torch.randn(x.shape, generator=torch.Generator().manual_seed(6))
     variance = eta**2 * 0.75
     torch.testing.assert_close(found, (1 - variance) ** 0.5 / 2 * x + variance**0.5 * fresh)
+    half = sample_improved_midpoint(lambda x, _, **__: 0 * x, x.half(), torch.tensor([2.0, 1.0]), eta=eta)
+    assert half.dtype == torch.float16
 
 
 def test_background_anchoring_scales_the_mask():
@@ -121,8 +123,11 @@ def test_background_anchoring_scales_the_mask():
 def test_callback_reports_every_step():
     steps = []
     sigmas = torch.tensor([4.0, 1.0, 0.0])
-    sample_improved_midpoint(denoiser, start_noise().float(), sigmas, callback=lambda info: steps.append(info["i"]))
-    assert steps == [0, 1]
+    result = sample_improved_midpoint(denoiser, x := start_noise().float(), sigmas, callback=steps.append)
+    assert [(step["i"], step["sigma"], step["sigma_hat"]) for step in steps] == [(0, 4.0, 4.0), (1, 1.0, 1.0)]
+    assert torch.equal(steps[0]["x"], x)
+    torch.testing.assert_close(steps[1]["x"], steps[0]["denoised"] + (x - steps[0]["denoised"]) / 4)
+    assert torch.equal(steps[1]["denoised"], result)
 
 
 def test_short_lists():
