@@ -53,7 +53,11 @@ class SFSRExtension(ComfyExtension):
     """What ComfyUI asks for the list of nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return load_families()
+        from .host.copies import tell_of_copies
+
+        classes = load_families()
+        tell_of_copies([node_class.GET_SCHEMA().node_id for node_class in classes])
+        return classes
 
 
 async def comfy_entrypoint() -> SFSRExtension:

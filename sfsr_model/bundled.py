@@ -20,7 +20,9 @@ PHOTO_ORIGIN = (
     "sfsr_model/weights/LICENSE.md says why"
 )
 """The same of the recogniser that learned from photos."""
-RESTORE = "it comes with the pack: run 'git checkout -- sfsr_model/weights' in the pack's folder, or install the pack again"
+PACK = Path(__file__).resolve().parents[1]
+"""The folder that the pack lies in: of several copies this one."""
+RESTORE = f"it comes with the pack: run 'git checkout -- sfsr_model/weights' in '{PACK}', or install the pack again"
 
 
 class DamagedFileError(ValueError):
@@ -82,10 +84,10 @@ class Weights:
         """Raise FileNotFoundError naming those of these files that are missing. label: the input that asks for them."""
         missing = " and ".join(file.relative_to(self.folder).as_posix() for file in files if not file.is_file())
         if missing:
-            raise FileNotFoundError(f"{label}: the pack's sfsr_model/weights lacks {missing}; {RESTORE}")
+            raise FileNotFoundError(f"{label}: '{self.folder}' lacks {missing}; {RESTORE}")
 
 
-BUNDLED = Weights(Path(__file__).resolve().parent / "weights")
+BUNDLED = Weights(PACK / "sfsr_model" / "weights")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from .detector import DOUBTFUL_SCORE, FaceDetector
 from .onnx_about import origins
 from .onnx_files import DETECTION, RECOGNITION, OnnxFile, inspect_onnx
 from .recogniser import InsightFaceEncoder, RecogniserError
-from .runtime import CUDA_PROVIDER, RuntimeProblem, inspect_onnx_runtime
+from .runtime import CUDA_PROVIDER, REQUIRE, RuntimeProblem, inspect_onnx_runtime
 
 # Classifiers of expression or age look like recognisers to insightface; their outputs are a handful of numbers.
 MIN_DIM = 64
@@ -181,9 +181,7 @@ def _need_insightface() -> None:
     try:
         import insightface.model_zoo  # noqa: F401 - that it can be imported is the question
     except ImportError as error:
-        raise RuntimeProblem(
-            f"insightface cannot be imported ({error}): run 'python -m pip install -r requirements.txt' in this pack's folder"
-        ) from error
+        raise RuntimeProblem(f"insightface cannot be imported ({error}): {REQUIRE}") from error
 
 
 def _inspected(path: Path) -> OnnxFile:

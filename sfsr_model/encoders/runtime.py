@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import metadata
 
+from ..bundled import PACK
+
 PROVIDER_CHOICES = ("auto", "CPU", "CUDA")
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
-REPAIR = "run 'python scripts/install.py' in this pack's folder with ComfyUI's own Python, and restart ComfyUI"
+REPAIR = f"run 'python scripts/install.py' in '{PACK}' with ComfyUI's own Python, and restart ComfyUI"
+REQUIRE = f"run 'python -m pip install -r requirements.txt' in '{PACK}' with ComfyUI's own Python"
 
 
 class RuntimeProblem(RuntimeError):
@@ -78,7 +81,7 @@ def inspect_onnx_runtime() -> OnnxRuntime:
     try:
         import onnxruntime
     except ImportError as error:
-        hint = REPAIR if gpu or cpu else "run 'python -m pip install -r requirements.txt' in this pack's folder"
+        hint = REPAIR if gpu or cpu else REQUIRE
         raise RuntimeProblem(f"ONNX Runtime cannot be imported ({error}): {hint}") from error
     cuda = torch.version.cuda if torch.cuda.is_available() else None
     try:

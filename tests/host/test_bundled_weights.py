@@ -199,11 +199,10 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         "SFSRLoadExpressionEncoder": "demo_expression.onnx",
         "SFSRLoadModel": "demo.safetensors",
     }
-    advice = (
-        "; it comes with the pack: run 'git checkout -- sfsr_model/weights' in the pack's folder, or install the pack again"
-    )
+    advice = f"; it comes with the pack: run 'git checkout -- sfsr_model/weights' in '{copy}', or install the pack again"
+    weights = copy / "sfsr_model" / "weights"
     for name, (options, default, missing, damaged) in answers.items():
-        assert missing.endswith(f": the pack's sfsr_model/weights lacks {files[name]}{advice}")
+        assert missing.endswith(f": '{weights}' lacks {files[name]}{advice}")
         assert files[name].rpartition("/")[2] in damaged
         assert damaged.endswith(advice)
         assert LOADERS[name][1] not in options
@@ -212,7 +211,7 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         assert PHOTOS not in options
     lacking, options, there, damaged = second
     lacks = "demo_faces/det_demo.onnx and demo_points.onnx and photo_faces/rec_photo.onnx"
-    assert lacking == f"encoder: the pack's sfsr_model/weights lacks {lacks}{advice}"
+    assert lacking == f"encoder: '{weights}' lacks {lacks}{advice}"
     assert options == [DEMO, PHOTOS]
     assert there is True
     assert "rec_photo.onnx" in damaged
