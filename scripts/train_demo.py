@@ -53,7 +53,8 @@ TRAININGS = {
     "photo_points.onnx": ("photo_points", ("triplets", "labelled")),
     "photo_recogniser.onnx": ("photo_recogniser", ("triplets", "labelled", "recogniser.onnx")),
     "photo_judge_recogniser.onnx": ("photo_judge_recogniser", ("triplets", "labelled", "judge_recogniser.onnx")),
-    "photo_expression.onnx": ("photo_expression", ("triplets", "labelled", "expression.onnx")),
+    "photo_expression_first.onnx": ("photo_expression", ("triplets", "labelled", "expression.onnx")),
+    "photo_expression.onnx": ("photo_expression_more", ("triplets", "labelled", "photo_expression_first.onnx")),
     "photo_judge_expression.onnx": ("photo_judge_expression", ("triplets", "labelled", "judge_expression_means.onnx")),
     "photo_autoencoder.safetensors": ("photo_autoencoder", ("triplets", "labelled_large", "autoencoder.safetensors")),
     "photo_network_small.safetensors": (

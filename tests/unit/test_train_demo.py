@@ -81,7 +81,7 @@ def test_photos_are_prepared_for_what_learns_from_them(made_of_noise, tmp_path):
     large = jobs["labelled_large"].commands[0]
     assert large[large.index("--size") + 1] == "304"
     assert "--teacher" not in large
-    learning = ("detector", "points", "recogniser", "judge_recogniser", "expression", "judge_expression")
+    learning = ("detector", "points", "recogniser", "judge_recogniser", "expression_first", "expression", "judge_expression")
     assert {name for name, job in jobs.items() if "labelled" in job.needs} == {f"photo_{name}.onnx" for name in learning}
     assert "labelled" not in script.planned(script._parser().parse_args(command(made_of_noise)))
     with pytest.raises(ValueError, match="photos: give --photos and --landmarker"):

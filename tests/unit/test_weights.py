@@ -35,7 +35,7 @@ JUDGES = (BUNDLED.judge_recogniser, BUNDLED.judge_expression)
 LICENCE = BUNDLED.folder / "LICENSE.md"
 FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file() and path != LICENCE)
 # What learned from rendered faces alone; the others learned from photos.
-APACHE = (BUNDLED.checkpoint, BUNDLED.recogniser, BUNDLED.judge_recogniser)
+APACHE = (BUNDLED.checkpoint, BUNDLED.recogniser)
 TERMS = {True: "Apache-2.0", False: "non-commercial research use"}
 MEGABYTE = 1_000_000
 
