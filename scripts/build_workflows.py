@@ -26,7 +26,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from testkit.browser import NODES_2, Page
 from testkit.browser_layout import Layout, read_layout
 from testkit.browser_thumbnail import make_thumbnail
-from testkit.browser_workflow import build_ui_workflow, differences, load_prompt, node_sizes, page_form, view
+from testkit.browser_workflow import build_ui_workflow, differences, flat, fold, load_prompt, page_form, view
 
 WORKFLOWS = REPOSITORY / "workflows"
 _UNTIL_NOTICES_VANISH = 8.0
@@ -82,13 +82,13 @@ def _build(url: str, client: ApiClient, name: str, prompt: Prompt, layout: Layou
     with Page({NODES_2: True}) as page:
         page.open(url)
         load_prompt(page, name, prompt)
-        room = node_sizes(page)
+        room = fold(page, layout)
     with Page() as page:
         page.open(url)
         workflow = build_ui_workflow(page, name, prompt, layout, room)
         target.write_text(json.dumps(workflow, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         page.drop_file(target)
-        unlike = differences(page.graph_to_prompt(), page_form(prompt, client.object_info()))
+        unlike = differences(flat(page.graph_to_prompt()), page_form(prompt, client.object_info()))
     if unlike:
         raise HarnessError(f"{target.name} differs from its API workflow:\n" + "\n".join(unlike))
     print(f"workflows/{name}.json: {len(prompt)} nodes, equal to workflows/api/{name}.json", flush=True)
@@ -106,7 +106,7 @@ def _screenshot(url: str, name: str, folder: Path, *, run: bool) -> None:
         page.evaluate(_LOOK, view(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))))
         if run:
             page.queue()
-            page.wait_for_image("Save")
+            page.wait_for_image("Save Image")
         page.settle(_UNTIL_NOTICES_VANISH)
         page.screenshot(path)
     with Image.open(path) as picture:

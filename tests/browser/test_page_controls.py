@@ -11,7 +11,7 @@ from testkit.browser import NODES_2, BrowserError, MissingNode, Page
 from testkit.browser_layout import read_layout, require_complete
 from testkit.browser_workflow import differences
 
-UI_WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "portrait.json"
+UI_WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "keep_a_person.json"
 
 
 def changed_workflow(folder, change):
@@ -32,7 +32,7 @@ def picture_graph():
 
 
 def test_a_bogus_node_type_is_flagged(either_page, tmp_path):
-    either_page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Person"].update(type="SFSRNoSuchNode")))
+    either_page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Identity"].update(type="SFSRNoSuchNode")))
     assert either_page.missing_nodes() == [MissingNode("4", "SFSRNoSuchNode", registered=False)]
     assert "SFSRNoSuchNode" in either_page.graph_types()
 
@@ -72,7 +72,7 @@ def test_a_request_that_leaves_the_host_is_refused_and_not_held_against_us(canva
 def test_a_changed_widget_and_a_cut_link_are_differences(canvas_page, tmp_path):
     canvas_page.drop_file(UI_WORKFLOW)
     original = canvas_page.graph_to_prompt()
-    canvas_page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Paste"].update(widgets_values=[0.5, 1.0])))
+    canvas_page.drop_file(changed_workflow(tmp_path, lambda nodes: nodes["Face Paste"].update(widgets_values=[0.5, 1.0])))
     assert differences(canvas_page.graph_to_prompt(), original) == ["node 15 input 'feather': 0.5, expected 0.06"]
     canvas_page.drop_file(UI_WORKFLOW)
     canvas_page.evaluate("app.graph.getNodeById(15).disconnectInput(0); app.graph.remove(app.graph.getNodeById(19));")

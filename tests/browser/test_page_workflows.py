@@ -11,7 +11,7 @@ from harness.workflow import load_workflow, needs_checkpoint
 from PIL import Image
 from testkit.browser import BrowserError, Page
 from testkit.browser_layout import read_layout
-from testkit.browser_workflow import build_ui_workflow, differences, load_prompt, node_boxes, node_sizes, page_form
+from testkit.browser_workflow import build_ui_workflow, differences, flat, fold, load_prompt, node_boxes, page_form
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
@@ -36,8 +36,8 @@ def test_every_api_workflow_has_its_page_workflow_and_thumbnail():
 def test_the_demos_address_opens_the_portrait(server, client):
     with Page() as page:
         page.open(server.template_url("portrait"))
-        page.wait_for("return app.graph.nodes.some((node) => node.type === 'SFSRReport')", what="the template")
-        assert differences(page.graph_to_prompt(), twin("portrait", client)) == []
+        page.wait_for("return app.graph.nodes.some((node) => node.type === 'SFSRSaveImage')", what="the template")
+        assert differences(flat(page.graph_to_prompt()), twin("portrait", client)) == []
 
 
 @every_workflow
@@ -54,7 +54,7 @@ def drop(page, name, expected):
     page.drop_file(WORKFLOWS / f"{name}.json")
     assert {entry["class_type"] for entry in expected.values()} <= set(page.graph_types())
     assert [node for node in page.missing_nodes() if not node.registered] == []
-    assert differences(page.graph_to_prompt(), expected) == []
+    assert differences(flat(page.graph_to_prompt()), expected) == []
 
 
 @every_ready_workflow
@@ -64,7 +64,7 @@ def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, na
     drop(page, name, expected)
     assert page.missing_nodes() == []
     page.queue()
-    shown = page.wait_for_image("Save")
+    shown = page.wait_for_image("Save Image")
     assert page.missing_nodes() == []
 
     (name_of_file,) = parse_qs(urlsplit(shown["src"]).query)["filename"]
@@ -75,7 +75,7 @@ def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, na
         assert picture.size == (shown["width"], shown["height"])
     # The saved picture carries its workflow: dropped on the page it brings the same graph back.
     page.drop_file(saved)
-    assert differences(page.graph_to_prompt(), expected) == []
+    assert differences(flat(page.graph_to_prompt()), expected) == []
     assert page.console_errors() == []
 
 
@@ -85,16 +85,28 @@ def test_a_workflow_that_needs_a_checkpoint_says_so_by_the_button(either_page, c
     drop(either_page, name, twin(name, client))
     either_page.queue()
     with pytest.raises(BrowserError, match=r"refused.*ckpt_name"):
-        either_page.wait_for_image("Save")
+        either_page.wait_for_image("Save Image")
 
 
 @every_workflow
 def test_no_node_covers_another_and_each_lies_inside_its_group(either_page, name):
+    """Those inside of a part likewise."""
     either_page.drop_file(WORKFLOWS / f"{name}.json")
-    boxes = node_boxes(either_page)
     content = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-    groups = {group["title"]: group["bounding"] for group in content["groups"]}
-    assert len(boxes) == len(content["nodes"])
+    check_places(node_boxes(either_page), content)
+    for part in content.get("definitions", {}).get("subgraphs", ()):
+        either_page.evaluate(LOOK_INSIDE, part["name"])
+        either_page.settle()
+        check_places(node_boxes(either_page), part)
+    either_page.evaluate("app.canvas.setGraph(app.rootGraph)")
+
+
+LOOK_INSIDE = "app.canvas.setGraph(app.rootGraph.nodes.find((node) => node.title === argument).subgraph)"
+
+
+def check_places(boxes, graph):
+    groups = {group["title"]: group["bounding"] for group in graph["groups"]}
+    assert len(boxes) == len(graph["nodes"])
     overlapping = [pair for pair in itertools.combinations(boxes, 2) if overlap(*(boxes[title] for title in pair))]
     assert overlapping == []
     crossing = [
@@ -111,21 +123,20 @@ def test_the_committed_workflow_is_what_the_build_script_makes(canvas_page, node
     # With every input named: in a page that showed another workflow before, an input that an API workflow leaves out has
     # the value of that workflow's node of the same number. The build script opens a page for each.
     prompt = twin(name, client)
+    layout = read_layout(WORKFLOWS / "layout" / f"{name}.yaml")
     load_prompt(nodes_2_page, name, prompt)
-    room = node_sizes(nodes_2_page)
-    built = build_ui_workflow(canvas_page, name, prompt, read_layout(WORKFLOWS / "layout" / f"{name}.yaml"), room)
+    built = build_ui_workflow(canvas_page, name, prompt, layout, fold(nodes_2_page, layout))
     committed = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
     assert without_places(built) == without_places(committed), f"run scripts/build_workflows.py {name}"
 
 
 def without_places(workflow):
     """A workflow without positions and sizes: these follow the fonts of the machine, and the test above watches over them."""
-    return {
-        **workflow,
-        "extra": {key: value for key, value in workflow["extra"].items() if key != "ds"},
-        "nodes": [{key: value for key, value in node.items() if key not in ("pos", "size")} for node in workflow["nodes"]],
-        "groups": [{key: value for key, value in group.items() if key != "bounding"} for group in workflow["groups"]],
-    }
+    if isinstance(workflow, list):
+        return [without_places(one) for one in workflow]
+    if isinstance(workflow, dict):
+        return {key: without_places(one) for key, one in workflow.items() if key not in ("pos", "size", "bounding", "ds")}
+    return workflow
 
 
 def overlap(one, other):

@@ -206,7 +206,7 @@ def small_checkpoint(checkpoints):
 
 def with_a_face(prompt):
     """The workflow with a portrait put into its scene, because random weights draw none; node "placed" is that picture."""
-    scene = [titled(prompt, "Scene"), 0]
+    scene = [titled(prompt, "Scene picture"), 0]
     prompt["portrait"] = node("SFSRSamplePortrait", sample="portrait_20")
     place = {"x": PLACE, "y": PLACE, "resize_source": False}
     prompt["placed"] = node("ImageCompositeMasked", destination=scene, source=["portrait", 0], **place)

@@ -169,6 +169,13 @@ class Page:
         self.wait_for("return app.graph.nodes !== window.graphBefore", timeout=timeout, what=f"the dropped {path}")
         self.settle()
 
+    def open_template(self, name: str, pack_name: str, timeout: float = TIMEOUT_S) -> None:
+        """Open a workflow of a pack as its entry among the templates does."""
+        self.evaluate("window.graphBefore = app.graph.nodes;")
+        self.evaluate(_OPEN_TEMPLATE, {"name": name, "pack": pack_name}, timeout)
+        self.wait_for("return app.graph.nodes !== window.graphBefore", timeout=timeout, what=f"the template {name}")
+        self.settle()
+
     def graph_types(self) -> list[str]:
         """Types of the graph's nodes, those inside subgraphs too, in the order of the page."""
         return [node["type"] for node in self._nodes()]
@@ -191,8 +198,29 @@ class Page:
 
     def queue(self, timeout: float = TIMEOUT_S) -> None:
         """Press Run."""
+        self.follow_run()
+        self.click(QUEUE_BUTTON, timeout)
+
+    def follow_run(self) -> None:
+        """Forget the run before, so that `wait_for_image` waits for the next."""
         self.evaluate("window.followedRun = { finished: false, error: null };")
-        self._ask("click", timeout, selector=QUEUE_BUTTON, timeout=timeout * 1000)
+
+    def click(self, selector: str, timeout: float = TIMEOUT_S) -> None:
+        """Click the first element of a CSS selector, scrolled into sight if need be."""
+        self._ask("click", timeout, selector=selector, timeout=timeout * 1000)
+
+    def click_at(self, place: tuple[float, float]) -> None:
+        """Click where the window shows x, y."""
+        self._ask("clickAt", TIMEOUT_S, x=place[0], y=place[1])
+
+    def choose_file(self, place: tuple[float, float], path: Path, timeout: float = TIMEOUT_S) -> None:
+        """Click at x, y, where the page asks for a file, and give it this one."""
+        self._ask("choose", timeout, x=place[0], y=place[1], file=str(Path(path).absolute()), timeout=timeout * 1000)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size."""
+        self._ask("resize", TIMEOUT_S, width=width, height=height)
+        self.settle()
 
     def wait_for_image(self, node: int | str, timeout: float = 1200.0) -> dict[str, Any]:
         """Wait for the end of the run that `queue` started and for the picture on a node, given by id or title.
@@ -286,6 +314,12 @@ const visit = (graph) => {
 };
 visit(app.rootGraph ?? app.graph);
 return found;
+"""
+
+_OPEN_TEMPLATE = """
+const { name, pack } = argument;
+const answer = await app.api.fetchApi(`/workflow_templates/${encodeURIComponent(pack)}/${name}.json`);
+await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' });
 """
 
 _FOLLOW_RUNS = """

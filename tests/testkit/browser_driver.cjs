@@ -69,6 +69,20 @@ const commands = {
     await page.locator(selector).first().click({ timeout });
   },
 
+  async clickAt({ x, y }) {
+    await page.mouse.click(x, y);
+  },
+
+  async choose({ x, y, file, timeout }) {
+    const asked = page.waitForEvent("filechooser", { timeout });
+    await page.mouse.click(x, y);
+    await (await asked).setFiles(file);
+  },
+
+  async resize({ width, height }) {
+    await page.setViewportSize({ width, height });
+  },
+
   async screenshot({ file }) {
     await page.screenshot({ path: file });
   },

@@ -3,6 +3,7 @@
 A description (workflows/layout/<name>.yaml) lists columns from left to right; a column is a list of blocks that stand
 below each other; a block has `nodes`, columns of cells again, and may be framed by a named and coloured `group`. A cell
 is the title of a node of the graph, {node: title, size: [width, height]}, or a note {note: title, size, text}.
+`parts` are groups of nodes that the page shows as one, each a cell by its title; `app` is what the page's app mode offers.
 Lengths are in the canvas's units, pixels at 100 %.
 """
 
@@ -62,16 +63,43 @@ class Tile:
     width: int | None = None
 
 
+Columns = tuple[tuple[Block, ...], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Nodes that the page shows as one, a subgraph of that title; `columns` is what one sees inside.
+
+    sockets    what each of its inputs and outputs is called, by "title.name" of the node's inside
+    widgets    what each widget of a node inside is called that the one node shows, likewise
+    """
+
+    title: str
+    columns: Columns
+    sockets: Mapping[str, str]
+    widgets: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class App:
+    """What the page's app mode offers: what each widget is called, by "title.name", and the nodes whose pictures it shows."""
+
+    widgets: Mapping[str, str]
+    results: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Columns of blocks, and the parts of the thumbnail."""
+    """Columns of blocks, the parts among their cells, what the app mode offers, and the parts of the thumbnail."""
 
-    columns: tuple[tuple[Block, ...], ...]
+    columns: Columns
     thumbnail: tuple[Tile, ...]
+    parts: tuple[Part, ...] = ()
+    app: App | None = None
 
     def cells(self) -> list[Cell]:
-        """All cells, column by column."""
-        return [cell for blocks in self.columns for block in blocks for column in block.columns for cell in column]
+        """All cells, column by column, those inside of parts last; a part is a cell as well."""
+        return [*cells(self.columns), *(cell for part in self.parts for cell in cells(part.columns))]
 
 
 @dataclass(frozen=True)
@@ -98,20 +126,30 @@ def read_layout(path: Path) -> Layout:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        columns = tuple(tuple(map(_block, blocks)) for blocks in content["columns"])
         tiles = tuple(
             Tile(entry.get("picture") or entry["text"], entry["caption"], entry.get("input"), entry.get("width"))
             for entry in content["thumbnail"]
         )
+        parts = tuple(
+            Part(title, _columns(entry), entry["sockets"], entry.get("widgets", {}))
+            for title, entry in content.get("parts", {}).items()
+        )
+        app = App(content["app"]["widgets"], tuple(content["app"]["results"])) if "app" in content else None
+        return Layout(_columns(content), tiles, parts, app)
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"{path} is no layout: {type(error).__name__} {error}.") from None
-    return Layout(columns, tiles)
+
+
+def cells(columns: Columns) -> list[Cell]:
+    """The cells of columns of blocks, column by column."""
+    return [cell for blocks in columns for block in blocks for column in block.columns for cell in column]
 
 
 def require_complete(layout: Layout, titles: Sequence[str], name: str) -> None:
-    """Raise UsageError unless the layout places every node of the graph exactly once, and no other."""
+    """Raise UsageError unless the layout places every node of the graph and every part exactly once, and no other."""
+    titles = [*titles, *(part.title for part in layout.parts)]
     placed = [cell.title for cell in layout.cells() if cell.text is None]
     faults = [f"{title!r} is not placed" for title in titles if title not in placed]
     faults += [f"{title!r} is not in the graph" for title in placed if title not in titles]
@@ -120,8 +158,10 @@ def require_complete(layout: Layout, titles: Sequence[str], name: str) -> None:
         raise UsageError(f"The layout of {name} does not fit its graph: {', '.join(sorted(faults))}.")
 
 
-def arrange(layout: Layout, needed: Mapping[str, Size], room: Mapping[str, Size]) -> tuple[list[PlacedNode], list[PlacedGroup]]:
-    """Place everything.
+def arrange(
+    columns: Columns, needed: Mapping[str, Size], room: Mapping[str, Size]
+) -> tuple[list[PlacedNode], list[PlacedGroup]]:
+    """Place everything in columns of blocks.
 
     needed, room    least size by title in the two ways the page draws nodes: nodes get the first, and as much space as
                     the larger of both, so that none covers another in either way
@@ -129,7 +169,7 @@ def arrange(layout: Layout, needed: Mapping[str, Size], room: Mapping[str, Size]
     nodes: list[PlacedNode] = []
     groups: list[PlacedGroup] = []
     x = 0.0
-    for blocks in layout.columns:
+    for blocks in columns:
         y = width = 0.0
         for block in blocks:
             inner, size = _arrange_block(block, needed, room, (x, y))
@@ -168,6 +208,10 @@ def _size(cell: Cell, needed: Mapping[str, Size]) -> Size:
     # Widths come from the length of texts and differ a little from font to font.
     width = math.ceil(least[0] / ROUND_WIDTH) * ROUND_WIDTH
     return max(width, wanted[0]), max(least[1], wanted[1])
+
+
+def _columns(entry: Mapping[str, Any]) -> Columns:
+    return tuple(tuple(map(_block, blocks)) for blocks in entry["columns"])
 
 
 def _block(entry: Mapping[str, Any]) -> Block:
