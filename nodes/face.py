@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.encoders.choosing import NothingChosenError, look_in
+from ..sfsr_model.encoders.choosing import NothingChosenError
+from ..sfsr_model.encoders.detection import LEAVE, TAKE
 from ..sfsr_model.encoders.framing import HOLD, HOLD_PICTURES, NO_FACE_POLICIES, FramingSettings, frame_faces
 from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import placements
@@ -16,16 +17,16 @@ from ..sfsr_model.face.warp import require_size
 from ..sfsr_model.naming import naming
 from .given import checked
 from .host.checks import LATENT_FACTOR
-from .host.faces import given_boxes, landmark_faces
+from .host.faces import given_faces
 from .host.progress import steps
 from .identity import ENCODERS
 from .sockets import (
     CATEGORY,
-    BoundingBoxSocket,
     FaceFrameSocket,
-    FaceLandmarksSocket,
     IDEncoderSocket,
     face_choice,
+    given_face_inputs,
+    refused_choice,
     require,
     require_images,
     require_masks,
@@ -76,19 +77,7 @@ class SFSRFaceCrop(io.ComfyNode):
                     tooltip="One face of each picture, the one with the number above, or all of them: one crop each, which "
                     "Face Paste puts back at once.",
                 ),
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    optional=True,
-                    tooltip="From ComfyUI's Detect Face Landmarks (MediaPipe), for the same pictures; no other "
-                    "detector looks then.",
-                ),
-                BoundingBoxSocket.Input(
-                    "bboxes",
-                    optional=True,
-                    extra_dict={"forceInput": True},
-                    tooltip="Boxes of faces, for the same pictures: the detector looks in each of them alone, which finds "
-                    "small faces too. Not used where face_landmarks are connected.",
-                ),
+                *given_face_inputs(),
                 io.Int.Input(
                     "hold_pictures",
                     default=HOLD_PICTURES,
@@ -99,6 +88,7 @@ class SFSRFaceCrop(io.ComfyNode):
                     tooltip=f"For '{HOLD}': for how many pictures in a row. The new face fades out over the last third of "
                     "them, and later ones pass through unchanged. 0 holds it to the end.",
                 ),
+                refused_choice(),
             ],
             outputs=[
                 io.Image.Output("crop", display_name="crop", tooltip="The upright faces, square, all of one size."),
@@ -137,13 +127,15 @@ class SFSRFaceCrop(io.ComfyNode):
         face_landmarks=None,
         bboxes=None,
         hold_pictures: int = HOLD_PICTURES,
+        refused_faces: str = LEAVE,
     ) -> io.NodeOutput:
         images = require_images(images, "images")
         if size % LATENT_FACTOR:
             raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
-        settings = FramingSettings(size, face_order, None if faces == FACES[1] else face_index, no_face, hold_pictures)
-        given = _given(images, encoder, face_landmarks, bboxes)
+        index = None if faces == FACES[1] else face_index
+        settings = FramingSettings(size, face_order, index, no_face, hold_pictures, refused_faces == TAKE)
+        given = given_faces(images, encoder, face_landmarks, bboxes)
         with naming("images", NothingChosenError):
             framing = frame_faces((picture for _, picture in steps(images)), encoder, settings, given)
         frames = framing.frames
@@ -154,15 +146,6 @@ class SFSRFaceCrop(io.ComfyNode):
         if face_landmarks is not None and bboxes is not None:
             report += "\nbboxes are connected but not used: face_landmarks say where the faces are"
         return io.NodeOutput(crops, masks, frames, report, previews, ui=ui.PreviewText(report))
-
-
-def _given(images: torch.Tensor, encoder, face_landmarks, bboxes) -> list | None:
-    """The finds that came over the sockets for each picture, or None."""
-    if face_landmarks is not None:
-        return landmark_faces(face_landmarks, len(images), tuple(images.shape[1:3]))
-    if bboxes is None:
-        return None
-    return [look_in(picture, encoder, boxes) for picture, boxes in zip(images, given_boxes(bboxes, len(images)), strict=True)]
 
 
 class SFSRFacePaste(io.ComfyNode):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 from comfy_api.latest import io
+
+Result = TypeVar("Result")
 
 _KINDS: tuple[tuple[type[io.Input], type, str], ...] = (
     (io.Boolean.Input, bool, "true or false"),
@@ -24,7 +26,7 @@ _SHOWN_CHOICES = 8
 _LONGEST_SHOWN = 60
 
 
-def checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
+def checked(execute: Callable[..., Result]) -> Callable[..., Result]:
     """A node's `execute` that is only entered with inputs of the node's schema, its widgets' values as that says.
 
     Otherwise it raises TypeError for an input that the node does not have or a value of another kind, and ValueError for a
@@ -34,7 +36,7 @@ def checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutpu
     parameters = inspect.signature(execute).parameters
 
     @functools.wraps(execute)
-    def check(cls: type[io.ComfyNode], *values: Any, **named: Any) -> io.NodeOutput:
+    def check(cls: type[io.ComfyNode], *values: Any, **named: Any) -> Result:
         given = dict(zip(list(parameters)[1:], values, strict=False)) | named
         schema = cls.define_schema()
         inputs = {one.id: one for one in schema.inputs}
@@ -51,6 +53,33 @@ def checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutpu
         return execute(cls, **given)
 
     return check
+
+
+def of_turns(ask: Callable[..., Result]) -> Callable[[Callable[..., io.NodeOutput]], Callable[..., io.NodeOutput]]:
+    """The `execute` of a node that asks the host for lists: it gets a list of what `ask` makes of each turn's inputs.
+
+    A turn is what the host would have a node do once that does not ask for lists; where one list is shorter than another, its
+    last value stays. `ask` stands for `execute` otherwise, its signature included, and is entered as `checked` says. Raises
+    ValueError naming a list that is empty.
+    """
+    asked = checked(ask)
+
+    def decorate(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
+        @functools.wraps(ask)
+        def run(cls: type[io.ComfyNode], **given: Sequence[Any]) -> io.NodeOutput:
+            for name, values in given.items():
+                if not values:
+                    raise ValueError(f"{name}: the list that comes over it is empty; check the node before this one")
+            last = {name: len(values) - 1 for name, values in given.items()}
+            turns = [
+                {name: values[min(number, last[name])] for name, values in given.items()}
+                for number in range(max(last.values()) + 1)
+            ]
+            return execute(cls, [asked(cls, **turn) for turn in turns])
+
+        return run
+
+    return decorate
 
 
 def require_widget_value(widget: io.Input, value: Any) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
@@ -10,12 +13,14 @@ from comfy_api.latest import io, ui
 from ..sfsr_model.bundled import ID_ENCODERS
 from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
 from ..sfsr_model.encoders.bundled import DEMO_THRESHOLD, PHOTO_THRESHOLD, load_bundled_encoder
+from ..sfsr_model.encoders.detection import LEAVE, TAKE
 from ..sfsr_model.encoders.enrolment import (
     ENROLMENT_ORDERS,
     LEAST_WIDTH,
     MOST_SIMILAR,
     NO_FACE_POLICIES,
     OUTLIER_POLICIES,
+    Enrolment,
     FaceChoice,
     enrol,
 )
@@ -27,7 +32,8 @@ from ..sfsr_model.encoders.recogniser import InsightFaceEncoder
 from ..sfsr_model.encoders.runtime import PROVIDER_CHOICES
 from ..sfsr_model.encoders.untrained import UNTRAINED_ENCODER, UntrainedEncoder
 from ..sfsr_model.naming import naming
-from .given import checked
+from .given import checked, of_turns
+from .host.faces import given_faces
 from .host.folders import default_encoder, encoder_files, encoder_names, encoder_path, fingerprint
 from .host.progress import steps
 from .sockets import (
@@ -35,6 +41,8 @@ from .sockets import (
     IDEncoderSocket,
     IdentitySocket,
     face_choice,
+    given_face_inputs,
+    refused_choice,
     require,
     require_images,
     told_beforehand,
@@ -45,6 +53,8 @@ logger = logging.getLogger(__name__)
 ENCODERS = (InsightFaceEncoder, UntrainedEncoder)
 OWN_THRESHOLD = 0.0
 """The widget's value that stands for the recogniser's own threshold."""
+LISTS = ONE_EACH, ONE_OF_ALL = ("one person each", "one person of all")
+"""What photos make that the host hands on one by one, as those of a folder."""
 
 
 class LoadIDEncoder(io.ComfyNode):
@@ -109,6 +119,54 @@ class LoadIDEncoder(io.ComfyNode):
         return io.NodeOutput(loaded, info, ui=ui.PreviewText(info))
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """images: photos [B, H, W, 3] of one size. given: the finds in each, by somebody else. together: whether the photos of all
+    turns are of one person. settings: the rest, as `enrol` takes it."""
+
+    images: torch.Tensor
+    given: list | None
+    together: bool
+    settings: dict[str, Any]
+
+
+def _asked(
+    _node: type[io.ComfyNode],
+    id_encoder,
+    images,
+    face_order: str,
+    face_index: int,
+    no_face: str = NO_FACE_POLICIES[0],
+    outliers: str = OUTLIER_POLICIES[0],
+    outlier_threshold: float = OWN_THRESHOLD,
+    identity=None,
+    similar_to=None,
+    photo_list: str = ONE_EACH,
+    face_landmarks=None,
+    bboxes=None,
+    refused_faces: str = LEAVE,
+) -> _Asked:
+    """What the node was asked in one turn."""
+    encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
+    images = require_images(images, "images")
+    earlier = None if identity is None else require(identity, Identity, "identity", "Identity")
+    wanted = None if similar_to is None else require(similar_to, Identity, "similar_to", "Identity")
+    return _Asked(
+        images,
+        given_faces(images, encoder, face_landmarks, bboxes),
+        photo_list == ONE_OF_ALL,
+        {
+            "encoder": encoder,
+            "choice": FaceChoice(face_order, face_index, wanted),
+            "no_face": no_face,
+            "outliers": outliers,
+            "threshold": None if outlier_threshold == OWN_THRESHOLD else outlier_threshold,
+            "earlier": earlier,
+            "overrule": refused_faces == TAKE,
+        },
+    )
+
+
 class SFSRIdentity(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -117,7 +175,8 @@ class SFSRIdentity(io.ComfyNode):
             display_name="Identity (SFSR)",
             category=CATEGORY,
             description="One person from one or more photos of them.",
-            search_aliases=["face embedding", "person", "selfie", "faceid"],
+            search_aliases=["face embedding", "person", "selfie", "faceid", "list of photos", "folder of photos"],
+            is_input_list=True,
             inputs=[
                 IDEncoderSocket.Input("id_encoder", tooltip="The recogniser from Load ID Encoder."),
                 io.Image.Input(
@@ -159,54 +218,71 @@ class SFSRIdentity(io.ComfyNode):
                     optional=True,
                     tooltip=f"Whom to look for when the face order is '{MOST_SIMILAR}': face 0 is the one most like them.",
                 ),
+                io.Combo.Input(
+                    "photo_list",
+                    options=list(LISTS),
+                    default=ONE_EACH,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What photos make that come as a list, such as those of a folder: a person each, or one person of "
+                    "all of them, whatever their sizes. A batch is one person either way.",
+                ),
+                *given_face_inputs(),
+                refused_choice(),
             ],
             outputs=[
                 IdentitySocket.Output(
-                    "identity_out", display_name="identity", tooltip="The person, for SFSR Conditioning and the report."
+                    "identity_out",
+                    display_name="identity",
+                    is_output_list=True,
+                    tooltip="The person, for SFSR Conditioning and the report.",
                 ),
                 io.String.Output(
                     "report",
                     display_name="report",
+                    is_output_list=True,
                     tooltip="What was found in each photo, how like the others it is, and which were left out and why.",
                 ),
                 io.Image.Output(
                     "preview",
                     display_name="preview",
+                    is_output_list=True,
                     tooltip="The photos with every face boxed and numbered in the chosen order; the one used is green.",
                 ),
             ],
         )
 
     @classmethod
-    @checked
-    def execute(
-        cls,
-        id_encoder,
-        images,
-        face_order: str,
-        face_index: int,
-        no_face: str = NO_FACE_POLICIES[0],
-        outliers: str = OUTLIER_POLICIES[0],
-        outlier_threshold: float = OWN_THRESHOLD,
-        identity=None,
-        similar_to=None,
-    ) -> io.NodeOutput:
-        encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
-        images = require_images(images, "images")
-        earlier = None if identity is None else require(identity, Identity, "identity", "Identity")
-        wanted = None if similar_to is None else require(similar_to, Identity, "similar_to", "Identity")
-        choice = FaceChoice(face_order, face_index, wanted)
-        pictures = (picture for _, picture in steps(images))
-        threshold = None if outlier_threshold == OWN_THRESHOLD else outlier_threshold
-        with naming("images", (NoFaceError, TooFewFacesError)):
-            found = enrol(pictures, encoder, choice, no_face, outliers, threshold, earlier)
-        for warning in found.warnings:
-            logger.warning("SFSR: %s", warning)
-        drawn = [
-            number_faces(picture, one.faces, one.chosen, "" if one.chosen is not None else "not used")
-            for picture, one in zip(images, found.sightings, strict=True)
-        ]
-        return io.NodeOutput(found.identity, found.report, torch.stack(drawn), ui=ui.PreviewText(found.report))
+    @of_turns(_asked)
+    def execute(cls, turns: list[_Asked]) -> io.NodeOutput:
+        groups = [turns] if turns[0].together else [[turn] for turn in turns]
+        made = [_person(group) for group in groups]
+        reports = [found.report for found, _ in made]
+        if len(made) > 1:
+            note = (
+                f"{len(made)} photos or batches came one by one, as a list, and each made a person of its own; for one person "
+                f"of all of them set photo_list to '{ONE_OF_ALL}'"
+            )
+            logger.warning("SFSR: images: %s", note)
+            reports = [f"{report}\nwarning: {note}" for report in reports]
+        people, previews = [found.identity for found, _ in made], [shown for _, drawn in made for shown in drawn]
+        return io.NodeOutput(people, reports, previews, ui={"text": tuple(reports)})
+
+
+def _person(turns: list[_Asked]) -> tuple[Enrolment, list[torch.Tensor]]:
+    """One person of the photos of all turns, by the settings of the first, and each turn's photos with their faces numbered."""
+    photos = [photo for turn in turns for photo in turn.images]
+    given = [finds for turn in turns for finds in turn.given or ()] or None
+    with naming("images", (NoFaceError, TooFewFacesError)):
+        found = enrol((photo for _, photo in steps(photos)), **turns[0].settings, given=given)
+    for warning in found.warnings:
+        logger.warning("SFSR: %s", warning)
+    drawn = [
+        number_faces(photo, one.faces, one.chosen, "" if one.chosen is not None else "not used")
+        for photo, one in zip(photos, found.sightings, strict=True)
+    ]
+    counts = [len(turn.images) for turn in turns]
+    return found, [torch.stack(drawn[end - count : end]) for count, end in zip(counts, accumulate(counts), strict=True)]
 
 
 NODES = [LoadIDEncoder, SFSRIdentity]

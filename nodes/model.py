@@ -13,7 +13,7 @@ from ..sfsr_model.bundled import restorable
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.naming import naming
-from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
+from ..sfsr_model.network import Metadata, load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .given import checked
 from .host.checks import LATENT_FACTOR, one_size_only, size_problem
@@ -168,9 +168,10 @@ class SFSRConditioning(io.ComfyNode):
     ) -> io.NodeOutput:
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
+        about = attachment(model).metadata
         require_vae_of(model, vae)
         image = require_images(image, "image")
-        times = _enlargement(model, image)
+        times = _enlargement(about, image)
         image, mask = _enlarged(image, _checked_mask(mask, image), times)
         batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
         look = look.expand(batch)
@@ -189,12 +190,12 @@ class SFSRConditioning(io.ComfyNode):
         return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
 
 
-def _enlargement(model, image: torch.Tensor) -> int:
+def _enlargement(about: Metadata, image: torch.Tensor) -> int:
     """How many times the crops must be enlarged for the network; raises ValueError for those that no whole number helps.
 
     A network of the demo's size makes no face but at the size it was trained at; one that began as Stable Diffusion does.
     """
-    about, (height, width) = attachment(model).metadata, image.shape[1:3]
+    height, width = image.shape[1:3]
     side, found = about.resolution, size_problem(about, height, width)
     if found is None:
         return 1

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from comfy_api.latest import io
 
-from ..sfsr_model.encoders.detection import ORDERS
+from ..sfsr_model.encoders.detection import ORDERS, REFUSED_POLICIES, TAKE
 from ..sfsr_model.encoders.expression_photos import PhotoReader
 from ..sfsr_model.landmarker import ExpressionEncoder
 
@@ -51,6 +51,37 @@ def face_choice(orders: tuple[str, ...] = ORDERS, optional: bool = False) -> lis
             advanced=optional or None,
         ),
     ]
+
+
+def given_face_inputs() -> list[io.Input]:
+    """Faces that somebody else found, and what becomes of finds that are refused."""
+    return [
+        FaceLandmarksSocket.Input(
+            "face_landmarks",
+            optional=True,
+            tooltip="From ComfyUI's Detect Face Landmarks (MediaPipe), for the same pictures; no other detector looks then.",
+        ),
+        BoundingBoxSocket.Input(
+            "bboxes",
+            optional=True,
+            extra_dict={"forceInput": True},
+            tooltip="Boxes of faces, for the same pictures: the detector looks in each of them alone, which finds "
+            "small faces too. Not used where face_landmarks are connected.",
+        ),
+    ]
+
+
+def refused_choice() -> io.Combo.Input:
+    """Whether finds that were refused are taken all the same."""
+    return io.Combo.Input(
+        "refused_faces",
+        options=list(REFUSED_POLICIES),
+        default=REFUSED_POLICIES[0],
+        optional=True,
+        advanced=True,
+        tooltip=f"'{TAKE}': where a picture has no other face, its surest find counts as one though the pack takes it for "
+        "none, and each box or set of points that is connected does. The report names them.",
+    )
 
 
 def require(value: Any, expected: type[Value] | tuple[type[Value], ...], name: str, made_by: str) -> Value:

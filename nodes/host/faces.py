@@ -13,10 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...sfsr_model.encoders.choosing import look_in
 from ...sfsr_model.encoders.detection import Detection, judged
+from ...sfsr_model.encoders.identity import IDEncoder
 from ...sfsr_model.face import five_points
 
 _LANDMARKS, _BOXES = "connect Detect Face Landmarks (MediaPipe)", "connect bounding boxes of faces in picture pixels"
+
+
+def given_faces(images: Tensor, encoder: IDEncoder | None, face_landmarks: Any, bboxes: Any) -> list[list[Detection]] | None:
+    """The finds in each of the pictures [B, H, W, 3] that came over the two sockets, or None; landmarks go before boxes.
+
+    In a box the encoder's detector looks, or the carried one. Raises as the two functions below do.
+    """
+    if face_landmarks is not None:
+        return landmark_faces(face_landmarks, len(images), (images.shape[1], images.shape[2]))
+    if bboxes is None:
+        return None
+    boxes = given_boxes(bboxes, len(images))
+    return [look_in(picture, encoder, some) for picture, some in zip(images, boxes, strict=True)]
 
 
 def landmark_faces(value: Any, pictures: int, size: tuple[int, int]) -> list[list[Detection]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import folder_paths
 from aiohttp import web
-from server import PromptServer
 from torch import Tensor
 
 from nodes import LoadImage  # the host's own module of that name
@@ -61,8 +61,9 @@ async def _samples(request: web.Request, handler) -> web.StreamResponse:
 
 def _show_samples() -> None:
     """Let the page show a sample where it asks the host for the picture that a widget names."""
-    server = getattr(PromptServer, "instance", None)
-    if server is None:  # no page: the host's modules are used from a script
+    # Not imported: where the host's modules are used from a script there is no server, and no page.
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is None:
         return
     try:
         server.app.middlewares.append(_samples)

@@ -263,6 +263,15 @@ def _examine(grey: torch.Tensor, cluster: np.ndarray) -> Candidate:
     return Candidate(box, points, float(len(dense)), _refusal(grey, centre, side, roll, len(dense)))
 
 
+def points_in(box: torch.Tensor) -> torch.Tensor:
+    """The five points [5, 2] of a mean face that fills a box [4] (left, top, right, bottom)."""
+    half = (box[2:] - box[:2]) / 2
+    width, height, down = _BOX
+    middle = (box[2:] + box[:2]) / 2
+    places = (torch.tensor(_POINTS, dtype=torch.float64) - torch.tensor([0.0, down])) / torch.tensor([width, height])
+    return middle + places * half
+
+
 def _refusal(grey: torch.Tensor, centre: torch.Tensor, side: float, roll: float, score: int) -> str | None:
     """Say why a find is no face: too few windows, hardly any contrast, or light and dark in places unlike a face's."""
     if score < MIN_SCORE:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .detection import Detection, accepted, judged, no_face, order_faces, pick_face, share_within
+from .cascade import points_in
+from .detection import Detection, accepted, judged, no_face, order_faces, overruled, pick_face, share_within, surest
 from .faces import look
 from .identity import IDEncoder
 from .norm_floor import norm_floor
@@ -17,6 +18,7 @@ from .norm_floor import norm_floor
 _AROUND = 0.5
 # The share of a found face's box that must lie within the given one.
 _WITHIN = 0.5
+_UNSEEN = "nothing but the given box says that there is a face"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +47,23 @@ def choose(
     index: int | None,
     image_index: int,
     given: Sequence[Detection] | None = None,
+    overrule: bool = False,
 ) -> Choice:
     """Choose face number `index` of a picture [H, W, 3] in this order, or all of them for None.
 
     given: finds of somebody else, refused ones included; without them the encoder's own detector looks, or the carried one.
     A recogniser that can tell faces from patterns by the length of their embeddings is asked about the chosen ones; one it
-    takes for no face is refused, and the next takes its number. Raises NothingChosenError naming the picture.
+    takes for no face is refused, and the next takes its number. overrule: take finds that were refused (`overruled`: every
+    given one), and ask the recogniser about none that was given. Raises NothingChosenError naming the picture.
     """
-    carried = False
+    carried, every = False, given is not None
     if given is None:
         given, carried = look(image, encoder)
+    if overrule and every:
+        given = overruled(given, every)
     refused = [one for one in given if one.refused is not None]
     faces = order_faces(accepted(given), order)
-    floor = None if encoder is None or not faces else norm_floor(encoder)
+    floor = None if encoder is None or not faces or (overrule and every) else norm_floor(encoder)
     if floor is not None and encoder is not None:
         prepared = encoder.prepare(image)
         place = 0
@@ -68,6 +74,9 @@ def choose(
                 place += 1
             else:
                 refused.append(replace(faces.pop(place), refused=problem))
+    if overrule and not faces:
+        given = overruled(refused, every=False)
+        faces, refused = accepted(given), [one for one in given if one.refused is not None]
     size = (image.shape[0], image.shape[1])
     if not faces:
         raise NothingChosenError(str(no_face(refused, image_index, size, carried)), (), refused)
@@ -83,8 +92,9 @@ def choose(
 def look_in(image: Tensor, encoder: IDEncoder | None, boxes: Sequence[tuple[Tensor, float]]) -> list[Detection]:
     """The face in each of the boxes [4] (left, top, right, bottom; picture pixels) with their scores in a picture [H, W, 3].
 
-    A box is looked at alone, so that small faces are found; of several faces in it the one that fills it best counts. A box
-    without a face comes back refused.
+    A box is looked at alone, so that small faces are found; of several faces in it the one that fills it best counts. Where
+    none is found, the encoder looks again at where a face that fills the box would have its points, each way up. A box without
+    a face comes back refused.
     """
     return [_look_in(image, encoder, box, score) for box, score in boxes]
 
@@ -97,13 +107,32 @@ def _look_in(image: Tensor, encoder: IDEncoder | None, box: Tensor, score: float
     nothing = Detection(box, torch.full((5, 2), float("nan"), dtype=torch.float64), score, 0.0)
     if right - left < 1 or bottom - top < 1 or share_within(box, torch.tensor([-0.5, -0.5, width - 0.5, height - 0.5])) == 0:
         return replace(nothing, refused="the given box lies outside the picture")
-    shift = torch.tensor([left, top], dtype=torch.float64)
-    candidates, _ = look(image[top:bottom, left:right], encoder)
+    part, shift = image[top:bottom, left:right], torch.tensor([left, top], dtype=torch.float64)
+    candidates, _ = look(part, encoder)
     found = [replace(one, box=one.box + shift.repeat(2), points=one.points + shift) for one in candidates]
     inside = [one for one in found if share_within(one.box, box) >= _WITHIN]
     faces = [one for one in inside if one.refused is None]
-    if not faces:
-        best = max(inside, key=lambda one: one.score, default=None)
-        why = "no face was found in the given box" + (f" ({best.refused})" if best is not None else "")
-        return replace(nothing, refused=why)
-    return judged(max(faces, key=lambda one: share_within(box, one.box)), (height, width))
+    if faces:
+        return judged(max(faces, key=lambda one: share_within(box, one.box)), (height, width))
+    assumed = _assumed(part, encoder, box - shift.repeat(2), score)
+    assumed = [judged(replace(one, box=box, points=one.points + shift), (height, width)) for one in assumed]
+    if accepted(assumed):
+        return accepted(assumed)[0]
+    best = surest(inside)
+    why = "no face was found in the given box" + ("" if best is None else f" ({best.refused})")
+    return replace(best or assumed[0], box=box, refused=why)
+
+
+def _assumed(image: Tensor, encoder: IDEncoder | None, box: Tensor, score: float) -> list[Detection]:
+    """A face that fills a box of a picture, upright, on either side and upside down, as the encoder sees each of them.
+
+    Refused where it sees none, and all four where it looks but once.
+    """
+    middle = (box[2:] + box[:2]) / 2
+    x, y = (points_in(box) - middle).unbind(-1)
+    ways = [middle + torch.stack(way, -1) for way in ((x, y), (-y, x), (y, -x), (-x, -y))]
+    finds = [Detection(box, points, score, 0.0) for points in ways]
+    seen = finds if encoder is None else encoder.look_again(image, finds)
+    # What comes back as it was has not been looked at.
+    unsure = {id(one) for one in finds}
+    return [replace(one, refused=_UNSEEN) if id(one) in unsure else one for one in seen]

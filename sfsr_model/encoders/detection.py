@@ -15,6 +15,10 @@ BACKENDS = ("carried",)
 ORDERS = ("largest first", "left to right", "top to bottom")
 
 
+REFUSED_POLICIES = LEAVE, TAKE = ("leave them out", "take them")
+"""What to do with finds that are no face as far as anything here can tell."""
+OTHER_PICTURE, MORE_OF_IT = "use another picture", "use a picture that shows more of the face"
+LARGER = "use a picture in which the face is larger and sharper"
 # Fewer of the five points than this inside the picture: the face is cut off too far to be told from a pattern at its edge.
 MIN_POINTS_INSIDE = 3
 
@@ -25,7 +29,8 @@ class Detection:
 
     The score's scale is the detector's; for "carried" it is the number of cascade windows that agree, from 40 upwards.
     confidence: the score brought to 0..1, where 0.5 is the least that is accepted, so that detectors can be compared.
-    refused: why this find is no face, None for a face.
+    refused: why this find is no face, None for a face. advice: what to do if it is none indeed. overruled: why it had been
+    refused, where somebody took it all the same.
     """
 
     box: Tensor
@@ -33,6 +38,8 @@ class Detection:
     score: float
     confidence: float = 1.0
     refused: str | None = None
+    advice: str = OTHER_PICTURE
+    overruled: str | None = None
 
 
 class NoFaceError(ValueError):
@@ -42,17 +49,21 @@ class NoFaceError(ValueError):
     there was none.
     """
 
-    def __init__(
-        self, image_index: int, size: tuple[int, int], best_score: float, reason: str = "", carried: bool = True
-    ) -> None:
-        self.image_index, self.size, self.best_score = image_index, size, best_score
-        best = f"best candidate scored {best_score:.3g}" + (f" ({reason})" if reason else "")
-        better = ", or connect an insightface pack, whose detector sees more" if carried else ""
-        super().__init__(
-            f"picture {image_index} ({size[1]} x {size[0]} pixels): no face found; "
-            f"{best if best_score > 0 else 'not even a doubtful one'}. Use a picture in which the face is upright, "
-            f"not too small and seen from the front{better}."
-        )
+    def __init__(self, image_index: int, size: tuple[int, int], best: Detection | None = None, carried: bool = True) -> None:
+        self.image_index, self.size, self.best_score = image_index, size, best.score if best else 0.0
+        if best is None:
+            found = (
+                "not even a doubtful one. Use a picture in which the face is larger, sharper and seen from the front, or say "
+                "where it is: its box to bboxes, or its points to face_landmarks"
+            )
+        else:
+            reason = f" ({best.refused})" if best.refused else ""
+            found = (
+                f"best candidate scored {best.score:.3g}{reason}. If it is a face, set refused_faces to '{TAKE}'; if not, "
+                f"{best.advice}"
+            )
+        better = "; an insightface pack's detector sees more" if carried else ""
+        super().__init__(f"picture {image_index} ({size[1]} x {size[0]} pixels): no face found; {found}{better}.")
 
 
 def detect_faces(image: Tensor, backend: str = "carried") -> list[Detection]:
@@ -81,10 +92,24 @@ def accepted(candidates: Sequence[Detection]) -> list[Detection]:
 
 def no_face(candidates: Sequence[Detection], image_index: int, size: tuple[int, int], carried: bool = True) -> NoFaceError:
     """The error for a picture (size: height, width) whose candidates were all refused. carried: by the carried detector."""
-    best = max(candidates, key=lambda one: one.score, default=None)
-    if best is None:
-        return NoFaceError(image_index, size, 0.0, carried=carried)
-    return NoFaceError(image_index, size, best.score, best.refused or "", carried)
+    return NoFaceError(image_index, size, surest(candidates), carried)
+
+
+def surest(candidates: Sequence[Detection]) -> Detection | None:
+    """The candidate that was most nearly taken for a face; None for none."""
+    return max(candidates, key=lambda one: (one.confidence, one.score), default=None)
+
+
+def overruled(candidates: Sequence[Detection], every: bool) -> list[Detection]:
+    """The candidates with those that were refused taken for faces: each whose points are known, or where `every` does not say
+    so the surest one, and that where no other is a face."""
+    known = [one for one in candidates if one.refused is not None and bool(one.points.isfinite().all())]
+    if not every:
+        best = None if accepted(candidates) else surest(known)
+        known = [] if best is None else [best]
+    return [
+        replace(one, refused=None, overruled=one.refused) if any(one is other for other in known) else one for one in candidates
+    ]
 
 
 def judged(found: Detection, size: tuple[int, int]) -> Detection:
@@ -93,10 +118,10 @@ def judged(found: Detection, size: tuple[int, int]) -> Detection:
         return found
     x, y = found.points.unbind(-1)
     inside = int(((x >= -0.5) & (y >= -0.5) & (x <= size[1] - 0.5) & (y <= size[0] - 0.5)).sum())
-    reason = plausible(found.points)
+    reason, advice = plausible(found.points), OTHER_PICTURE
     if reason is None and inside < MIN_POINTS_INSIDE:
-        reason = f"cut off: only {inside} of its 5 points lie in the picture"
-    return found if reason is None else replace(found, refused=reason)
+        reason, advice = f"cut off: only {inside} of its 5 points lie in the picture", MORE_OF_IT
+    return found if reason is None else replace(found, refused=reason, advice=advice)
 
 
 def order_faces(detections: Sequence[Detection], order: str = "largest first") -> list[Detection]:
@@ -158,13 +183,14 @@ def find_candidates(image: Tensor, backend: str = "carried") -> list[Detection]:
             found.append(moved)
     size = (grey.shape[0], grey.shape[1])
     return [
-        judged(Detection(c.box, c.points, c.score, _confidence(c.score, cascade.MIN_SCORE), c.refused), size) for c in found
+        judged(Detection(c.box, c.points, c.score, _confidence(c.score, cascade.MIN_SCORE), c.refused, LARGER), size)
+        for c in found
     ]
 
 
 def _confidence(windows: float, least: float) -> float:
-    """0.5 for the least number of agreeing windows that is accepted, towards 1 for many."""
-    return 1.0 - least / (2.0 * max(windows, least))
+    """0.5 for the least number of agreeing windows that is accepted, towards 1 for many and 0 for none."""
+    return 1.0 - least / (2.0 * windows) if windows >= least else windows / (2.0 * least)
 
 
 def _grey(image: Tensor) -> Tensor:

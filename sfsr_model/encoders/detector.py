@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .detection import Detection, accepted, judged, share_within
+from .detection import LARGER, Detection, accepted, judged, share_within
 from .points import PointsReader
 
 # The sides in pixels that a picture is brought to, in the order of trying.
@@ -100,6 +100,7 @@ class FaceDetector:
                 float(box[4]),
                 float(box[4]),
                 None if box[4] >= MIN_SCORE else f"its score is below {MIN_SCORE:g}",
+                LARGER,
             )
             for box, five in zip(boxes, points, strict=True)
         ]

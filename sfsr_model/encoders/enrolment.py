@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .agreement import Agreement, compare
-from .detection import ORDERS, Detection, NoFaceError, order_faces, pick_face
-from .faces import TooFewFacesError, require_found
+from .detection import ORDERS, TAKE, Detection, NoFaceError, order_faces, overruled, pick_face
+from .faces import TooFewFacesError, look, require_faces_among
 from .identity import IDEncoder, Identity, same_space
 from .norm_floor import norm_floor
 
@@ -46,12 +46,17 @@ class Sighting:
     chosen: int | None
     problem: str = ""
     embedding: Tensor | None = None  # [D], not normalised
+    doubt: str = ""  # why the chosen face is none as far as the recogniser can tell, where it was taken all the same
 
     def quality(self) -> float:
         """How much the chosen face can be trusted, 0..1: the detector's confidence times the share of detail it shows."""
         face = self.faces[self.chosen or 0]
         eyes_to_mouth = (face.points[:2].mean(0) - face.points[3:].mean(0)).norm().item()
         return face.confidence * min(1.0, eyes_to_mouth / _FULL_DETAIL)
+
+    def overruled(self) -> str:
+        """Why the chosen face had been refused, or nothing."""
+        return self.faces[self.chosen or 0].overruled or self.doubt
 
     def place(self) -> str:
         """Which of several faces was chosen, for people; nothing where there is but one."""
@@ -81,12 +86,16 @@ def enrol(
     outliers: str = OUTLIER_POLICIES[0],
     threshold: float | None = None,
     earlier: Identity | None = None,
+    given: Sequence[Sequence[Detection]] | None = None,
+    overrule: bool = False,
 ) -> Enrolment:
     """Make one identity of pictures [H, W, 3], float RGB in 0..1.
 
     no_face: what a picture without the wanted face does. outliers: what a picture does whose face is not like the others'
     (`agreement.compare` with this threshold, a cosine; None: with the encoder's own). earlier: an identity of the same
-    recogniser to which the pictures are added.
+    recogniser to which the pictures are added; in the report their numbers go on from its photos. given: each picture's finds
+    by somebody else, refused ones included. overrule: take finds that were refused (`detection.overruled`), and those that the
+    recogniser takes for no face.
     Raises NoFaceError, TooFewFacesError and OutlierError as the policies say, ValueError for an unknown policy, for identities
     of another space, and when no picture is left.
     """
@@ -94,11 +103,14 @@ def enrol(
     _check(encoder, choice, no_face, outliers, earlier)
     sightings: list[Sighting] = []
     aligned: list[Any] = []
-    for number, picture in enumerate(pictures):
-        sighting, face = _see(picture, encoder, choice, no_face, number)
+    # What stops the run names a picture by its place in the batch at fault; the report by its place in the whole chain.
+    first = 0 if earlier is None or no_face == NO_FACE_POLICIES[0] else earlier.photos
+    for place, picture in enumerate(pictures):
+        finds = None if given is None else given[place]
+        sighting, face = _see(picture, encoder, choice, no_face, first + place, finds, overrule)
         sightings.append(sighting)
         aligned.append(face)
-    _embed(sightings, aligned, encoder, no_face)
+    _embed(sightings, aligned, encoder, no_face, overrule)
     if not sightings:
         raise ValueError("images: the batch holds no picture; connect at least one photo")
     return _unite(sightings, encoder, choice, outliers, encoder.threshold if threshold is None else threshold, earlier)
@@ -119,11 +131,22 @@ def _check(encoder: IDEncoder, choice: FaceChoice, no_face: str, outliers: str, 
             same_space(identity, name, encoder.space, f"the connected encoder {encoder.name}")
 
 
-def _see(picture: Tensor, encoder: IDEncoder, choice: FaceChoice, no_face: str, number: int) -> tuple[Sighting, Any]:
+def _see(
+    picture: Tensor,
+    encoder: IDEncoder,
+    choice: FaceChoice,
+    no_face: str,
+    number: int,
+    given: Sequence[Detection] | None,
+    overrule: bool,
+) -> tuple[Sighting, Any]:
     """What is in one picture, and the chosen face aligned; None for it where there is none or it is embedded already."""
     try:
         prepared = encoder.prepare(picture)
-        found = require_found(picture, encoder, number, prepared)
+        candidates, carried = look(picture, encoder, prepared) if given is None else (list(given), False)
+        if overrule:
+            candidates = overruled(candidates, every=given is not None)
+        found = require_faces_among(candidates, number, (picture.shape[0], picture.shape[1]), carried)
     except NoFaceError as error:
         if no_face == NO_FACE_POLICIES[0]:
             raise
@@ -149,7 +172,7 @@ def _see(picture: Tensor, encoder: IDEncoder, choice: FaceChoice, no_face: str, 
     return Sighting(tuple(found), choice.index), encoder.align(prepared, face.points)
 
 
-def _embed(sightings: list[Sighting], aligned: list[Any], encoder: IDEncoder, no_face: str) -> None:
+def _embed(sightings: list[Sighting], aligned: list[Any], encoder: IDEncoder, no_face: str, overrule: bool) -> None:
     """Fill in the embeddings of all pictures in as few passes as possible, and refuse what the recogniser takes for no face."""
     waiting = [number for number, face in enumerate(aligned) if face is not None]
     if waiting:
@@ -162,9 +185,14 @@ def _embed(sightings: list[Sighting], aligned: list[Any], encoder: IDEncoder, no
         if floor is None or sighting.embedding is None:
             continue
         problem = floor.refusal(sighting.embedding.norm().item())
-        if problem and no_face == NO_FACE_POLICIES[0]:
-            raise TooFewFacesError(f"picture {number}: {problem}; choose another face or leave the picture out")
-        if problem:
+        if problem and overrule:
+            sightings[number] = replace(sighting, doubt=problem)
+        elif problem and no_face == NO_FACE_POLICIES[0]:
+            raise TooFewFacesError(
+                f"picture {number}: {problem}. If it is one, set refused_faces to '{TAKE}'; if not, choose another face or "
+                "leave the picture out"
+            )
+        elif problem:
             sightings[number] = Sighting(sighting.faces, None, problem)
 
 
@@ -176,7 +204,9 @@ def _unite(
     threshold: float,
     earlier: Identity | None,
 ) -> Enrolment:
-    seen = [(f"picture {number}", one) for number, one in enumerate(sightings) if one.embedding is not None]
+    first = 0 if earlier is None else earlier.photos
+    everything = first + len(sightings)
+    seen = [(f"picture {number}", one) for number, one in enumerate(sightings, first) if one.embedding is not None]
     if not seen and earlier is None:
         raise ValueError("images: no picture is left to make an identity of; " + "; ".join(one.problem for one in sightings))
     names = [f"earlier {source}" for source in earlier.sources] if earlier else []
@@ -190,7 +220,11 @@ def _unite(
     _raise_for_outliers(outliers, agreement, names, threshold)
     kept = list(agreement.kept) if outliers == "leave out" else list(range(len(names)))
     identity = Identity(
-        everyone.embeddings[kept], encoder.space, tuple(quality[n] for n in kept), tuple(sources[n] for n in kept)
+        everyone.embeddings[kept],
+        encoder.space,
+        tuple(quality[n] for n in kept),
+        tuple(sources[n] for n in kept),
+        everything,
     )
     warnings = _warnings(agreement, names, kept, threshold)
     warnings += [
@@ -199,10 +233,15 @@ def _unite(
         for name, one in seen
         if one.width() < LEAST_WIDTH
     ]
+    warnings += [
+        f"{name}: its face was taken although it had been refused: {reason}"
+        for name, one in seen
+        if (reason := one.overruled())
+    ]
     if choice.similar_to is not None and choice.order != MOST_SIMILAR:
         warnings.append(f"similar_to is connected but not used: the face order is '{choice.order}', not '{MOST_SIMILAR}'")
-    lines = [f"{len(kept)} of {len(sightings) + (len(earlier.sources) if earlier else 0)} used; space {encoder.space}"]
-    lines += [f"picture {number}: not used: {one.problem}" for number, one in enumerate(sightings) if one.problem]
+    lines = [f"{len(kept)} of {everything} used; space {encoder.space}"]
+    lines += [f"picture {number}: not used: {one.problem}" for number, one in enumerate(sightings, first) if one.problem]
     chosen = dict(seen)
     for place, name in enumerate(names):
         which = chosen[name].place() if name in chosen else ""

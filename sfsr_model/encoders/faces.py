@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -28,13 +29,17 @@ def find_faces(image: Tensor, encoder: IDEncoder | None) -> list[Detection]:
     return accepted(look(image, encoder)[0])
 
 
-def require_found(image: Tensor, encoder: IDEncoder | None, image_index: int, prepared: Any = None) -> list[Detection]:
-    """All faces as `find_faces` gives them, at least one. Raises NoFaceError naming the picture otherwise."""
-    candidates, carried = look(image, encoder, prepared)
+def require_faces_among(
+    candidates: Sequence[Detection], image_index: int, size: tuple[int, int], carried: bool
+) -> list[Detection]:
+    """The faces among the finds of a picture (size: height, width), largest first, at least one. Raises NoFaceError otherwise.
+
+    carried: whether the carried detector found them.
+    """
     faces = accepted(candidates)
     if not faces:
-        raise no_face(candidates, image_index, (image.shape[0], image.shape[1]), carried)
+        raise no_face(candidates, image_index, size, carried)
     return faces
 
 
-__all__ = ["NoFaceError", "TooFewFacesError", "find_faces", "look", "require_found"]
+__all__ = ["NoFaceError", "TooFewFacesError", "find_faces", "look", "require_faces_among"]

@@ -28,13 +28,14 @@ _REFUSED_SHOWN = 3
 @dataclass(frozen=True)
 class FramingSettings:
     """Crop side in pixels; the order of a picture's faces; the number of the one meant, or None for all; NO_FACE_POLICIES; for
-    how many pictures in a row a face is held, 0 without end."""
+    how many pictures in a row a face is held, 0 without end; whether finds that were refused are taken."""
 
     size: int
     order: str
     index: int | None
     no_face: str
     hold: int = HOLD_PICTURES
+    overrule: bool = False
 
     def opacity(self, held: int) -> float:
         """How much is seen of a face that has been held for so many pictures, the present one included; 0 from the limit on."""
@@ -58,6 +59,10 @@ class Framing:
             scale = " by the carried detector" if choice.carried else ""
             used = [f"face {place} (score {choice.faces[place].score:.3g}{scale})" for place in choice.chosen]
             lines.append(problem or f"picture {number}: {', '.join(used)} of {_count(len(choice.faces), 'face')}")
+            overruled = [(place, choice.faces[place].overruled) for place in choice.chosen]
+            lines += [
+                f"  face {place} was taken although it had been refused: {reason}" for place, reason in overruled if reason
+            ]
             shown = told_of(choice.refused)
             for one in shown:
                 left, top, right, bottom = (round(edge) for edge in one.box.tolist())
@@ -100,7 +105,7 @@ def frame_faces(
         shape = (picture.shape[0], picture.shape[1])
         own = None if given is None else given[number]
         try:
-            choice = choose(picture, encoder, settings.order, settings.index, number, own)
+            choice = choose(picture, encoder, settings.order, settings.index, number, own, settings.overrule)
         except NothingChosenError as error:
             held += 1
             made_up, became = _without_face(settings, last, held, shape, number, error)

@@ -20,7 +20,8 @@ class Identity:
 
     embeddings: [N, D], each of unit length, never inference tensors, so that losses can use them under autograd. space: tag
     of the recogniser; embeddings of different spaces mean nothing to each other. quality: one number per embedding, 0..1,
-    how much the face it came from can be trusted. sources: where each came from.
+    how much the face it came from can be trusted. sources: where each came from. photos: how many were looked at for it, those
+    that were left out included; at least as many as there are embeddings.
     Raises ValueError for wrong shapes, values that are not finite, a quality that is none, or an embedding of no length.
     """
 
@@ -28,6 +29,7 @@ class Identity:
     space: str
     quality: tuple[float, ...]
     sources: tuple[str, ...]
+    photos: int = 0
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2 or self.embeddings.shape[0] == 0:
@@ -44,6 +46,7 @@ class Identity:
             )
         if not all(math.isfinite(value) and value >= 0 for value in self.quality):
             raise ValueError(f"identity: qualities are numbers from 0 on, found {self.quality}")
+        object.__setattr__(self, "photos", max(self.photos, len(self.embeddings)))
         with torch.inference_mode(False):
             object.__setattr__(self, "embeddings", self.embeddings.detach() / lengths.detach()[:, None])
 
@@ -112,6 +115,10 @@ class IDEncoder(Protocol):
 
     def detect(self, image: Any) -> list[Detection] | None:
         """What the encoder's own detector finds, refused finds included, or None where it has no detector."""
+        ...
+
+    def look_again(self, image: Any, finds: Sequence[Detection]) -> list[Detection]:
+        """The finds with better points, refused where there is no face; as they are where this encoder looks but once."""
         ...
 
     def align(self, image: Any, points: Tensor) -> Any:

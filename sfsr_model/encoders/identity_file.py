@@ -29,7 +29,7 @@ def save_identity(identity: Identity, path: str | os.PathLike[str]) -> None:
         "embeddings": identity.embeddings.detach().cpu().to(torch.float32).contiguous(),
         "quality": torch.tensor(identity.quality, dtype=torch.float32),
     }
-    about = {"space": identity.space, "sources": list(identity.sources)}
+    about = {"space": identity.space, "sources": list(identity.sources), "photos": identity.photos}
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "identity": json.dumps(about)}
     with whole_file(path) as partial:
         save_file(tensors, partial, metadata=metadata)
@@ -51,7 +51,8 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
     embeddings, quality = tensors["embeddings"], tensors["quality"]
     try:
         sources = tuple(str(source) for source in about["sources"])
-        return Identity(embeddings.to(torch.float32), str(about["space"]), tuple(quality.reshape(-1).tolist()), sources)
+        photos = int(about.get("photos", 0))  # files of earlier versions do not say
+        return Identity(embeddings.to(torch.float32), str(about["space"]), tuple(quality.reshape(-1).tolist()), sources, photos)
     except (KeyError, TypeError, ValueError) as error:
         raise IdentityFileError(f"{path.name}: what it holds is no identity ({error}); get the file again") from error
 

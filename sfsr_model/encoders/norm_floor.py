@@ -28,7 +28,7 @@ _floors: dict[tuple[str, str], NormFloor | None] = {}
 
 @dataclass(frozen=True)
 class NormFloor:
-    """pattern: the longest embedding of a pattern without a face. face: the shortest of a portrait."""
+    """pattern: how long embeddings of what is no face become. face: the shortest of a face's."""
 
     pattern: float
     face: float
@@ -38,13 +38,19 @@ class NormFloor:
         if norm > self.pattern:
             return None
         return (
-            f"the recogniser saw no face: its embedding has the length {norm:.3g}; patterns reach {self.pattern:.3g}, "
+            f"the recogniser saw no face: its embedding has the length {norm:.3g}; what is no face reaches {self.pattern:.3g}, "
             f"faces {self.face:.3g} and more"
         )
 
 
 def norm_floor(encoder: IDEncoder) -> NormFloor | None:
-    """The recogniser's floor, or None where the length of its embeddings does not tell faces from patterns."""
+    """The recogniser's floor, or None where the length of its embeddings does not tell faces from patterns.
+
+    An encoder may bring one, measured on more than this looks at, as its `floor`.
+    """
+    own: NormFloor | None = getattr(encoder, "floor", None)
+    if own is not None:
+        return own
     key = (encoder.space, encoder.provider)
     if key not in _floors:
         _floors[key] = _measure(encoder) if encoder.trained else None

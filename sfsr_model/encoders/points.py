@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..face.crop import apply_affine, invert_affine, similarity, template
 from ..face.warp import resample
-from .detection import Detection
+from .detection import OTHER_PICTURE, Detection
 from .onnx_torch import OnnxError, OnnxModule
 
 SIDE = 96
@@ -69,7 +69,7 @@ class PointsReader:
         apart = (points - before).norm(dim=-1).mean(-1) / eyes
         for place, five, score, moved in zip(places, points, scores.tolist(), apart.tolist(), strict=True):
             refused = None if score >= _LEAST and moved <= _APART else "a closer look at it finds no face there"
-            result[place] = replace(finds[place], points=five, refused=refused)
+            result[place] = replace(finds[place], points=five, refused=refused, advice=OTHER_PICTURE)
         return result
 
     def _read(self, pixels: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,6 +54,13 @@ class InsightFaceEncoder:
         """Faces as the pack's own detector finds them; None for a single recogniser file."""
         return None if self.detector is None else self.detector.detect(image)
 
+    def look_again(self, image: Tensor | np.ndarray, finds: Sequence[Detection]) -> list[Detection]:
+        """The finds as the pack's second look sees them, where it has one (`points.py`)."""
+        closely = None if self.detector is None else self.detector.closely
+        return (
+            list(finds) if closely is None else closely.look(self.prepare(image) if isinstance(image, Tensor) else image, finds)
+        )
+
     def align(self, image: Tensor | np.ndarray, points: Tensor) -> np.ndarray:
         """The aligned face [S, S, 3], uint8 BGR, with five points [5, 2] in a picture [H, W, 3], float RGB in 0..1."""
         from insightface.utils.face_align import norm_crop

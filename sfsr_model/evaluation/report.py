@@ -16,6 +16,8 @@ from ..encoders.identity import IDEncoder, Identity
 from ..expressions import ARKIT_NAMES, Expression
 from .metrics import pose_errors
 
+# How much nearer one person's photos must lie on average than the nearest of a hundred strangers, for a single cosine to tell.
+_TELLS = 0.1
 Values = tuple[float | None, ...]
 """One figure for each picture, None where it could not be measured; empty where nobody measured at all."""
 
@@ -60,9 +62,9 @@ class Figures:
     def doubts(self) -> tuple[str, ...]:
         """In words, which pictures' faces are no nearer to the person than strangers' come.
 
-        None of a recogniser whose reach nobody measured, or to whom strangers look as alike as one person's photos do.
+        None of a recogniser whose reach nobody measured, or to whom strangers look nearly as alike as one person's photos do.
         """
-        if self.reach is None or self.reach.strangers >= self.reach.same_person:
+        if self.reach is None or self.reach.same_person - self.reach.strangers < _TELLS:
             return ()
         return tuple(
             f"the face in picture {number} does not look like the person to {self.encoder}: cosine {cosine:.2f}, of a hundred "

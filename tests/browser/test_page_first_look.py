@@ -37,6 +37,12 @@ const node = app.graph.nodes.find((one) => one.title === title);
 const { x, y, width, height } = document.querySelector(`[data-node-id="${node.id}"] ${selector}`).getBoundingClientRect();
 return [x + width / 2, y + height / 2];
 """
+# The page names the file at once, and has its picture when it is there.
+UPLOADED = """
+const node = app.graph.nodes.find((one) => one.title === argument);
+const image = document.querySelector(`[data-node-id="${node.id}"] img`) ?? node.imgs?.[0];
+return node.widgets[0].value.startsWith('somebody') && image?.src.includes('somebody') && image.naturalWidth > 0;
+"""
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ def test_own_photo_another_word_and_run_are_four_clicks(page, nodes_2_page, pack
         word = page.evaluate(ON_CANVAS, ["Expression Embed", "word"])
         other = ".litemenu-entry[data-value='sadness']"
     page.choose_file(upload, photo)
-    page.wait_for("return app.graph.nodes.some((node) => node.widgets?.[0].value.startsWith?.('somebody'))", what="the photo")
+    page.wait_for(UPLOADED, "Portrait: person", what="the photo")
     page.click_at(word)
     page.click(other)
     page.follow_run()

@@ -47,6 +47,65 @@ def test_a_photo_without_a_face_is_skipped_and_reported(client, graph, refused, 
     assert second.filename != first.filename
 
 
+def test_photos_of_a_list_make_a_person_each_or_one(server, client, graph):
+    """Photos of two sizes, handed on one by one."""
+    two = {"other": node("SFSRSamplePortrait", sample="portrait_05")}
+    two["folder"] = node("StrangerFolder", first=["photo", 0], second=["other", 0])
+    prompt = graph | two | {"person": person(["folder", 0], outliers="keep")}
+    prompt["saved"] = node("SFSRSaveIdentity", identity=["person", 0], name="of_a_list")
+    result = client.run(prompt, timeout=600)
+    reports = result.outputs["person"]["text"]
+    assert [report.splitlines()[0] for report in reports] == ["1 of 1 used; space sfsr-untrained"] * 2
+    told = (
+        "2 photos or batches came one by one, as a list, and each made a person of its own; for one person of all of them set"
+    )
+    assert all(f"warning: {told} photo_list to 'one person of all'" in report for report in reports)
+    assert told in server.log_text()
+    assert len([image for image in result.images if image.type == "temp"]) == 2
+    folder = server.base_dir / "output" / "identities"
+    assert len(list(folder.glob("of_a_list_*"))) == 2
+
+    prompt["person"] = person(["folder", 0], outliers="keep", photo_list="one person of all")
+    result = client.run(prompt, timeout=600)
+    (report,) = result.outputs["person"]["text"]
+    assert report.startswith("2 of 2 used")
+    assert "came one by one" not in report
+    assert len([image for image in result.images if image.type == "temp"]) == 2
+    assert len(list(folder.glob("of_a_list_*"))) == 3
+    assert len(load_identity(sorted(folder.glob("of_a_list_*"))[-1]).sources) == 2
+
+
+def test_an_empty_list_is_named(graph, refused):
+    nothing = {"none": node("StrangerThing", thing="an empty list"), "folder": node("StrangerUnpacked", value=["none", 0])}
+    assert "images: the list that comes over it is empty" in refused(graph | nothing | {"person": person(["folder", 0])})
+
+
+def test_boxes_and_refused_faces(client, graph, group_photo, refused):
+    """One of six people by a box; and a grey square taken for a face, because somebody says so."""
+    prompt = graph | {
+        "group": node("LoadImage", image=group_photo),
+        "box": node("PrimitiveBoundingBox", x=1090, y=230, width=160, height=200),
+        "person": person(["group", 0], bboxes=["box", 0]),
+    }
+    (report,) = client.run(prompt, timeout=600).outputs["person"]["text"]
+    assert "picture 0: used" in report  # of several it would say which
+    prompt["person"] = person(["grey", 0], bboxes=["box", 0])
+    prompt["box"] = node("PrimitiveBoundingBox", x=200, y=200, width=160, height=200)
+    message = refused(prompt)
+    assert "(no face was found in the given box). If it is a face, set refused_faces to 'take them'" in message
+    prompt["person"]["inputs"]["refused_faces"] = "take them"
+    (report,) = client.run(prompt, timeout=600).outputs["person"]["text"]
+    assert report.startswith("1 of 1 used")
+    assert "picture 0: its face was taken although it had been refused: no face was found in the given box" in report
+    prompt["crop"] = node(
+        "SFSRFaceCrop", images=["grey", 0], size=64, face_order="largest first", face_index=0, no_face="error"
+    )
+    prompt["crop"]["inputs"] |= {"bboxes": ["box", 0], "refused_faces": "take them", "id_encoder": ["encoder", 0]}
+    prompt["shown"] = node("PreviewImage", images=["crop", 0])
+    (told,) = client.run(prompt, timeout=600).outputs["crop"]["text"]
+    assert "face 0 was taken although it had been refused: no face was found in the given box" in told
+
+
 def test_photos_of_two_people_by_the_recognisers_own_threshold(client, graph, refused):
     """Two samples that the bundled recogniser finds more alike than 0.25; what is typed in holds in its place."""
     demo = encoder("demo (bundled with this pack)")

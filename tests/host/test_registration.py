@@ -176,7 +176,7 @@ def test_values_of_another_kind_are_explained(in_host):
 def test_what_comes_over_links_is_checked(in_host):
     """A line for each check, which begins with the input at fault, says what was found and ends with what to do."""
     code = f"""
-        import torch
+        import torch, types
 
         pack = load({str(REPOSITORY)!r})
         node_ids(pack)
@@ -189,6 +189,8 @@ def test_what_comes_over_links_is_checked(in_host):
         picture, four = torch.zeros(1, 64, 64, 3), torch.zeros(1, 4, 8, 8)
         vae = comfy.sd.VAE.__new__(comfy.sd.VAE)
         vae.latent_channels = 16
+        patched = types.SimpleNamespace(latent_format=types.SimpleNamespace(latent_channels=4))
+        model = types.SimpleNamespace(model=patched)
         checks = [
             lambda: crop.execute(picture, 10**9, "largest first", 0, "error"),
             lambda: crop.execute(picture, "64", "largest first", 0, "error"),
@@ -204,7 +206,7 @@ def test_what_comes_over_links_is_checked(in_host):
             lambda: sockets.require_conditioning([[torch.zeros(1, 77, 2048), {{}}]], "positive", 768),
             lambda: sockets.require_masks(torch.ones(8, 8, dtype=torch.bool), (8, 8), 1, "it", "connect it"),
             lambda: network.require_vae("none"),
-            lambda: network.require_vae(vae),
+            lambda: network.require_vae_of(model, vae),
             lambda: module("host.faces").given_boxes([[], 5], 2),
             lambda: folders.checkpoint_path(None),
             lambda: folders.encoder_path("\\ud800"),
@@ -234,7 +236,7 @@ def test_what_comes_over_links_is_checked(in_host):
         positive: its tokens have 2048 numbers, this model takes 768; connect
         mask: found a mask of torch.bool, expected a MASK of floating-point numbers from 0 to 1; connect it
         vae: found a str, expected a VAE; connect
-        vae: its latents have 16 channels, an SFSR model's have 4; connect
+        vae: its latents have 16 channels, this model's have 4; connect
         bboxes: picture 1: found a int, no list of boxes; connect
         checkpoint: found a NoneType, expected the name of a file or folder; choose
         encoder: '\\ud800' holds a sign that no file name can; use

@@ -1,5 +1,6 @@
 """The carried detector on real photographs that installed packages bring, and the choice among faces."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,18 @@ from PIL import Image
 
 from sfsr_model.encoders import cascade
 from sfsr_model.encoders.detection import (
+    LARGER,
     Detection,
     NoFaceError,
     choose_face,
     detect_faces,
+    judged,
+    no_face,
     order_faces,
+    overruled,
     require_faces,
 )
+from sfsr_model.face.crop import template
 from sfsr_model.face.landmarks import plausible
 
 # Marked by eye on enlarged pictures; the four faces of t1.jpg that look towards the camera, from left to right.
@@ -109,6 +115,42 @@ def test_a_pale_face_is_found_and_a_shade_of_one_is_refused(astronaut):
         require_faces(0.4 + 0.1 * picture)
 
 
+def test_the_advice_follows_from_the_reason():
+    def told(*candidates, carried=False):
+        return str(no_face(candidates, 0, (200, 300), carried)).partition("no face found; ")[2]
+
+    points = template() * 60 + torch.tensor([100.0, 60.0], dtype=torch.float64)
+    face = Detection(torch.tensor([100.0, 60, 160, 120]), points, 0.4, 0.4)
+    faint = replace(face, refused="its score is below 0.5", advice=LARGER)
+    cut = judged(replace(face, points=points - torch.tensor([140.0, 0.0], dtype=torch.float64)), (200, 300))
+    seen = replace(face, score=0.9, confidence=0.9, refused="a closer look at it finds no face there")
+    overrule = "If it is a face, set refused_faces to 'take them'; if not, use"
+    larger = f"{overrule} a picture in which the face is larger and sharper."
+    assert told(faint) == f"best candidate scored 0.4 (its score is below 0.5). {larger}"
+    assert "cut off: only" in told(cut)
+    assert told(cut).endswith(f"{overrule} a picture that shows more of the face.")
+    assert (
+        told(faint, seen) == f"best candidate scored 0.9 (a closer look at it finds no face there). {overrule} another picture."
+    )
+    assert "say where it is: its box to bboxes" in told()
+    assert told(carried=True).endswith("; an insightface pack's detector sees more.")
+    # Windows that agree and scores are of two scales.
+    windows = replace(face, score=20.0, confidence=0.25, refused="20 windows agree, 40 are needed", advice=LARGER)
+    assert told(windows, faint).startswith("best candidate scored 0.4")
+
+
+def test_refused_finds_are_taken_on_request():
+    points = template() * 60
+    box = torch.tensor([0.0, 0, 60, 60])
+    sure, faint, fainter = (Detection(box, points, score, score) for score in (0.9, 0.4, 0.3))
+    nowhere = Detection(box, points * float("nan"), 0.8, 0.8, "the given box lies outside the picture")
+    faint, fainter = replace(faint, refused="faint"), replace(fainter, refused="fainter")
+    assert overruled([sure, faint], every=False) == [sure, faint]
+    assert [one.overruled for one in overruled([fainter, nowhere, faint], every=False)] == [None, None, "faint"]
+    assert [one.refused for one in overruled([fainter, nowhere, faint], every=False)] == ["fainter", nowhere.refused, None]
+    assert [one.overruled for one in overruled([sure, fainter, nowhere, faint], every=True)] == [None, "fainter", None, "faint"]
+
+
 def test_a_close_crop_is_found_through_padding(astronaut):
     close = astronaut[72:166, 180:268]
     (face,) = require_faces(close)
@@ -162,7 +204,7 @@ def test_no_face_in_photographs_without_one(name):
 
 def test_the_missing_face_is_explained():
     picture = no_faces()["noise"]
-    with pytest.raises(NoFaceError, match=r"picture 7 \(320 x 240 pixels\): no face found.*upright.*whose detector") as caught:
+    with pytest.raises(NoFaceError, match=r"picture 7 \(320 x 240 pixels\): no face found.*insightface") as caught:
         require_faces(picture, image_index=7)
     assert (caught.value.image_index, caught.value.size) == (7, (240, 320))
     assert 0 <= caught.value.best_score < cascade.MIN_SCORE

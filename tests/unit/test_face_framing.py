@@ -127,6 +127,60 @@ def test_a_face_that_the_recogniser_takes_for_none_is_refused(monkeypatch):
         choose(GREY, Judge(), "left to right", 0, 0, given[:1])
 
 
+def test_refused_faces_are_taken_on_request(monkeypatch):
+    monkeypatch.setattr("sfsr_model.encoders.choosing.norm_floor", lambda encoder: NormFloor(5.0, 15.0))
+    short, faint = face(60, 80), replace(face(100, 80), confidence=0.4, refused="faint")
+    # Given ones are believed, each of them, and the recogniser is not asked.
+    given = choose(GREY, Judge(), "left to right", None, 0, [short, faint, face(200, 80)], overrule=True)
+    assert [one.overruled for one in given.faces] == [None, "faint", None]
+    # Of the detector's own finds the surest stands in where there is no other face.
+    monkeypatch.setattr("sfsr_model.encoders.choosing.look", lambda image, encoder: ([short, faint], False))
+    with pytest.raises(NothingChosenError, match="the recogniser saw no face"):
+        choose(GREY, Judge(), "left to right", 0, 0)
+    own = choose(GREY, Judge(), "left to right", 0, 0, overrule=True)
+    assert "the recogniser saw no face" in own.faces[0].overruled
+    assert [one.refused for one in own.refused] == ["faint"]
+    framing = frame_faces([GREY], Judge(), replace(settings(), overrule=True))
+    assert "\n  face 0 was taken although it had been refused: the recogniser saw no face" in framing.report()
+    assert framing.frames[0].score > 0
+    monkeypatch.setattr("sfsr_model.encoders.choosing.look", lambda image, encoder: ([short, face(200, 80)], False))
+    assert choose(GREY, Judge(), "left to right", 0, 0, overrule=True).faces[0].overruled is None
+
+
+@dataclass
+class Again:
+    """Finds nothing by itself, and on a second look a face only where its eyes lie as said."""
+
+    eyes: tuple[float, float, float, float]
+
+    def detect(self, image):
+        return []
+
+    def look_again(self, image, finds):
+        true = torch.tensor(self.eyes, dtype=torch.float64).reshape(2, 2)
+        return [replace(one, refused=None if (one.points[:2] - true).abs().max() < 8 else "nothing there") for one in finds]
+
+
+@pytest.mark.parametrize(
+    ("eyes", "down"),
+    [((62, 69, 98, 69), (0, 1)), ((98, 103, 62, 103), (0, -1)), ((97, 68, 97, 104), (-1, 0)), ((63, 104, 63, 68), (1, 0))],
+)
+def test_in_a_box_the_encoder_looks_again_each_way_up(eyes, down):
+    """The box is believed to hold a face, and the encoder says which way up it stands; the box lies off the corner."""
+    shift = torch.tensor([20.0, 20, 20, 20])
+    box = (torch.tensor([34.0, 23, 126, 149]) + shift, 0.8)
+    reach = 0.5 * 126
+    part = torch.tensor([max(0, round(54 - reach)), max(0, round(43 - reach))], dtype=torch.float64).repeat(2)
+    looked = Again(tuple((torch.tensor(eyes, dtype=torch.float64) + 20 - part).tolist()))
+    (found,) = look_in(torch.full((300, 300, 3), 0.5), looked, [box])
+    assert found.refused is None
+    drop = found.points[3:].mean(0) - found.points[:2].mean(0)
+    assert torch.nn.functional.normalize(drop, dim=0).tolist() == pytest.approx(down, abs=1e-6)
+    (nothing,) = look_in(torch.full((300, 300, 3), 0.5), Again((0, 0, 0, 0)), [box])
+    assert nothing.refused == "no face was found in the given box"
+    assert nothing.points.isfinite().all()
+
+
 def test_a_box_is_looked_at_alone():
     """A face too small for the whole picture is found in its box; an empty and an outer box come back refused."""
     portrait = torch.nn.functional.interpolate(load_sample("portrait_20")[0].movedim(-1, 0)[None], size=96, mode="area")[0]

@@ -11,7 +11,8 @@ from testkit.onnx_nets import save_detector, save_mobilefacenet, save_se_recogni
 
 from sfsr_model.encoders import pack as packs
 from sfsr_model.encoders.detection import NoFaceError
-from sfsr_model.encoders.faces import find_faces, require_found
+from sfsr_model.encoders.enrolment import enrol
+from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.pack import load_detector, load_recogniser, pack_files
 from sfsr_model.encoders.recogniser import RecogniserError
 from sfsr_model.samples import load_sample, sample_names
@@ -198,10 +199,13 @@ def test_a_detector_of_one_size_gets_no_other(tmp_path):
 def test_a_doubtful_find_is_named_with_its_score(encoder):
     faint = picture_with((336, 304), side=22)
     with pytest.raises(NoFaceError, match=r"best candidate scored 0\.\d+ \(its score is below 0\.5\)") as caught:
-        require_found(faint, encoder, 4)
-    assert caught.value.image_index == 4
+        enrol([faint], encoder)
+    assert caught.value.image_index == 0
     assert 0.3 <= caught.value.best_score < 0.5
-    assert "connect an insightface pack" not in str(caught.value)
+    assert "set refused_faces to 'take them'; if not, use a picture in which the face is larger and sharper." in str(
+        caught.value
+    )
+    assert "insightface" not in str(caught.value)
 
 
 def test_points_that_cannot_be_a_face_are_refused(tmp_path, monkeypatch):
@@ -212,7 +216,7 @@ def test_points_that_cannot_be_a_face_are_refused(tmp_path, monkeypatch):
     save_recogniser(tmp_path / "rec.onnx")
     encoder = load_recogniser(tmp_path)
     with pytest.raises(NoFaceError, match=r"scored 0\.7.* \((mirrored|eye|nose|mouth)"):
-        require_found(picture_with((330, 300)), encoder, 0)
+        enrol([picture_with((330, 300))], encoder)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (3000, 2), (7, 9)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +36,14 @@ def read_parts(
 
     found: dict[str, list[Arrays]] = {one.label: [] for one in readers}
     for number in tqdm(parts, desc=told, unit="part"):
-        seen = cache(lambda number=number: shown(number))
+        seen = cache(partial(shown, number))
         for one in readers:
-            found[one.label].append(folders[one.label].part(number, lambda one=one, seen=seen: one.read(seen())))
+            found[one.label].append(folders[one.label].part(number, partial(_read, one, seen)))
     return {label: _joined(some) for label, some in found.items() if some}
+
+
+def _read(reader: Reader, seen: Callable[[], Shown]) -> Arrays:
+    return reader.read(seen())
 
 
 def _joined(parts: Sequence[Arrays]) -> Tensors:

@@ -147,4 +147,37 @@ class StrangerTokens:
         return ([[tokens, {}] for tokens, _ in conditioning],)
 
 
-NODE_CLASS_MAPPINGS = {one.__name__: one for one in (StrangerThing, StrangerLabel, StrangerSink, StrangerTokens)}
+class StrangerFolder:
+    """Two pictures as a list, as nodes hand on what lies in a folder: one by one, each of its own size."""
+
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "give"
+    CATEGORY = "stranger"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"first": ("IMAGE",), "second": ("IMAGE",)}}
+
+    def give(self, first, second):
+        return ([first, second],)
+
+
+class StrangerUnpacked:
+    """What a list holds, one by one."""
+
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "give"
+    CATEGORY = "stranger"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("*",)}}
+
+    def give(self, value):
+        return (value,)
+
+
+THEIRS = (StrangerThing, StrangerLabel, StrangerSink, StrangerTokens, StrangerFolder, StrangerUnpacked)
+NODE_CLASS_MAPPINGS = {one.__name__: one for one in THEIRS}
