@@ -45,7 +45,7 @@ class Reach:
     same_person: float
 
 
-# Of the people of the split val of lfw, at most 10 pictures each. The one that knows rendered faces alone tells little of photos:
+# Of the people of the split val of lfw, at most 10 pictures each. Of photos the one that knows renders alone tells little:
 # its strangers reach more than one person's photos do on the mean.
 DEMO_REACH: Reach | None = Reach(strangers=0.749, same_person=0.554)
 PHOTO_REACH: Reach | None = Reach(strangers=0.310, same_person=0.521)
