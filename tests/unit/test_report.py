@@ -242,7 +242,7 @@ def test_missing_and_damaged_judges_are_noted(tmp_path, encoder, portraits, peop
     }
     assert [note.partition(": ")[0] for note in judged.notes] == list(told)
     for note, file in zip(judged.notes, told.values(), strict=True):
-        assert f"sfsr_model/weights lacks {file}; it comes with the pack: run 'git checkout" in note
+        assert f"{tmp_path}' lacks {file}; it comes with the pack: run 'git checkout" in note
     weights.judge_recogniser.parent.mkdir()
     weights.judge_recogniser.write_bytes(b"damaged")
     shutil.copy(BUNDLED.judge_expression, weights.judge_expression)

@@ -37,6 +37,7 @@ def test_notes_name_nodes_that_there_are(name):
     layout = read_layout(WORKFLOWS / "layout" / f"{name}.yaml")
     notes = [cell.text for cell in layout.cells() if cell.text]
     named = {found for note in notes for found in re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", note)}
-    known = {*titles(name), *DISPLAYED.values(), *OF_THE_HOST} | {block.group for blocks in layout.columns for block in blocks}
+    known = {*titles(name), *DISPLAYED.values(), *OF_THE_HOST, *(part.title for part in layout.parts)}
+    known |= {block.group for blocks in layout.columns for block in blocks}
     assert named
     assert sorted(named - known) == []
