@@ -48,14 +48,14 @@ def as_markdown(run: Mapping[str, Any], notes: Sequence[str], who: str | None, w
     if results.own:
         lines += ["", "## A person's own other photo and its expression", "", judges, "", *_figures(results.own, OWN_TARGET)]
     for name, parts in results.bins.items():
-        makers = list(results.headline)
+        columns = list(results.headline)
         rows = [
-            [part.label, str(part.count), TITLES[figure], *(written(figure, part.figures[maker][figure]) for maker in makers)]
+            [part.label, str(part.count), TITLES[figure], *(written(figure, part.figures[maker][figure]) for maker in columns)]
             for part in parts
             for figure in BINNED
         ]
         heading, unit = _BINS[name]
-        header = [unit, "cases", "figure", *(MAKERS[maker] for maker in makers)]
+        header = [unit, "cases", "figure", *(MAKERS[maker] for maker in columns)]
         lines += ["", f"## {heading}", "", *table(header, rows)]
     return "\n".join(lines) + "\n"
 
