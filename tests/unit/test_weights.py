@@ -19,7 +19,9 @@ from sfsr_model.encoders.bundled import (
     load_bundled_photo_reader,
 )
 from sfsr_model.encoders.enrolment import OutlierError, enrol
+from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.identity_file import load_identity
+from sfsr_model.encoders.norm_floor import norm_floor
 from sfsr_model.encoders.onnx_about import read_about
 from sfsr_model.encoders.onnx_files import DETECTION, RECOGNITION, inspect_onnx
 from sfsr_model.encoders.onnx_torch import OnnxModule
@@ -212,6 +214,19 @@ def test_the_photo_recogniser_is_the_second_encoder():
     picture = load_sample("portrait_05")[0]
     one, same = (enrol([shown], photos).identity for shown in (picture, picture.flip(1) * 0.8))
     assert float(one.embeddings @ same.embeddings.T) > PHOTO_THRESHOLD
+
+
+@pytest.mark.parametrize("name", ID_ENCODERS)
+def test_no_clear_face_is_shorter_than_its_floor(name):
+    """The floor is the encoder's own, of photos: drawn patterns would put the demo's above some faces."""
+    encoder = load_bundled_encoder("CPU", name=name)
+    floor = norm_floor(encoder)
+    assert floor is encoder.floor
+    assert floor.pattern < floor.face
+    for sample in sample_names():
+        (picture,) = load_sample(sample)
+        face = max(find_faces(picture, encoder), key=lambda one: one.score)
+        assert encoder.embed(picture, face.points).norm() > floor.face, sample
 
 
 def test_two_people_are_told_apart_and_one_is_not():
