@@ -121,7 +121,8 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     # The target's pose stays, and its own is the one asked for.
     assert 0 < alone["pose_error"] < 15
     assert 0 < alone["judges"]["pose_error"] < 15
-    assert any(note.startswith("the head in picture 0 is 1") for note in away["notes"])
+    assert away["pose_error"] > 10
+    assert any(note.startswith("the head in picture 0 is ") for note in away["notes"])
     assert not any("pose asked for" in note for report in (first, other, alone) for note in report["notes"])
 
 
