@@ -50,14 +50,14 @@ class Reach:
     def tests(self, root: Path, mutant: Mutant, budget: float) -> list[str]:
         """Those that run its statement, the shortest first, as many as take `budget` seconds together, and one at the least.
 
-        What runs while the module is imported belongs to all tests that run anything of the file.
+        What runs while the module is imported belongs to all tests.
         """
         file = mutant.path.relative_to(root).as_posix()
         lines = self.lines.get(file, {})
         first, last = mutant.statement
         names = {name for line in range(first, last + 1) for name in lines.get(line, [])}
         if not names and any(first <= line <= last for line in self.imported.get(file, [])):
-            names = {name for tests in lines.values() for name in tests}
+            names = set(self.seconds)
         chosen: list[str] = []
         for name in sorted(names - set(self.failed), key=lambda one: (self.seconds[one], one)):
             budget -= self.seconds[name]

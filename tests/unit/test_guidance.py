@@ -66,6 +66,7 @@ def test_the_background_stays_to_the_bit_and_does_not_weaken_the_step():
     hole[..., 2:6, 2:6] = 1
     moved = step(Guide(enlarged, [(0.3, grey)]), x0, 2.0, hole)
     assert torch.equal(moved * (1 - hole), torch.zeros_like(moved))
+    assert Guide(enlarged, [(0.3, grey)])(x0, 2.0, hole.double()).dtype == x0.dtype
     inside = (moved.pow(2).sum((1, 2, 3)) / (4 * 16)).sqrt()
     assert torch.allclose(inside, 0.3 * grey(enlarged(x0)) * 2 / 5**0.5, rtol=1e-4)
 

@@ -137,6 +137,15 @@ def test_short_lists():
         sample_improved_midpoint(denoiser, x, torch.tensor([]))
 
 
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_a_level_named_twice_is_one_step(eta):
+    once, twice = (
+        sample_improved_midpoint(denoiser, start_noise(), torch.tensor(levels), eta=eta)
+        for levels in ([4.0, 1.0, 0.5], [4.0, 4.0, 1.0, 0.5])
+    )
+    torch.testing.assert_close(twice, once)
+
+
 @pytest.mark.parametrize("sigmas", [[1.0, 2.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")]])
 def test_levels_that_do_not_fall_are_refused(sigmas):
     with pytest.raises(ValueError, match="falling noise levels"):

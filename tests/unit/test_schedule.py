@@ -38,6 +38,13 @@ def test_half_log_snr_is_the_geometric_mean():
     assert midpoint_sigma(8.0, 2.0, "half log-SNR") == pytest.approx(4.0)
 
 
+def test_the_fraction_counts_for_custom_alone():
+    assert midpoint_sigma(8.0, 2.0, "custom", 0.25) == pytest.approx(8.0**0.75 * 2.0**0.25)
+    assert midpoint_sigma(8.0, 2.0, "half log-SNR", 0.25) == pytest.approx(4.0)
+    assert midpoint_sigma(SCHEDULE.sigma(800), 0.0, "custom", 0.25) == pytest.approx(SCHEDULE.sigma(600))
+    assert midpoint_sigma(SCHEDULE.sigma(800), 0.0, "half time", 0.25) == pytest.approx(SCHEDULE.sigma(400))
+
+
 def test_half_time_is_half_the_timestep():
     start, end = SCHEDULE.sigma(800), SCHEDULE.sigma(400)
     assert midpoint_sigma(start, end, "half time") == pytest.approx(SCHEDULE.sigma(600))
