@@ -39,10 +39,13 @@ def test_lists_all_words(capsys):
 def test_shows_units_coefficients_and_pose(capsys):
     assert main(["shame", "--intensity", "0.5"]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("shame: sadness/shame, number 115\n")
     assert "Cordaro" in shown
     assert "eyeLookDownLeft      0.400" in shown
     assert "pitch -8.0, yaw 0.0, roll 0.0" in shown
     assert "jawOpen" not in shown
+    assert main(["neutral"]) == 0
+    assert capsys.readouterr().out.startswith("neutral: neutral/neutral, number none\n")
 
 
 def test_distances_come_closest_first(capsys):
@@ -52,6 +55,8 @@ def test_distances_come_closest_first(capsys):
     assert len(values) == 12
     assert values == sorted(values)
     assert values[0] >= 0.1
+    assert rows[0][1:] == ["happiness", "joy", "cheerfulness"]
+    assert rows[1][1:] == ["affection", "gladness", "affection", "|", "cheerfulness"]
 
 
 @pytest.mark.parametrize("arguments", [["amazment"], ["joy", "--intensity", "-1"]])

@@ -124,6 +124,12 @@ def test_before_the_first_and_after_the_last_key_nothing_moves():
     assert path.words == ("joy", "joy", "joy", None, "anger", "anger", "anger")
 
 
+def test_each_way_between_keys_has_its_own_length():
+    path = interpolate({2: Expression.neutral(), 6: JOY, 8: ANGER}, 9)
+    torch.testing.assert_close(path.coefficients[3], 0.25 * JOY.coefficients[0])
+    torch.testing.assert_close(path.coefficients[7], 0.5 * (JOY.coefficients + ANGER.coefficients)[0])
+
+
 def test_a_loop_goes_on_over_its_seam():
     """Frames 4 to 10 (= frame 2 again) are one way of six steps."""
     path = interpolate({2: JOY, 4: ANGER}, 8, loop=True)
