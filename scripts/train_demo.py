@@ -56,7 +56,11 @@ TRAININGS = {
     "photo_expression_first.onnx": ("photo_expression", ("triplets", "labelled", "expression.onnx")),
     "photo_expression.onnx": ("photo_expression_more", ("triplets", "labelled", "photo_expression_first.onnx")),
     "photo_judge_expression.onnx": ("photo_judge_expression", ("triplets", "labelled", "judge_expression_means.onnx")),
-    "photo_autoencoder.safetensors": ("photo_autoencoder", ("triplets", "labelled_large", "autoencoder.safetensors")),
+    "photo_autoencoder_first.safetensors": ("photo_autoencoder", ("triplets", "labelled_large", "autoencoder.safetensors")),
+    "photo_autoencoder.safetensors": (
+        "photo_autoencoder_more",
+        ("triplets", "labelled_large", "photo_autoencoder_first.safetensors"),
+    ),
     "photo_network_small.safetensors": (
         "photo_network_small",
         ("triplets", "labelled_large", "photo_autoencoder.safetensors", "photo_recogniser.onnx", "photo_expression.onnx"),

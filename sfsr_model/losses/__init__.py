@@ -3,6 +3,7 @@
 from .diffusion import diffusion_loss as diffusion_loss
 from .diffusion import snr_weight as snr_weight
 from .face import background_loss as background_loss
+from .face import colour_loss as colour_loss
 from .face import expression_loss as expression_loss
 from .face import identity_loss as identity_loss
 from .face import pyramid_loss as pyramid_loss

@@ -43,6 +43,16 @@ def pyramid_loss(image: Tensor, wanted: Tensor, levels: int = 4, region: Tensor 
     return total
 
 
+def colour_loss(image: Tensor, wanted: Tensor, side: int = 8) -> Tensor:
+    """Mean absolute difference [B] of the opponent colours, red - green and yellow - blue, of pictures [B, 3, H, W].
+
+    Taken over squares of `side` pixels: a wrong hue is plain to the eye there, yet small in every channel.
+    """
+    difference = nn.functional.avg_pool2d(image.float() - wanted.float(), side)
+    red, green, blue = difference.unbind(1)
+    return torch.stack((red - green, (red + green) / 2 - blue), 1).abs().mean(dim=(1, 2, 3))
+
+
 def background_loss(image: Tensor, wanted: Tensor, hole: Tensor) -> Tensor:
     """Mean absolute difference [B] of pictures [B, C, H, W] beyond a hole [B, 1, H, W]; 0 where nothing lies beyond."""
     outside = 1.0 - hole

@@ -12,7 +12,7 @@ from torch import Tensor, autocast, nn
 from torch.utils.data import Dataset
 
 from ..files import whole_file
-from ..losses import pyramid_loss
+from ..losses import colour_loss, pyramid_loss
 from ..network.diffusers_names import autoencoder_arguments, autoencoder_from_diffusers, autoencoder_to_diffusers
 from ..network.layout import HOST_FACTOR, LATENT_CHANNELS
 from .data import PHOTO, Sample, batch_of, length, open_mixed, peek, pictures
@@ -51,11 +51,12 @@ class AutoencoderTask:
         shown = [pictures({"image": images.to(self._place())}) for images in kinds]
         if self._codec.crop is not None:
             shown = [cut_out(images, self._codec.crop, generator) for images in shown]
-        images = torch.cat(shown)
+        images = with_shuffled_colours(torch.cat(shown), self._codec.shuffled, generator)
         back, latents = self._there_and_back(modules["autoencoder"], images, generator)
         parts = {
             "absolute": 2 * (back - images).abs().mean(),
             "bands": 2 * pyramid_loss(back, images).mean(),
+            "colour": self._losses.colour * colour_loss(back, images).mean(),
             "latent": self._losses.latent * latents.square().mean(),
         }
         total = torch.stack(list(parts.values())).sum()
@@ -118,6 +119,14 @@ def cut_out(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     return torch.stack(
         [image[:, top : top + side, left : left + side] for image, top, left in zip(images, tops, lefts, strict=True)]
     )
+
+
+def with_shuffled_colours(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Pictures [B, 3, H, W], about `share` of them with their colour channels in another order."""
+    orders = torch.stack([torch.randperm(3, generator=generator) for _ in images])
+    kept = torch.rand(len(images), generator=generator) >= share
+    orders[kept] = torch.arange(3)
+    return images.gather(1, orders.to(images.device)[:, :, None, None].expand_as(images))
 
 
 class TinyAutoencoder(nn.Module):

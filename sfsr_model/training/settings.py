@@ -151,8 +151,8 @@ class Losses(_Section):
     weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
     `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
     identity_drop, expression_drop: how often a stream is replaced by its null; pose_drop: how often the pose alone is.
-    cross: which part of that share takes identity and expression of other photos, where the data are photos. latent: keeps the
-    autoencoder's latents small.
+    cross: which part of that share takes identity and expression of other photos, where the data are photos. latent, colour: the
+    autoencoder's, which keep its latents small and its hues right.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -170,6 +170,7 @@ class Losses(_Section):
     pose_drop: Share = 0.3
     cross: Share = 0.5
     latent: Amount = 1e-3
+    colour: Amount = 0.0
 
     @property
     def on_pictures(self) -> bool:
@@ -182,14 +183,16 @@ class Codec(_Section):
 
     channels: of its latents. crop: side in pixels of the square cut out of each picture anew at every step; left out, whole
     pictures. thin: leave out the blocks that cost most (see `TinyAutoencoder`). noise: deviation of the noise on what the
-    decoder sees, as a share of the latents' own, so that it learns to bear what a diffusion network leaves. initial: weights
-    exported before; channels that they lack are added.
+    decoder sees, as a share of the latents' own, so that it learns to bear what a diffusion network leaves. shuffled: share of the
+    pictures whose colour channels change places, so that hues cannot be guessed from what is seen. initial: weights exported
+    before; channels that they lack are added.
     """
 
     channels: Count = LATENT_CHANNELS
     crop: Annotated[int, Field(gt=0, multiple_of=8)] | None = None
     thin: bool = False
     noise: Amount = 0.0
+    shuffled: Share = 0.0
     initial: Path | None = None
 
 

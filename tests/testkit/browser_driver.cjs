@@ -15,6 +15,8 @@ const MIME_TYPES = { ".json": "application/json", ".png": "image/png", ".webp": 
 
 let browser;
 let page;
+// What to do with the page's next wish for a file. It has to be listened for from the start, or the browser has its own dialog.
+let fileWanted = () => {};
 const messages = [];
 
 const commands = {
@@ -29,6 +31,7 @@ const commands = {
       }
     });
     page.on("pageerror", (error) => messages.push({ kind: "exception", text: error.stack || String(error), url: "" }));
+    page.on("filechooser", (chooser) => fileWanted(chooser));
     page.on("crash", () => messages.push({ kind: "crash", text: "the page crashed", url: "" }));
     await page.route("**/*", answerRequest(settings));
     return browser.version();
@@ -74,7 +77,10 @@ const commands = {
   },
 
   async choose({ x, y, file, timeout }) {
-    const asked = page.waitForEvent("filechooser", { timeout });
+    const asked = new Promise((resolve, reject) => {
+      fileWanted = resolve;
+      setTimeout(() => reject(new Error(`a click at ${x}, ${y} asked for no file within ${timeout} ms`)), timeout).unref();
+    });
     await page.mouse.click(x, y);
     await (await asked).setFiles(file);
   },

@@ -33,9 +33,11 @@ _NAMESPACE = uuid.UUID("3f0f5b0e-5d3a-5d0c-9f43-0d5f5f5e0001")
 
 def load_prompt(page: Page, name: str, prompt: Prompt) -> None:
     """Load the prompt as a workflow in an open page; raises BrowserError if the page lacks a node of it."""
-    page.evaluate("await app.loadApiJson(argument, 'workflow')", prompt)
+    # Loaded once more, because of a prompt's nodes the page leaves out some badges, which make a node higher.
+    page.evaluate("await app.loadApiJson(argument, 'workflow'); await app.loadGraphData(app.graph.serialize());", prompt)
+    # The page loads pictures and draws badges of what is in sight alone, and a node is as high as these want.
+    page.evaluate(_ALL_IN_SIGHT)
     page.settle()
-    # A node is as high as its picture wants.
     page.wait_for(_PICTURES_SHOWN, what="the pictures of its nodes")
     # The page also marks a node whose file nobody has yet; that one is there.
     if missing := [node for node in page.missing_nodes() if not node.registered]:
@@ -269,8 +271,19 @@ return Object.fromEntries(app.graph.nodes.map((node) => {
 }));
 """
 
+_ALL_IN_SIGHT = """
+const boxes = app.graph.nodes.map((node) => [...node.pos, ...node.size]);
+const [left, top] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
+const [right, bottom] = [0, 1].map((side) => Math.max(...boxes.map((box) => box[side] + box[side + 2])));
+app.canvas.ds.scale = Math.min(innerWidth / (right - left), innerHeight / (bottom - top), 1) * 0.8;
+app.canvas.ds.offset = [100 - left, 100 - top];
+app.canvas.setDirty(true, true);
+"""
+
 _PICTURES_SHOWN = """
-return app.canvas.graph.nodes.filter((node) => node.previewMediaType === 'image' && node.widgets?.length).every((node) => {
+const pictured = ({ constructor: { nodeData } }) => Object.values({ ...nodeData?.input?.required, ...nodeData?.input?.optional })
+  .some(([, options]) => options?.image_upload);
+return app.canvas.graph.nodes.filter(pictured).every((node) => {
   const image = document.querySelector(`[data-node-id="${node.id}"] img`) ?? node.imgs?.[0];
   return image?.naturalWidth > 0;
 });
@@ -364,7 +377,8 @@ const inputs = Object.entries(argument.widgets).map(([key, label]) => {
   const node = titled(key.slice(0, dot));
   const widget = node.widgets.find((one) => one.name === key.slice(dot + 1));
   if (!widget) throw new Error(`the app mode cannot show ${key}, which is no widget`);
-  if ((widget.label ?? widget.name) !== label) {
+  // Whatever the widget is called now: a node of this number in the workflow before may have left its name.
+  if (widget.name !== label) {
     widget.label = label;
     node.inputs.find((one) => one.widget?.name === widget.name).label = label;
   }

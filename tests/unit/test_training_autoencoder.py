@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from testkit.tiny_makehuman import tiny_folder
 
+from sfsr_model.losses import colour_loss
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
 from sfsr_model.training.autoencoder import (
     AutoencoderTask,
@@ -21,6 +22,7 @@ from sfsr_model.training.autoencoder import (
     load_autoencoder,
     new_autoencoder,
     round_trip,
+    with_shuffled_colours,
 )
 from sfsr_model.training.loop import TrainingError, rate_factor, train
 from sfsr_model.training.settings import SettingsError, load_settings
@@ -169,6 +171,26 @@ def test_crops_are_squares_of_their_own_pictures():
     for picture, one in zip(pictures, cut, strict=True):
         top, left = divmod(int(one[0, 0, 0] - picture[0, 0, 0]), 8)
         assert torch.equal(one, picture[:, top : top + 4, left : left + 4])
+
+
+def test_some_pictures_have_their_colours_in_another_order():
+    pictures = torch.arange(3.0)[None, :, None, None].expand(600, 3, 2, 2)
+    shuffled = with_shuffled_colours(pictures, 0.5, torch.Generator().manual_seed(0))
+    assert torch.equal(shuffled.sort(1).values, pictures)
+    assert torch.equal(shuffled.amin((2, 3)), shuffled.amax((2, 3)))
+    # One order in six is that of before.
+    assert 0.35 < float((shuffled[:, :, 0, 0] != pictures[:, :, 0, 0]).any(1).float().mean()) < 0.48
+    assert torch.equal(with_shuffled_colours(pictures, 0.0, torch.Generator()), pictures)
+
+
+def test_the_colour_loss_sees_hues_and_no_light():
+    grey = torch.full((1, 3, 16, 16), 0.5)
+    assert float(colour_loss(grey + 0.2, grey)) == 0
+    tinted = grey + torch.tensor([0.1, -0.1, 0.0])[None, :, None, None]
+    # Red from green is 0.2 away, yellow from blue 0.
+    assert float(colour_loss(tinted, grey)) == pytest.approx(0.1)
+    rough = grey + 0.2 * torch.tensor([1.0, -1.0]).repeat(8)[None, None, None, :] * torch.tensor([1.0, 0, 0])[None, :, None, None]
+    assert float(colour_loss(rough, grey)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_crop_beyond_the_pictures_is_named(tmp_path):
