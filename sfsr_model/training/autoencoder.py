@@ -33,6 +33,8 @@ class AutoencoderTask:
         self.autoencoder = new_autoencoder(settings.seed, settings.codec.channels, settings.codec.thin)
         if settings.codec.initial is not None:
             begin_with(self.autoencoder, load_autoencoder(settings.codec.initial, "codec.initial")[0])
+        if settings.codec.decoder_only:
+            self.autoencoder.encoder.requires_grad_(False)
         # Twice as fast on a CPU.
         self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}

@@ -151,8 +151,8 @@ class Losses(_Section):
     weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
     `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
     identity_drop, expression_drop: how often a stream is replaced by its null; pose_drop: how often the pose alone is.
-    cross: which part of that share takes identity and expression of other photos, where the data are photos. latent, colour: the
-    autoencoder's, which keep its latents small and its hues right.
+    cross: which part of that share takes identity and expression of other photos, where the data are photos. latent,
+    colour: the autoencoder's, which keep its latents small and its hues right.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -183,9 +183,9 @@ class Codec(_Section):
 
     channels: of its latents. crop: side in pixels of the square cut out of each picture anew at every step; left out, whole
     pictures. thin: leave out the blocks that cost most (see `TinyAutoencoder`). noise: deviation of the noise on what the
-    decoder sees, as a share of the latents' own, so that it learns to bear what a diffusion network leaves. shuffled: share of the
-    pictures whose colour channels change places, so that hues cannot be guessed from what is seen. initial: weights exported
-    before; channels that they lack are added.
+    decoder sees, as a share of the latents' own, so that it learns to bear what a diffusion network leaves. shuffled: share of
+    the pictures whose colour channels change places, so that hues cannot be guessed from what is seen. initial: weights exported
+    before; channels that they lack are added. decoder_only: leave the encoder of `initial` as it is, and its latents valid.
     """
 
     channels: Count = LATENT_CHANNELS
@@ -194,6 +194,13 @@ class Codec(_Section):
     noise: Amount = 0.0
     shuffled: Share = 0.0
     initial: Path | None = None
+    decoder_only: bool = False
+
+    @model_validator(mode="after")
+    def _has_an_encoder(self) -> Codec:
+        if self.decoder_only and self.initial is None:
+            raise ValueError("decoder_only: there is no encoder to leave as it is; give initial, an exported autoencoder")
+        return self
 
 
 class Encoders(_Section):

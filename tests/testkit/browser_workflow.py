@@ -281,8 +281,8 @@ app.canvas.setDirty(true, true);
 """
 
 _PICTURES_SHOWN = """
-const pictured = ({ constructor: { nodeData } }) => Object.values({ ...nodeData?.input?.required, ...nodeData?.input?.optional })
-  .some(([, options]) => options?.image_upload);
+const pictured = ({ constructor: { nodeData } }) =>
+  Object.values({ ...nodeData?.input?.required, ...nodeData?.input?.optional }).some(([, options]) => options?.image_upload);
 return app.canvas.graph.nodes.filter(pictured).every((node) => {
   const image = document.querySelector(`[data-node-id="${node.id}"] img`) ?? node.imgs?.[0];
   return image?.naturalWidth > 0;

@@ -19,6 +19,7 @@ from sfsr_model.training.autoencoder import (
     TinyAutoencoder,
     begin_with,
     cut_out,
+    export_autoencoder,
     load_autoencoder,
     new_autoencoder,
     round_trip,
@@ -173,6 +174,21 @@ def test_crops_are_squares_of_their_own_pictures():
         assert torch.equal(one, picture[:, top : top + 4, left : left + 4])
 
 
+def test_a_decoder_is_trained_on_under_the_same_latents(tmp_path):
+    out = tmp_path / "before.safetensors"
+    export_autoencoder(new_autoencoder(0).state_dict(), 1.0, out)
+    path = settings_file(tmp_path, codec=f"{{initial: '{out}', decoder_only: true}}")
+    settings = load_settings(path)
+    task = AutoencoderTask(settings)
+    before = {name: value.clone() for name, value in task.autoencoder.state_dict().items()}
+    train(settings, task)
+    after = task.autoencoder.state_dict()
+    moved = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"decoder"}
+    with pytest.raises(SettingsError, match=r"codec.*decoder_only: there is no encoder.*give initial"):
+        load_settings(settings_file(tmp_path, codec="{decoder_only: true}"))
+
+
 def test_some_pictures_have_their_colours_in_another_order():
     pictures = torch.arange(3.0)[None, :, None, None].expand(600, 3, 2, 2)
     shuffled = with_shuffled_colours(pictures, 0.5, torch.Generator().manual_seed(0))
@@ -189,7 +205,9 @@ def test_the_colour_loss_sees_hues_and_no_light():
     tinted = grey + torch.tensor([0.1, -0.1, 0.0])[None, :, None, None]
     # Red from green is 0.2 away, yellow from blue 0.
     assert float(colour_loss(tinted, grey)) == pytest.approx(0.1)
-    rough = grey + 0.2 * torch.tensor([1.0, -1.0]).repeat(8)[None, None, None, :] * torch.tensor([1.0, 0, 0])[None, :, None, None]
+    rough = (
+        grey + 0.2 * torch.tensor([1.0, -1.0]).repeat(8)[None, None, None, :] * torch.tensor([1.0, 0, 0])[None, :, None, None]
+    )
     assert float(colour_loss(rough, grey)) == pytest.approx(0, abs=1e-6)
 
 
