@@ -7,7 +7,7 @@ from pathlib import Path
 import folder_paths
 
 from ...sfsr_model.bundled import BUNDLED, DEMO
-from .folders import BUNDLED_PREFIX, inside, require_file_name, slashed
+from .folders import BUNDLED_PREFIX, inside, require_file_name, shared_files, shared_folders, slashed
 
 NO_ENCODER = "no face_landmarker.task found"
 BUILT_IN = "built-in"
@@ -30,13 +30,8 @@ def expression_encoder_names() -> list[str]:
     The first is what a fresh node shows: the bundled one, whatever else lies on the machine.
     """
     names = [DEMO] if BUNDLED.expression.is_file() else []
-    names += [
-        f"{key}/{file.relative_to(root).as_posix()}"
-        for key, roots in _encoder_roots().items()
-        for root in roots
-        for file in sorted(root.rglob("*.task"))
-    ]
-    return list(dict.fromkeys(names)) or [NO_ENCODER]
+    names += [f"{key}/{name}" for key in _ENCODER_FOLDERS for name in shared_files(key, ".task")]
+    return names or [NO_ENCODER]
 
 
 def expression_encoder_path(name: str) -> Path:
@@ -47,8 +42,8 @@ def expression_encoder_path(name: str) -> Path:
         return BUNDLED.expression
     key = slashed(name).partition("/")[0]
     rest = name[len(key) + 1 :]
-    for root in _encoder_roots().get(key, ()):
-        path = inside(root, rest)
+    for root in shared_folders(key) if key in _ENCODER_FOLDERS else ():
+        path = inside(root, rest, models=True)
         if path is not None and path.is_file():
             return path
     found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there"
@@ -71,7 +66,7 @@ def library_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError for one that is not there."""
     require_file_name(name, "library")
     for root in map(Path, folder_paths.get_folder_paths(LIBRARIES)):
-        path = inside(root, name)
+        path = inside(root, name, models=True)
         if path is not None and path.is_file():
             return path
     raise FileNotFoundError(f"library: '{name}' is not in ComfyUI's models/{LIBRARIES} folder; refresh the page (key R)")
@@ -98,12 +93,3 @@ def gallery_path(folder: str) -> Path:
             f"folder: {folder!r} is no folder below ComfyUI's input folder; put the gallery there and give its name"
         )
     return path
-
-
-def _encoder_roots() -> dict[str, list[Path]]:
-    roots: dict[str, list[Path]] = {}
-    for key in _ENCODER_FOLDERS:
-        known = folder_paths.get_folder_paths(key) if key in folder_paths.folder_names_and_paths else []
-        paths = dict.fromkeys([*known, str(Path(folder_paths.models_dir) / key)])
-        roots[key] = [Path(path) for path in paths if Path(path).is_dir()]
-    return roots

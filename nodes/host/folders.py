@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,6 +29,25 @@ _LONGEST_PATH = 1000
 
 for _key, _folder in (("sfsr", "sfsr"), ("insightface", "insightface"), (IDENTITIES, "sfsr/identities")):
     folder_paths.add_model_folder_path(_key, str(Path(folder_paths.models_dir) / _folder))
+
+
+def shared_folders(key: str) -> list[Path]:
+    """The folders that hold models of a kind that other packs use too: those the host was told of, and models/KEY.
+
+    Another pack may have told the host anew, of its own folder alone.
+    """
+    told = folder_paths.get_folder_paths(key) if key in folder_paths.folder_names_and_paths else []
+    paths = dict.fromkeys([*told, str(Path(folder_paths.models_dir) / key)])
+    return [Path(path) for path in paths if Path(path).is_dir()]
+
+
+def shared_files(key: str, ending: str) -> list[str]:
+    """Names, with / between folders, of the files with this ending below `shared_folders`, folders behind links included.
+
+    The host's own list has only files of the endings that one of the packs told it.
+    """
+    found = [name for root in shared_folders(key) for name in sorted(folder_paths.recursive_search(str(root))[0])]
+    return list(dict.fromkeys(Path(name).as_posix() for name in found if name.endswith(ending)))
 
 
 def checkpoint_names() -> list[str]:
@@ -75,9 +95,9 @@ def encoder_names() -> list[str]:
     Where the demo pack is not whole, the untrained stand-in is the last.
     """
     bundled = [name for name in ID_ENCODERS if _is_whole(name)]
-    files = [name for name in folder_paths.get_filename_list("insightface") if name.endswith(".onnx")]
+    files = sorted(shared_files("insightface", ".onnx"))
     folders = sorted({f"{parent}/" for name in files if (parent := Path(name).parent.as_posix()) != "."})
-    own = [*folders, *sorted(Path(name).as_posix() for name in files)]
+    own = [*folders, *files]
     return [*bundled, *own] if DEMO in bundled else [*bundled, *own, UNTRAINED_ENCODER]
 
 
@@ -96,7 +116,7 @@ def encoder_path(name: str) -> Path:
         files = BUNDLED.id_encoder(name)
         BUNDLED.require("encoder", *files)
         return files[-1]
-    return _listed("insightface", name, "encoder", folders=True)
+    return _listed("insightface", name, "encoder", folders=True, roots=shared_folders("insightface"))
 
 
 def encoder_files(name: str) -> list[Path]:
@@ -189,10 +209,13 @@ def require_file_name(name: Any, label: str = "name") -> None:
         raise ValueError(f"{label}: '{name[:20]}...' has {len(name.encode())} bytes; expected {_LONGEST_PATH} or fewer")
 
 
-def _listed(key: str, name: str, label: str, *, folders: bool = False, where: str = "") -> Path:
-    for root in folder_paths.get_folder_paths(key):
+def _listed(
+    key: str, name: str, label: str, *, folders: bool = False, where: str = "", roots: Iterable[Path] | None = None
+) -> Path:
+    """A file, or with `folders` a folder, below one of the folders of models of this kind; `roots` stand for the host's own."""
+    for root in map(Path, folder_paths.get_folder_paths(key)) if roots is None else roots:
         try:
-            return _inside(Path(root), name, label, folders=folders)
+            return _inside(root, name, label, folders=folders, models=True)
         except FileNotFoundError:
             continue
     raise FileNotFoundError(
@@ -200,21 +223,29 @@ def _listed(key: str, name: str, label: str, *, folders: bool = False, where: st
     )
 
 
-def _inside(root: Path, name: str, label: str, *, folders: bool = False) -> Path:
-    """`root/name` when it does not lead out of `root` and is a file, or with `folders` a folder."""
-    path = inside(root, name)
+def _inside(root: Path, name: str, label: str, *, folders: bool = False, models: bool = False) -> Path:
+    """What `inside` finds when it is a file, or with `folders` a folder."""
+    path = inside(root, name, models=models)
     if path is None or not (path.is_file() or (folders and path.is_dir())):
         raise FileNotFoundError(f"{label}: '{name}' is not in {root.name}; refresh the page (key R) and choose again")
     return path
 
 
-def inside(root: Path, name: str) -> Path | None:
+def inside(root: Path, name: str, *, models: bool = False) -> Path | None:
     """What lies at `root/name`; None where nothing does, or it leads out of `root`.
 
-    A name that is there as it is written comes first: elsewhere than on Windows a file's own name may hold a backslash.
+    models: `root` is a folder of models, in which links may lead elsewhere, as the host has it: many keep their models on
+    another disk. A name never does. A name that is there as it is written comes first: elsewhere than on Windows a file's own
+    name may hold a backslash.
     """
+    placed = _unlinked if models else Path.resolve
     for spelt in dict.fromkeys((name, slashed(name))):
-        path = (root / spelt).resolve()
-        if path.is_relative_to(root.resolve()) and path.exists():
+        path = placed(root / spelt)
+        if path.is_relative_to(placed(root)) and path.exists():
             return path
     return None
+
+
+def _unlinked(path: Path) -> Path:
+    """The absolute path without . and .., its links not followed."""
+    return Path(os.path.normpath(path.absolute()))

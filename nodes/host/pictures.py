@@ -15,7 +15,7 @@ from nodes import LoadImage  # the host's own module of that name
 from ...sfsr_model.naming import naming
 from ...sfsr_model.samples import FOLDER as SAMPLES
 from ...sfsr_model.samples import sample_names
-from .folders import require_file_name
+from .folders import inside, require_file_name
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ def picture_path(name: str, label: str) -> Path:
     Raises FileNotFoundError, saying what to do, when it is not there, and ValueError for what can be no file's name.
     """
     require_file_name(name, label)
-    inside, folder = folder_paths.annotated_filepath(name)
-    root = Path(folder or folder_paths.get_input_directory()).resolve()
-    path = (root / inside.strip()).resolve()
-    if not path.is_relative_to(root) or not path.is_file():
+    plain, folder = folder_paths.annotated_filepath(name)
+    root = Path(folder or folder_paths.get_input_directory())
+    path = inside(root, plain.strip())
+    if path is None or not path.is_file():
         raise FileNotFoundError(
             f"{label}: there is no picture '{name}' in ComfyUI's {root.name} folder, and no sample of that name; choose one "
             "from the list, or upload it anew"
@@ -46,9 +46,10 @@ def picture_path(name: str, label: str) -> Path:
 
 def load_picture(name: str, label: str) -> Tensor:
     """The picture [B, H, W, 3] in 0..1, turned as its camera says. Raises as `picture_path`, and ValueError for no picture."""
-    picture_path(name, label)
+    path, (plain, _) = picture_path(name, label), folder_paths.annotated_filepath(name)
     with naming(label, (ValueError, OSError)):
-        return LoadImage().load_image(name)[0]
+        # The host's loader knows one spelling of a name alone; the path keeps the mark of its folder.
+        return LoadImage().load_image(f"{path}{name[len(plain) :]}")[0]
 
 
 @web.middleware

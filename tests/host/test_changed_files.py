@@ -160,6 +160,28 @@ def test_a_file_in_a_folder_is_read_by_either_spelling(server, client, class_typ
         assert reader in client.run(prompt, timeout=120).executed
 
 
+@pytest.mark.parametrize("class_type", READERS)
+def test_a_file_on_another_disk_is_listed_and_read(server, client, tmp_path, class_type):
+    """Many keep their models elsewhere, and a link to a file or a folder in ComfyUI's own. No name leads there without one."""
+    (*parts, name), write, inputs = READERS[class_type]
+    (tmp_path / "disk").mkdir()
+    write(tmp_path / "disk" / name, 1)
+    folder = folder_of(server, *parts)
+    for link, target in ((f"linked_{name}", f"disk/{name}"), ("linked", "disk")):
+        (folder / link).unlink(missing_ok=True)
+        (folder / link).symlink_to(tmp_path / target)
+    key, value = next((key, value) for key, value in inputs.items() if name in str(value))
+    for behind in (f"linked_{name}", f"linked/{name}"):
+        chosen = value.replace(name, behind)
+        offered = client.object_info(class_type)[class_type]["input"]
+        assert chosen in (offered["required"] | offered.get("optional", {}))[key][1]["options"]
+        prompt, reader = reading(class_type, **inputs | {key: chosen})
+        assert reader in client.run(prompt, timeout=120).executed
+    outside, _ = reading(class_type, **inputs | {key: value.replace(name, os.path.relpath(tmp_path / "disk" / name, folder))})
+    with pytest.raises(PromptRejected, match="is not "):
+        client.run(outside, timeout=120)
+
+
 def test_bundled_files_are_read_by_either_spelling(client):
     for class_type, name in (("SFSRLoadModel", "checkpoint"), ("SFSRLoadIdentity", "identity")):
         bundled = next(one for one in client.options(class_type, name) if one.startswith("bundled/"))

@@ -224,6 +224,14 @@ def test_a_whole_pack_in_the_graph(server, client, graph):
     assert result.outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
 
 
+def test_recognisers_are_listed_whatever_another_pack_told_the_host_of_their_folder(server, client):
+    """The pack beside this one has told it of another folder and of other endings."""
+    folder = server.base_dir / "models" / "insightface" / "another's"
+    folder.mkdir(parents=True)
+    (folder / "listed.onnx").touch()
+    assert {"another's/", "another's/listed.onnx"} <= {*client.options("LoadIDEncoder", "encoder")}
+
+
 def test_a_report_against_a_loaded_identity(client, graph):
     prompt = graph | {"save": node("SFSRSaveIdentity", identity=["person", 0], name="measured")}
     client.run(prompt, timeout=600)

@@ -53,6 +53,12 @@ def test_a_photo_of_ones_own_is_read_as_the_hosts_loader_reads_it(client, pictur
     assert pixels.shape == (64, 48, 3)
 
 
+@pytest.mark.parametrize("name", ["mine\\photo.png", "mine/photo.png [input]", "mine\\photo.png [input]"])
+def test_a_photo_in_a_folder_by_either_spelling(picture_of, photo, name):
+    """A graph from Windows names what was pasted into a node by a backslash."""
+    assert picture_of(shown(name))[0].shape == (64, 48, 3)
+
+
 def test_a_photo_is_read_anew_when_it_has_changed(picture_of, photo):
     first, _ = picture_of(shown("mine/photo.png"))
     assert not picture_of(shown("mine/photo.png"))[1]

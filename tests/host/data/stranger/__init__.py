@@ -1,6 +1,17 @@
-"""A throw-away pack whose nodes give anything under any type's name."""
+"""A throw-away pack whose nodes give anything under any type's name.
 
+It also takes the folder of recognisers for itself, as packs do that know nothing of others.
+"""
+
+from pathlib import Path
+
+import folder_paths
 import torch
+
+folder_paths.folder_names_and_paths["insightface"] = (
+    [str(Path(folder_paths.models_dir) / "stranger")],
+    folder_paths.supported_pt_extensions,
+)
 
 
 def _nan(*shape):
