@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -18,13 +19,14 @@ from ..sfsr_model.evaluation.judges import Judged, judge
 from ..sfsr_model.evaluation.report import Figures, Report, measure
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
+from ..sfsr_model.files import LONGEST_WEBP
 from .face import faces_in
 from .given import checked
 from .host.folders import require_output_prefix, slashed
 from .host.network import attachment
 from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import steps
-from .host.saving import save_deep_pngs
+from .host.saving import metadata_is_off, save_deep_pngs
 from .identity import ENCODERS
 from .sockets import (
     CATEGORY,
@@ -38,9 +40,11 @@ from .sockets import (
     require_images,
 )
 
+logger = logging.getLogger(__name__)
+
 # IPTC's term for a photograph or picture of which a part was made by a model.
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-FORMATS = ("PNG", "animated WebP", "PNG, 16 bits")
+FORMATS = PNG, WEBP, DEEP_PNG = ("PNG", "animated WebP", "PNG, 16 bits")
 # Of 100, and the encoder's default effort of 0 to 6.
 _WEBP_QUALITY, _WEBP_METHOD = 90, 4
 # Degrees, a mean over pitch, yaw and roll, beyond what an encoder misreads.
@@ -199,7 +203,7 @@ class SFSRSaveImage(io.ComfyNode):
                 io.Combo.Input(
                     "format",
                     options=list(FORMATS),
-                    default=FORMATS[0],
+                    default=PNG,
                     optional=True,
                     tooltip="A PNG file for each picture, of 8 or 16 bits a channel, or all of them as one moving picture.",
                 ),
@@ -231,12 +235,23 @@ class SFSRSaveImage(io.ComfyNode):
         filename_prefix: str,
         provenance: bool,
         report: str | None = None,
-        format: str = FORMATS[0],
+        format: str = PNG,
         fps: float = 6.0,
     ) -> io.NodeOutput:
         images = require_images(images, "images", alpha=True)
         filename_prefix = resolve_prefix(slashed(filename_prefix), cls.hidden.prompt, datetime.now())
         require_output_prefix(filename_prefix, "filename_prefix")
+        height, width = images.shape[1:3]
+        if format == WEBP and max(height, width) > LONGEST_WEBP:
+            raise ValueError(
+                f"images: found {width} x {height} pixels, and a WebP has at most {LONGEST_WEBP} a side; make them smaller, or "
+                f"save {PNG}"
+            )
+        if provenance and metadata_is_off():
+            logger.warning(
+                "SFSR: provenance: ComfyUI was started with --disable-metadata, so the saved files do not say that their face "
+                "was synthesised; start it without, or turn provenance off"
+            )
         if provenance:
             note = {
                 "digital_source_type": DIGITAL_SOURCE_TYPE,
@@ -244,9 +259,9 @@ class SFSRSaveImage(io.ComfyNode):
                 "report": _parsed(report),
             }
             cls.hidden.extra_pnginfo = {**(cls.hidden.extra_pnginfo or {}), "sfsr": note}
-        if format == FORMATS[0]:
+        if format == PNG:
             return io.NodeOutput(ui=ui.ImageSaveHelper.get_save_images_ui(images, filename_prefix, cls=cls))
-        if format == FORMATS[2]:
+        if format == DEEP_PNG:
             return io.NodeOutput(ui=save_deep_pngs(images, filename_prefix, cls))
         return io.NodeOutput(
             ui=ui.ImageSaveHelper.get_save_animated_webp_ui(

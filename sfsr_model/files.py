@@ -12,6 +12,9 @@ from safetensors import safe_open
 if TYPE_CHECKING:
     from torch import Tensor
 
+LONGEST_WEBP = 16383
+"""Pixels that a side of a WebP can have."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:

@@ -16,6 +16,8 @@ from .guidance import SCALES, is_guided
 logger = logging.getLogger(__name__)
 
 WRAPPER_KEY = "sfsr_checks"
+TOKENS = "cross_attn"
+"""In a condition, while the host samples: its tokens [B, T, width]."""
 LATENT_FACTOR = 8
 """Pixels along a latent's side, of every autoencoder that a checkpoint can hold."""
 
@@ -64,6 +66,13 @@ def _problems(metadata: Metadata, guider: Any, options: dict[str, Any], latent: 
                 f"{wrong}, {worse}: connect the latent of SFSR Conditioning as it is, and enlarge the picture behind VAE "
                 "Decode in place of the latent"
             )
+    made_for = carried(guider, TOKENS)
+    if latent is not None and made_for is not None and len(latent) < len(made_for):
+        yield (
+            f"the latent holds {len(latent)} of the {len(made_for)} pictures that SFSR Conditioning was given, and conditions "
+            "go by their place in the batch, so it gets the person, expression and surroundings of the first. Sample the whole "
+            "latent, or take single pictures out before SFSR Conditioning, not behind it"
+        )
     scales = carried(guider, SCALES)
     if scales is not None and scales != (1.0, 1.0) and not is_guided(options):
         yield (

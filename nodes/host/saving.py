@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import folder_paths
+from comfy.cli_args import args
 from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ...sfsr_model.png import encode_png16
 from .progress import steps
+
+
+def metadata_is_off() -> bool:
+    """Whether the host was started so that no file is given the graph or anything else that is said of it."""
+    return args.disable_metadata
 
 
 def save_deep_pngs(images: Tensor, prefix: str, cls: type[io.ComfyNode]) -> ui.SavedImages:

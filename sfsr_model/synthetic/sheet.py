@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..expressions import word_expression
-from ..files import whole_file
+from ..files import LONGEST_WEBP, whole_file
 from .backdrop import Backdrop
 from .identity import IdentitySpace
 from .look import SHAVED, sample_look
@@ -24,7 +24,7 @@ EXPRESSIONS = ("neutral", "joy", "sadness", "anger", "fear", "surprise", "disgus
 _PORTRAITS = {"portraits": "portrait", "hard": "portrait_hard"}
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 # Pixels of a side: the formats' own bounds, and for PNG what still fits in memory.
-_LONGEST = {"PNG": 65500, "JPEG": 65500, "WEBP": 16383}
+_LONGEST = {"PNG": 65500, "JPEG": 65500, "WEBP": LONGEST_WEBP}
 
 
 def expression_sheet(

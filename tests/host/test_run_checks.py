@@ -57,6 +57,17 @@ def test_a_size_that_the_conditioning_told_of_is_told_once(trained, logged):
     assert "set Face Crop's size to 64" in line
 
 
+def test_single_pictures_of_a_batch_behind_its_conditions(trained, logged):
+    """The host gives each picture of a latent the conditions of its place, so the third would get those of the first."""
+    graph = trained("demo")
+    words = {"family": "the list below", "words": "happiness, anger, sadness"}
+    looks = graph.node("SFSRExpressionSweep", **words, intensity_from=1.0, intensity_to=1.0, steps=1)
+    conditioned = graph.conditioned(expression=looks)
+    third = graph.node("LatentFromBatch", samples=conditioned.out(3), batch_index=2, length=1)
+    (line,) = logged(graph, graph.sampled(conditioned), graph.sampled(conditioned, latent_image=third))
+    assert "the latent holds 1 of the 3 pictures that SFSR Conditioning was given" in line
+
+
 def test_guidances_without_their_model(trained, logged):
     graph = trained("demo")
     conditioned = graph.conditioned(identity_guidance=3.0)

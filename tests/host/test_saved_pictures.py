@@ -1,12 +1,15 @@
 """What Save Image keeps of the pictures it is given: every channel, and 16 bits where that is asked for."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from harness.graph import node
 from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def graph(**changes):
@@ -55,6 +58,33 @@ def test_alpha_in_a_moving_picture(saved):
             found.seek(frame)
             with Image.open(file) as expected:
                 assert np.array_equal(np.asarray(found.convert("RGBA"))[..., 3], np.asarray(expected)[..., 3])
+
+
+def test_pictures_too_large_for_a_moving_one_are_named(refused):
+    wide = graph(format="animated WebP")
+    wide["small"]["inputs"] |= {"width": 16384, "height": 8}
+    assert "images: found 16384 x 8 pixels, and a WebP has at most 16383 a side" in refused(wide)
+
+
+def test_a_host_that_writes_nothing_into_files_is_named(in_host, tmp_path):
+    """The note that was asked for would otherwise be missing without a word."""
+    code = f"""
+        import types, torch, folder_paths
+        from comfy.cli_args import args
+
+        folder_paths.set_output_directory({str(tmp_path)!r})
+        pack = load({str(REPOSITORY)!r})
+        save = importlib.import_module(pack.__name__ + ".nodes.report").SFSRSaveImage
+        save.hidden = types.SimpleNamespace(prompt={{}}, extra_pnginfo=None)
+        for args.disable_metadata, provenance in ((False, True), (True, False), (True, True)):
+            save.execute(torch.zeros(1, 8, 8, 3), "plain", provenance)
+    """
+    told = [line for line in in_host(code).stderr.splitlines() if "SFSR: " in line]
+    assert len(told) == 1
+    assert "provenance: ComfyUI was started with --disable-metadata" in told[0]
+    with_note, *without = [Image.open(file).text for file in sorted(tmp_path.glob("plain_*.png"))]
+    assert "sfsr" in with_note
+    assert without == [{}, {}]
 
 
 def test_sixteen_bits(saved):
