@@ -22,24 +22,40 @@ def find(points=FIVE, score=0.9, refused=None):
 
 
 class Knows(torch.nn.Module):
-    """Sees the true points of a face wherever its crop was cut out: by what the crop's red and green say of each place."""
+    """Sees the true points of a face wherever its crop was cut out: by what the crop's red and green say of each place.
 
-    def __init__(self, shift, score=5.0):
+    turned: quarters by which the face is turned. In a crop in which it does not stand upright the rough points are said to be
+    the true ones, with the score `askew`.
+    """
+
+    def __init__(self, score=9.0, turned=0, askew=9.0):
         super().__init__()
-        self.shift, self.score = shift, score
+        self.score, self.askew = score, askew
+        self.truth = turned_about_the_middle(FIVE, turned)
 
     def forward(self, crops):
         pixels = (crops + 1) / 2 * 255
         meant = (looked_at() * SIDE - 0.5).round().long()
         rows = []
         for crop in pixels:
-            # Red is x and green y in the picture: a line through two places gives the crop's scale, for want of turns.
-            left, right = (crop[:2, meant[at, 1], meant[at, 0]] for at in (0, 1))
-            scale = (right[0] - left[0]) / (meant[1, 0] - meant[0, 0])
-            here = torch.stack([crop[:2, y, x] for x, y in meant.tolist()])
-            away = (FIVE.float() + self.shift - here) / scale / SIDE
-            rows.append(torch.cat((away.flatten(), torch.tensor([self.score]))))
+            # Red is x and green y in the picture: places as complex numbers, picture = scale * crop + start.
+            here = torch.view_as_complex(torch.stack([crop[:2, y, x] for x, y in meant.tolist()]).double())
+            crop_places = torch.view_as_complex(meant.double())
+            away = crop_places - crop_places.mean()
+            scale = (away.conj() * (here - here.mean())).sum() / (away.abs() ** 2).sum()
+            true = (torch.view_as_complex(self.truth) - here.mean()) / scale + crop_places.mean()
+            upright = (true[1] - true[0]).angle().abs() < math.pi / 4
+            moved = torch.view_as_real(true - crop_places) / SIDE if upright else torch.zeros(5, 2)
+            rows.append(torch.cat((moved.flatten().float(), torch.tensor([self.score if upright else self.askew]))))
         return torch.stack(rows)
+
+
+def turned_about_the_middle(points, quarters):
+    """Points turned clockwise about the middle of `find`'s box."""
+    points = points - 100
+    for _ in range(quarters):
+        points = torch.stack((-points[:, 1], points[:, 0]), -1)
+    return points + 100
 
 
 def places():
@@ -50,7 +66,7 @@ def places():
 
 def test_points_come_nearer_with_every_look():
     rough = FIVE + torch.tensor([[4.0, -3], [-3, 2], [2, 5], [-4, 3], [5, -2]], dtype=torch.float64)
-    (seen,) = PointsReader(Knows(0.0)).look(places(), [find(rough)])
+    (seen,) = PointsReader(Knows()).look(places(), [find(rough)])
     assert seen.refused is None
     assert (rough - FIVE).norm(dim=-1).mean() > 4
     assert (seen.points - FIVE).norm(dim=-1).max() < 1.0
@@ -58,7 +74,7 @@ def test_points_come_nearer_with_every_look():
 
 def test_what_is_no_face_is_refused_and_what_was_refused_stays():
     refused = find(refused="its score is below 0.5")
-    seen, again, kept = PointsReader(Knows(0.0, -1.0)).look(places(), [find(), find(), refused])
+    seen, again, kept = PointsReader(Knows(-1.0, askew=-1.0)).look(places(), [find(), find(), refused])
     assert seen.refused == again.refused == "a closer look at it finds no face there"
     assert kept is refused
 
@@ -67,8 +83,26 @@ def test_what_is_no_face_is_refused_and_what_was_refused_stays():
         def forward(self, crops):
             return torch.cat((torch.full((len(crops), 10), 0.1), torch.full((len(crops), 1), 5.0)), 1)
 
-    assert PointsReader(Runs(0.0)).look(places(), [find()])[0].refused is not None
-    assert PointsReader(Knows(0.0)).look(places(), []) == []
+    assert PointsReader(Runs()).look(places(), [find()])[0].refused is not None
+    assert PointsReader(Knows()).look(places(), []) == []
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("rough_score", [-1.0, 5.0])
+def test_a_face_taken_for_an_upright_one_gets_its_own_points(quarters, rough_score):
+    """Whether its imagined points are believed a little or not at all."""
+    (seen,) = PointsReader(Knows(turned=quarters, askew=rough_score)).look(places(), [find()])
+    assert seen.refused is None
+    assert (seen.points - turned_about_the_middle(FIVE, quarters)).norm(dim=-1).max() < 1.0
+
+
+def test_what_is_no_surer_turned_is_none_turned():
+    (kept,) = PointsReader(Knows(5.5, turned=2, askew=6.5)).look(places(), [find()])
+    assert kept.refused is None
+    assert torch.allclose(kept.points, FIVE, atol=0.6)
+    # Surer as it stands turned than as it was found, and sure of neither.
+    (refused,) = PointsReader(Knows(7.0, turned=2, askew=5.0)).look(places(), [find()])
+    assert refused.refused == "a closer look at it finds no face there"
 
 
 class Marked:
