@@ -114,7 +114,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     def run() -> int:
-        carry_out(planned(options), options.work, options.at_once)
+        jobs = planned(options)
+        for teacher in options.teacher:
+            # Where settings look for it.
+            if not (options.work / teacher.name).exists():
+                options.work.mkdir(parents=True, exist_ok=True)
+                shutil.copy(teacher, options.work)
+        carry_out(jobs, options.work, options.at_once)
         return 0
 
     return exit_status(run, "interrupted; the same command goes on where it stopped")

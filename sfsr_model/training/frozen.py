@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor
 
 from ..encoders.differentiable import TorchRecogniser
@@ -14,13 +16,12 @@ from .settings import Settings, SettingsError
 _REGION_CENTRE, _REGION_SIDE = 0.445, 1.1
 
 
-def recogniser(settings: Settings) -> TorchRecogniser | None:
-    """The recogniser, None where the settings name none; raises SettingsError for a file that is not there."""
-    path = settings.encoders.identity
+def recogniser(path: Path | None, entry: str = "encoders.identity") -> TorchRecogniser | None:
+    """The recogniser that an entry of the settings names, if it does; raises SettingsError for a file that is not there."""
     if path is None:
         return None
     if not path.exists():
-        raise SettingsError(f"encoders.identity: {path} does not exist; give a recogniser's ONNX file or an insightface pack")
+        raise SettingsError(f"{entry}: {path} does not exist; give a recogniser's ONNX file or an insightface pack")
     from ..encoders.pack import load_recogniser
 
     return load_recogniser(path, "CPU").differentiable()

@@ -56,7 +56,7 @@ class NetworkTask:
             )
         self.codec.in_bfloat16 = settings.precision == "bf16"
         self.raw = peek(settings.data)
-        self._recogniser, self._reader = recogniser(settings), expression_reader(settings)
+        self._recogniser, self._reader = recogniser(settings.encoders.identity), expression_reader(settings)
         self.photos: PhotoCrops | None = None
         if settings.photos is not None:
             self.photos = PhotoCrops(open_photos(settings.photos), settings.data.size, settings.seed)

@@ -15,6 +15,7 @@ from torch.nn import Linear
 from torch.utils.data import Dataset
 
 from ..encoders.alignment import arcface_template
+from ..encoders.differentiable import TorchRecogniser
 from .aligned import faces_of, misplaced_faces, photo_faces, some_mirrored
 from .data import PHOTO, Sample, open_mixed, open_photos, peek
 from .face_network import EncoderNetwork, export_onnx, face_network, load_averages
@@ -58,6 +59,28 @@ def length_loss(faces: Tensor, others: Tensor) -> Tensor:
     return short.square().mean() + long.square().mean()
 
 
+def blended(faces: Tensor, others: Tensor, generator: torch.Generator) -> Tensor:
+    """Aligned faces [N, 3, S, S], each mixed with another: evenly, or the upper part of one above the other's lower part."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(len(faces), 1, 1, 1, generator=generator)).to(faces.device)
+
+    height = torch.linspace(0, 1, faces.shape[-2], device=faces.device)[:, None]
+    lower = ((height - uniform(0.35, 0.75)) / 0.1).clamp(0, 1)
+    return torch.lerp(faces, others, torch.where(uniform(0, 1) < 0.5, lower, uniform(0.3, 0.7)))
+
+
+@torch.no_grad()
+def half_blended(teacher: TorchRecogniser, faces: Tensor, people: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Faces [N, 3, side, side] and vectors [N, D], the first half blends with others and what the teacher says of these.
+
+    Nobody looks like a blend, so people never run out, and the teacher sees what the network sees (Beyer et al. 2022).
+    """
+    half = len(faces) // 2
+    blends = blended(faces[:half], faces[half : 2 * half], generator)
+    return torch.cat((blends, faces[half:])), torch.cat((teacher(blends), people[half:]))
+
+
 class RecogniserTask:
     """Rendered triplets in, and labelled photos where the settings have them; unit vectors of who it is out.
 
@@ -74,9 +97,11 @@ class RecogniserTask:
             dim = DIM if settings.photos is None else max(DIM, open_photos(settings.photos).vectors.shape[1])
             self.network = face_network(settings, SIDE, dim, arcface_template(SIDE))
             self.reader = Linear(dim, peek(settings.data)[0]["identity"].shape[-1])
-        self._teacher = recogniser(settings)
-        if self._teacher is not None and self._teacher.size != SIDE:
-            raise SettingsError(f"encoders.identity: takes faces of {self._teacher.size} pixels; expected one of {SIDE}")
+        self._teacher = recogniser(settings.encoders.identity)
+        self._asked = None if settings.photos is None else recogniser(settings.photos.asked, "photos.asked")
+        for entry, teacher in (("encoders.identity", self._teacher), ("photos.asked", self._asked)):
+            if teacher is not None and teacher.size != SIDE:
+                raise SettingsError(f"{entry}: takes faces of {teacher.size} pixels; expected one of {SIDE}")
         self.modules: dict[str, nn.Module] = {"network": self.network, "reader": self.reader}
 
     def dataset(self) -> Dataset[Sample]:
@@ -93,6 +118,9 @@ class RecogniserTask:
         if self._settings.photos is not None:
             mirrored = some_mirrored(sample, generator)
             kinds["photos"] = photo_faces(sample, template, SIDE, generator, place, mirrored)
+            people = sample[PHOTO + "vector"].to(place)
+            if self._asked is not None:
+                kinds["photos"], people = half_blended(self._asked.to(place), kinds["photos"], people, generator)
             kinds["no face"] = misplaced_faces(sample, template, SIDE, generator, place)
         raw = modules["network"](torch.cat(list(kinds.values())) * 2 - 1).float()
         found = dict(zip(kinds, raw.split([len(faces) for faces in kinds.values()]), strict=True))
@@ -104,7 +132,7 @@ class RecogniserTask:
                 wanted = self._teacher.to(place)(faces_of(sample, template, SIDE, device=place))
             parts = {"rendered": _TAUGHT * angle_loss(found["rendered"], wanted)}
         if self._settings.photos is not None:
-            parts["photos"] = _TAUGHT * angle_loss(found["photos"], sample[PHOTO + "vector"].to(place))
+            parts["photos"] = _TAUGHT * angle_loss(found["photos"], people)
             parts["length"] = _LENGTH * length_loss(torch.cat((found["rendered"], found["photos"])), found["no face"])
         total = torch.stack(list(parts.values())).sum()
         return total, parts | {"hits": _hits(by_role)}

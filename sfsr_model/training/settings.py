@@ -79,13 +79,15 @@ class Photos(_Section):
 
     path: a store that the labelled command prepared. batch: how many a step takes; of its faces the share batch / (batch + 4
     times the triplets) are photos. sources: those of the photos' index to take, all where none are named: whoever wants no real
-    people leaves theirs out. teacher: whose vectors the recogniser learns to give.
+    people leaves theirs out. teacher: whose vectors the recogniser learns to give. asked: that teacher's ONNX, which then says
+    of half of the photos anew whom they show, blended with others.
     """
 
     path: Path
     batch: Count = 96
     sources: tuple[str, ...] = ()
     teacher: str | None = None
+    asked: Path | None = None
 
 
 class Optimiser(_Section):
@@ -184,7 +186,7 @@ class Codec(_Section):
     channels: of its latents. crop: side in pixels of the square cut out of each picture anew at every step; left out, whole
     pictures. thin: leave out the blocks that cost most (see `TinyAutoencoder`). noise: deviation of the noise on what the
     decoder sees, as a share of the latents' own, so that it learns to bear what a diffusion network leaves. shuffled: share of
-    the pictures whose colour channels change places, so that hues cannot be guessed from what is seen. initial: weights exported
+    the pictures whose colour channels change places, so that hues cannot be guessed. initial: weights exported
     before; channels that they lack are added. decoder_only: leave the encoder of `initial` as it is, and its latents valid.
     """
 

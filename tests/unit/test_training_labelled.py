@@ -10,6 +10,7 @@ from testkit.tiny_landmarker import write_tiny_task
 from testkit.tiny_training import write_labelled, write_portraits, write_settings, write_triplets
 
 from sfsr_model.encoders.alignment import align_faces
+from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES
 from sfsr_model.landmarker import UNREAD
 from sfsr_model.training import taught
@@ -21,7 +22,7 @@ from sfsr_model.training.expression_encoder import ExpressionTask, crop_points
 from sfsr_model.training.labelled import LabelledError, load_labelled
 from sfsr_model.training.loop import train
 from sfsr_model.training.points import PointsTask
-from sfsr_model.training.recogniser import RecogniserTask, angle_loss, length_loss
+from sfsr_model.training.recogniser import RecogniserTask, angle_loss, blended, half_blended, length_loss
 from sfsr_model.training.scenes import compose, heads_of, within
 from sfsr_model.training.settings import SettingsError, load_settings
 from sfsr_model.training.taught import StoreError, TaughtFaces, prepare_labelled, scaled_points
@@ -251,6 +252,34 @@ def test_renders_are_taught_where_the_settings_name_who_teaches_them(started, tm
     assert {"rendered", "photos", "length"} <= figures[0].keys()
     assert "match" not in figures[0]
     assert figures[-1]["rendered"] < 0.8 * figures[0]["rendered"]
+
+
+def test_blends_show_both_faces():
+    faces, others = torch.zeros(64, 3, 16, 16), torch.ones(64, 3, 16, 16)
+    found = blended(faces, others, torch.Generator().manual_seed(0))
+    even = (found.amax((1, 2, 3)) - found.amin((1, 2, 3))) < 1e-6
+    assert 16 < int(even.sum()) < 48
+    assert float(found[even].min()) >= 0.3
+    assert float(found[even].max()) <= 0.7
+    split = found[~even]
+    assert torch.equal(split[:, :, :5], torch.zeros(len(split), 3, 5, 16))
+    assert torch.equal(split[:, :, -3:], torch.ones(len(split), 3, 3, 16))
+
+
+def test_the_teacher_is_asked_about_half_of_the_photos(shared, started):
+    asked = str(shared / "teacher.onnx")
+    settings, task = started("recogniser", photos={"asked": asked})
+    teacher = load_recogniser(shared / "teacher.onnx", "CPU").differentiable()
+    faces, people = torch.rand(4, 3, 112, 112, generator=torch.Generator().manual_seed(0)), torch.randn(4, teacher.dim)
+    shown, wanted = half_blended(teacher, faces, people, torch.Generator().manual_seed(1))
+    assert torch.equal(shown[:2], blended(faces[:2], faces[2:], torch.Generator().manual_seed(1)))
+    assert torch.equal(shown[2:], faces[2:])
+    torch.testing.assert_close(wanted, torch.cat((teacher(shown[:2]), people[2:])))
+    figures = []
+    train(settings, task, lambda step, values: figures.append(values))
+    assert {"photos", "length"} <= figures[0].keys()
+    with pytest.raises(SettingsError, match=r"photos\.asked: .*nowhere\.onnx does not exist"):
+        started("recogniser", photos={"asked": str(shared / "nowhere.onnx")})
 
 
 def test_misplaced_crops_are_no_faces(started):
