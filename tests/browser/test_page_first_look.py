@@ -158,6 +158,19 @@ def test_an_expression_shows_three_widgets_first(page, nodes_2_page):
     assert every["height"] > first["height"] + 15 * 20
 
 
+SHOW_ALL = "await app.extensionManager.setting.set('Comfy.Node.AlwaysShowAdvancedWidgets', argument)"
+
+
+def test_every_widget_shows_where_the_pages_settings_say_so(either_page):
+    either_page.evaluate(SHOW_ALL, True)
+    try:
+        either_page.evaluate(ADVANCED)
+        either_page.settle()
+        assert either_page.evaluate(DRAWN)["rows"] > 20
+    finally:
+        either_page.evaluate(SHOW_ALL, False)
+
+
 def test_an_advanced_widget_with_a_link_stays_in_sight(canvas_page):
     canvas_page.evaluate(ADVANCED)
     canvas_page.evaluate(
