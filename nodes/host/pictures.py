@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import folder_paths
@@ -54,10 +55,17 @@ def load_picture(name: str, label: str) -> Tensor:
 
 @web.middleware
 async def _samples(request: web.Request, handler) -> web.StreamResponse:
-    name = request.query.get("filename")
-    if request.path in _VIEWS and request.query.get("type") == "input" and name in sample_names():
-        return web.FileResponse(SAMPLES / f"{name}.jpg")
+    if request.method in ("GET", "HEAD") and request.path in _VIEWS and (sample := _asked_for(request.query)) is not None:
+        return web.FileResponse(SAMPLES / f"{sample}.jpg")
     return await handler(request)
+
+
+def _asked_for(query: Mapping[str, str]) -> str | None:
+    """The sample that the page asks for as for a picture of the input folder, unless that folder has a file of its name."""
+    name = query.get("filename")
+    if query.get("type") != "input" or query.get("subfolder") or name not in sample_names():
+        return None
+    return None if (Path(folder_paths.get_input_directory()) / name).is_file() else name
 
 
 def _show_samples() -> None:

@@ -93,14 +93,57 @@ def test_a_damaged_picture_is_named(refused, photo):
     assert "sample: " in refused(shown("mine/photo.png"))
 
 
-@pytest.mark.parametrize("path", ["/view", "/api/view"])
-def test_the_page_gets_the_picture_of_a_sample(server, photo, path):
-    def get(query):
-        with urllib.request.urlopen(f"{server.url}{path}?{query}") as answer:
+@pytest.fixture
+def asked(server):
+    """Asks the host as the page does; returns the content."""
+
+    def ask(query, path="/view", method="GET"):
+        request = urllib.request.Request(f"{server.url}{path}?{query}", method=method)
+        with urllib.request.urlopen(request) as answer:
             return answer.read()
 
-    assert get(f"filename={SAMPLE}&subfolder=&type=input&preview=webp;75") == (FOLDER / f"{SAMPLE}.jpg").read_bytes()
-    assert get("filename=photo.png&subfolder=mine&type=input") == photo.read_bytes()
-    for query in (f"filename={SAMPLE}&type=output", "filename=portrait_99&type=input", f"filename=../{SAMPLE}&type=input"):
-        with pytest.raises(urllib.error.HTTPError):
-            get(query)
+    return ask
+
+
+@pytest.mark.parametrize("path", ["/view", "/api/view"])
+def test_the_page_gets_the_picture_of_a_sample(asked, photo, path):
+    shown = f"filename={SAMPLE}&subfolder=&type=input&preview=webp;75"
+    assert asked(shown, path) == (FOLDER / f"{SAMPLE}.jpg").read_bytes()
+    assert asked(shown, path, "HEAD") == b""
+    assert asked("filename=photo.png&subfolder=mine&type=input", path) == photo.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        (f"filename={SAMPLE}&type=output", 404),
+        (f"filename={SAMPLE}", 404),
+        (f"filename={SAMPLE}&type=input&subfolder=mine", 404),
+        (f"filename={SAMPLE}&type=input&subfolder=../..", 403),
+        (f"filename=../{SAMPLE}&type=input", 400),
+        (f"filename={SAMPLE}.jpg&type=input", 404),
+        ("filename=portrait_0*&type=input", 404),
+        ("type=input", 404),
+    ],
+)
+def test_every_other_request_for_a_picture_is_the_hosts(asked, photo, query, code):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        asked(query)
+    assert caught.value.code == code
+
+
+def test_a_file_of_a_samples_name_is_shown_as_it_is(asked, photo):
+    """A file without an ending, as another pack may leave one; and in another folder."""
+    for folder, query in ((photo.parent, "&subfolder=mine"), (photo.parent.parent, "")):
+        own = folder / SAMPLE
+        own.write_bytes(photo.read_bytes())
+        try:
+            assert asked(f"filename={SAMPLE}&type=input{query}") == photo.read_bytes()
+        finally:
+            own.unlink()
+
+
+def test_nothing_but_reading_is_answered(asked):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        asked(f"filename={SAMPLE}&type=input", method="POST")
+    assert caught.value.code == 405
