@@ -30,7 +30,7 @@ class Detection:
     The score's scale is the detector's; for "carried" it is the number of cascade windows that agree, from 40 upwards.
     confidence: the score brought to 0..1, where 0.5 is the least that is accepted, so that detectors can be compared.
     refused: why this find is no face, None for a face. advice: what to do if it is none indeed. overruled: why it had been
-    refused, where somebody took it all the same.
+    refused, where somebody took it all the same. sure: whether a closer look, if there was one, left no doubt of it.
     """
 
     box: Tensor
@@ -40,6 +40,7 @@ class Detection:
     refused: str | None = None
     advice: str = OTHER_PICTURE
     overruled: str | None = None
+    sure: bool = True
 
 
 class NoFaceError(ValueError):

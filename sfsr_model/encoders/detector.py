@@ -37,11 +37,16 @@ class FaceDetector:
     def detect(self, image: Tensor | np.ndarray) -> list[Detection]:
         """Faces of a picture [H, W, 3], float RGB in 0..1 or what `bgr` made of it, and doubtful finds marked as refused.
 
-        Smaller analysis sizes, a border around the picture and the picture turned by quarters are tried while nothing is found.
+        Smaller analysis sizes and a border around the picture are tried while nothing is found, the picture turned by quarters
+        while nothing is sure: a face upside down may be taken for an upright one within it.
         """
         picture = image if isinstance(image, np.ndarray) else bgr(image)
         found = self._upright(picture)
-        return found if accepted(found) else [*found, *self._turned(picture)]
+        faces = accepted(found)
+        if any(one.sure for one in faces):
+            return found
+        turned = [one for one in self._turned(picture) if one.sure or not faces]
+        return [*(_refused_within(one, turned) for one in found), *turned]
 
     def _upright(self, picture: np.ndarray) -> list[Detection]:
         """Faces that stand upright or nearly so, or what was doubtful."""
@@ -121,6 +126,13 @@ def _turned_back(found: Detection, quarters: int, size: tuple[int, int]) -> Dete
         height, width = width, height
     corners = points[5:]
     return replace(found, points=points[:5], box=torch.cat((corners.amin(0), corners.amax(0))))
+
+
+def _refused_within(found: Detection, turned: list[Detection]) -> Detection:
+    """The find, refused where most of it lies within a face that was found in the picture turned."""
+    if found.refused is not None or not any(share_within(found.box, one.box) > 0.5 for one in turned):
+        return found
+    return replace(found, refused="a face that is not upright lies there")
 
 
 def bgr(image: Tensor) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The second look at a found face: its file, better points, refusals, and pictures that are turned."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,8 @@ class Marked:
 
     def detect(self, picture, input_size):
         colours = picture.astype(int)
+        if not colours.any():
+            return np.zeros((0, 5)), np.zeros((0, 5, 2))
         red = np.argwhere((colours[..., 2] > 200) & (colours[..., 1] < 50)).mean(0)[::-1]
         green = np.argwhere((colours[..., 1] > 200) & (colours[..., 2] < 50)).mean(0)[::-1]
         across = green - red
@@ -129,14 +132,20 @@ class Marked:
         return box[None].astype(np.float32), points[None].astype(np.float32)
 
 
-@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_a_turned_face_is_found_at_its_own_angle(degrees):
-    middle, turn = np.array([100.0, 80.0]), math.radians(degrees)
+def marked(degrees, middle=(100, 80)):
+    """A picture of 200 x 160, BGR, with the marks of a face's eyes, and where these are."""
+    middle, turn = np.array(middle, dtype=float), math.radians(degrees)
     eye = np.array([math.cos(turn), math.sin(turn)]) * 20
     picture = np.zeros((160, 200, 3), np.uint8)
     for place, colour in ((middle - eye, (0, 0, 255)), (middle + eye, (0, 255, 0))):
         x, y = place.round().astype(int)
         picture[y - 1 : y + 2, x - 1 : x + 2] = colour
+    return picture, middle, eye
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_turned_face_is_found_at_its_own_angle(degrees):
+    picture, middle, eye = marked(degrees)
     (found,) = FaceDetector("marked", Marked()).detect(picture)
     assert found.refused is None
     assert np.allclose(found.points[:2].numpy(), [middle - eye, middle + eye], atol=0.6)
@@ -144,6 +153,41 @@ def test_a_turned_face_is_found_at_its_own_angle(degrees):
     assert np.allclose(found.points[2].numpy(), middle + 0.6 * down, atol=1.5)
     assert (found.box[:2] < found.points.amin(0)).all()
     assert (found.box[2:] > found.points.amax(0)).all()
+
+
+class Imagines(Marked):
+    """Where no face stands upright it takes the middle of the picture for a small one."""
+
+    def detect(self, picture, input_size):
+        boxes, points = super().detect(picture, input_size)
+        if len(boxes):
+            return boxes, points
+        height, width = picture.shape[:2]
+        five = FIVE.numpy() / 5 + (width / 2 - 20, height / 2 - 20)
+        return np.array([[*five.min(0), *five.max(0), 0.6]], np.float32), five[None].astype(np.float32)
+
+
+class Doubts:
+    """Stands for the second look: sure of what the detector gave a high score."""
+
+    def look(self, picture, finds):
+        return [replace(one, sure=one.score > 0.7) for one in finds]
+
+
+def test_an_unsure_find_within_a_turned_face_is_none():
+    picture, middle, eye = marked(180)
+    finds = FaceDetector("imagines", Imagines(), closely=Doubts()).detect(picture)
+    (kept,) = [one for one in finds if one.refused is None]
+    assert np.allclose(kept.points[:2].numpy(), [middle - eye, middle + eye], atol=0.6)
+    assert [one.refused for one in finds if one is not kept] == ["a face that is not upright lies there"]
+
+
+@pytest.mark.parametrize("away", ["nothing turned", "a turned face beside it"])
+def test_an_unsure_find_elsewhere_is_kept(away):
+    picture = marked(180, (40, 80))[0] if away == "a turned face beside it" else np.zeros((160, 200, 3), np.uint8)
+    finds = FaceDetector("imagines", Imagines(), closely=Doubts()).detect(picture)
+    faces = [one.sure for one in finds if one.refused is None]
+    assert faces == ([False, True] if away == "a turned face beside it" else [False])
 
 
 def test_an_exported_network_is_read_and_others_are_named(tmp_path):
