@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import folder_paths
@@ -24,8 +25,18 @@ _VIEWS = ("/view", "/api/view")
 
 
 def picture_names() -> list[str]:
-    """The pictures in ComfyUI's input folder, as the host's Load Image lists them."""
-    return list(LoadImage.INPUT_TYPES()["required"]["image"][0])
+    """The pictures in ComfyUI's input folder, as the host's Load Image lists them; none as long as there is no such folder."""
+    try:
+        folder = Path(folder_paths.get_input_directory())
+        return list(_listed(folder, folder.stat().st_mtime_ns))
+    except OSError:
+        return []
+
+
+@lru_cache(maxsize=1)
+def _listed(_folder: Path, _changed: int) -> tuple[str, ...]:
+    """The names, read anew when the folder has changed: the host asks several times a run, and some hold many thousands."""
+    return tuple(LoadImage.INPUT_TYPES()["required"]["image"][0])
 
 
 def picture_path(name: str, label: str) -> Path:

@@ -2,6 +2,7 @@
 
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sfsr_model.samples import FOLDER
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE = "portrait_05"
 
 
@@ -73,6 +75,35 @@ def test_pictures_stand_in_the_list_beside_the_samples(client, photo):
     options = client.options("SFSRSamplePortrait", "sample")
     assert {"listed.png", SAMPLE} <= {*options}
     assert client.object_info("SFSRSamplePortrait")["SFSRSamplePortrait"]["input"]["required"]["sample"][1]["image_upload"]
+
+
+def test_an_input_folder_that_comes_later_and_is_listed_when_it_has_changed(in_host, tmp_path):
+    """A folder on a disk that is not there yet costs no node, and one of many thousands of pictures no time in every run."""
+    code = f"""
+        import os, folder_paths
+
+        folder = Path({str(tmp_path / "input")!r})
+        folder_paths.set_input_directory(str(folder))
+        pack = load({str(REPOSITORY)!r})
+        print("SFSRSamplePortrait" in node_ids(pack))
+        portrait = importlib.import_module(pack.__name__ + ".nodes.samples").SFSRSamplePortrait
+        looks, look = [], os.listdir
+        os.listdir = lambda path=".": looks.append(str(path)) or look(path)
+
+        def listed():
+            names = portrait.define_schema().inputs[0].options
+            return "late.png" in names, "later.png" in names, looks.count(str(folder))
+
+        folder.mkdir()
+        (folder / "late.png").touch()
+        print(listed())
+        portrait.execute("portrait_05")
+        print(listed())
+        os.utime(folder, (0, 0))
+        (folder / "later.png").touch()
+        print(listed())
+    """
+    assert in_host(code).stdout.splitlines()[-4:] == ["True", "(True, False, 1)", "(True, False, 1)", "(True, True, 2)"]
 
 
 def test_what_is_connected_goes_first(picture_of):
