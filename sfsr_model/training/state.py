@@ -18,6 +18,8 @@ from ..files import whole_file
 FORMAT = "sfsr-training-1"
 KEPT = 2
 _PATTERN = "step-{:08d}.safetensors"
+# What a setting is called that a fingerprint leaves out.
+_DEFAULT = "the default"
 
 
 class StateError(ValueError):
@@ -167,7 +169,7 @@ def _difference(before: str, now: str) -> str:
     except ValueError:
         return "which cannot be told"
     return "; ".join(
-        f"{key}: {old.get(key)} then, {new.get(key)} now"
+        f"{key}: {old.get(key, _DEFAULT)} then, {new.get(key, _DEFAULT)} now"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     )

@@ -104,7 +104,7 @@ def test_a_finished_run_has_nothing_left_to_do(trained_folder):
 def test_other_settings_in_the_same_folder_are_refused(trained_folder):
     done = run(trained_folder / "run.yaml", "--set", "seed=5", "--set", "steps=6")
     assert done.returncode == 2
-    assert "seed: 0 then, 5 now" in done.stderr
+    assert "seed: the default then, 5 now" in done.stderr
     assert "Traceback" not in done.stderr
 
 
