@@ -52,7 +52,7 @@ class NoFaceError(ValueError):
 
     def __init__(self, image_index: int, size: tuple[int, int], best: Detection | None = None, carried: bool = True) -> None:
         self.image_index, self.size, self.best_score = image_index, size, best.score if best else 0.0
-        if best is None:
+        if best is None or best.score <= 0:
             found = (
                 "not even a doubtful one. Use a picture in which the face is larger, sharper and seen from the front, or say "
                 "where it is: its box to bboxes, or its points to face_landmarks"

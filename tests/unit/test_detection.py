@@ -134,6 +134,7 @@ def test_the_advice_follows_from_the_reason():
     )
     assert "say where it is: its box to bboxes" in told()
     assert told(carried=True).endswith("; an insightface pack's detector sees more.")
+    assert told(replace(faint, score=0.0)) == told()
     # Windows that agree and scores are of two scales.
     windows = replace(face, score=20.0, confidence=0.25, refused="20 windows agree, 40 are needed", advice=LARGER)
     assert told(windows, faint).startswith("best candidate scored 0.4")
