@@ -25,7 +25,7 @@ DEMO = "demo (bundled with this pack)"
 
 
 def strangers_things():
-    spec = importlib.util.spec_from_file_location("stranger", DATA / "stranger" / "__init__.py")
+    spec = importlib.util.spec_from_file_location("things", DATA / "stranger" / "things.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return sorted(module.THINGS)

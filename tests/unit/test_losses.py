@@ -6,6 +6,7 @@ import torch
 from sfsr_model.estimators import target
 from sfsr_model.losses import (
     background_loss,
+    colour_loss,
     diffusion_loss,
     expression_loss,
     identity_loss,
@@ -109,3 +110,15 @@ def test_background_loss_sees_nothing_inside():
 
 def test_gate():
     assert time_gate(SIGMAS, 1.0).tolist() == [1, 1, 1, 0, 0]
+
+
+def test_the_colour_loss_sees_hues_and_no_light():
+    grey = torch.full((1, 3, 16, 16), 0.5)
+    assert float(colour_loss(grey + 0.2, grey)) == 0
+    tinted = grey + torch.tensor([0.1, -0.1, 0.0])[None, :, None, None]
+    # Red from green is 0.2 away, yellow from blue 0.
+    assert float(colour_loss(tinted, grey)) == pytest.approx(0.1)
+    rough = (
+        grey + 0.2 * torch.tensor([1.0, -1.0]).repeat(8)[None, None, None, :] * torch.tensor([1.0, 0, 0])[None, :, None, None]
+    )
+    assert float(colour_loss(rough, grey)) == pytest.approx(0, abs=1e-6)

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from testkit.tiny_makehuman import tiny_folder
 
-from sfsr_model.losses import colour_loss
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
 from sfsr_model.training.autoencoder import (
     AutoencoderTask,
@@ -197,18 +196,6 @@ def test_some_pictures_have_their_colours_in_another_order():
     # One order in six is that of before.
     assert 0.35 < float((shuffled[:, :, 0, 0] != pictures[:, :, 0, 0]).any(1).float().mean()) < 0.48
     assert torch.equal(with_shuffled_colours(pictures, 0.0, torch.Generator()), pictures)
-
-
-def test_the_colour_loss_sees_hues_and_no_light():
-    grey = torch.full((1, 3, 16, 16), 0.5)
-    assert float(colour_loss(grey + 0.2, grey)) == 0
-    tinted = grey + torch.tensor([0.1, -0.1, 0.0])[None, :, None, None]
-    # Red from green is 0.2 away, yellow from blue 0.
-    assert float(colour_loss(tinted, grey)) == pytest.approx(0.1)
-    rough = (
-        grey + 0.2 * torch.tensor([1.0, -1.0]).repeat(8)[None, None, None, :] * torch.tensor([1.0, 0, 0])[None, :, None, None]
-    )
-    assert float(colour_loss(rough, grey)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_crop_beyond_the_pictures_is_named(tmp_path):
