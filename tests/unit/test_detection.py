@@ -11,6 +11,7 @@ from PIL import Image
 from sfsr_model.encoders import cascade
 from sfsr_model.encoders.detection import (
     LARGER,
+    MIN_POINTS_INSIDE,
     Detection,
     NoFaceError,
     choose_face,
@@ -113,6 +114,31 @@ def test_a_pale_face_is_found_and_a_shade_of_one_is_refused(astronaut):
     assert error(face.points, ASTRONAUT) < 0.14
     with pytest.raises(NoFaceError, match="hardly any contrast"):
         require_faces(0.4 + 0.1 * picture)
+
+
+@pytest.mark.parametrize(("axis", "far"), [(0, False), (0, True), (1, False), (1, True)])
+def test_a_point_is_in_the_picture_up_to_the_border_of_its_last_pixel(axis, far):
+    """Of a face that leaves a picture of 150 x 100 pixels by one side the last point that is needed decides."""
+    face = template() * 60 + torch.tensor([45.0, 20.0], dtype=torch.float64)
+    border = (149.5, 99.5)[axis] if far else -0.5
+    outwards = 1.0 if far else -1.0
+    needed = (outwards * face[:, axis]).sort().values[MIN_POINTS_INSIDE - 1] * outwards
+    for beyond, refused in ((-0.05, False), (0.05, True)):
+        points = face.clone()
+        points[:, axis] += border + outwards * beyond - needed
+        found = judged(Detection(torch.tensor([0.0, 0, 60, 60]), points, 1.0, 1.0), (100, 150))
+        assert (found.refused is not None) == refused
+
+
+def test_a_find_of_which_nothing_is_said_is_sure(astronaut):
+    plain = Detection(torch.tensor([0.0, 0, 60, 60]), template() * 60, 0.4, 0.4)
+    assert plain.sure
+    large = replace(plain, box=torch.tensor([0.0, 0, 90, 90]))
+    assert choose_face([plain, large]) is large
+    for message in (str(no_face([replace(plain, refused="a reason")], 0, (9, 9))), str(NoFaceError(0, (9, 9), plain))):
+        assert message.endswith("use another picture; an insightface pack's detector sees more.")
+    (face,) = detect_faces(astronaut)
+    assert face.confidence == pytest.approx(1 - cascade.MIN_SCORE / (2 * face.score))
 
 
 def test_the_advice_follows_from_the_reason():
