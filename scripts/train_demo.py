@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,13 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     def run() -> int:
-        jobs = planned(options)
-        for teacher in options.teacher:
-            # Where settings look for it.
-            if not (options.work / teacher.name).exists():
-                options.work.mkdir(parents=True, exist_ok=True)
-                shutil.copy(teacher, options.work)
-        carry_out(jobs, options.work, options.at_once)
+        carry_out(planned(options), options.work, options.at_once, options.teacher)
         return 0
 
     return exit_status(run, "interrupted; the same command goes on where it stopped")
@@ -194,12 +189,15 @@ def _training(options: argparse.Namespace, name: str) -> Job:
     )
 
 
-def carry_out(jobs: dict[str, Job], work: Path, at_once: int) -> None:
-    """Carry out jobs as soon as what they need is made. Raises RuntimeError naming what failed, when all else is made."""
+def carry_out(jobs: dict[str, Job], work: Path, at_once: int, teachers: Sequence[Path] = ()) -> None:
+    """Carry out jobs as soon as what they need is made. Raises RuntimeError naming what failed, when all else is made.
+
+    teachers: files that the settings look for in their own folder.
+    """
     (work / "logs").mkdir(parents=True, exist_ok=True)
-    for settings in _CONFIGS.glob("*.yaml"):
-        if not (work / settings.name).exists():
-            shutil.copy(settings, work)
+    for file in (*_CONFIGS.glob("*.yaml"), *teachers):
+        if not (work / file.name).exists():
+            shutil.copy(file, work)
     left, made, failed = dict(jobs), set[str](), list[str]()
     running: dict[Future[None], str] = {}
     with ThreadPoolExecutor(at_once) as threads:

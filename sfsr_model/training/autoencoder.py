@@ -53,7 +53,9 @@ class AutoencoderTask:
         shown = [pictures({"image": images.to(self._place())}) for images in kinds]
         if self._codec.crop is not None:
             shown = [cut_out(images, self._codec.crop, generator) for images in shown]
-        images = with_shuffled_colours(torch.cat(shown), self._codec.shuffled, generator)
+        images = torch.cat(shown)
+        if self._codec.shuffled:
+            images = with_shuffled_colours(images, self._codec.shuffled, generator)
         back, latents = self._there_and_back(modules["autoencoder"], images, generator)
         parts = {
             "absolute": 2 * (back - images).abs().mean(),
