@@ -98,6 +98,10 @@ def test_tests_that_run_the_line_decide(project):
     assert not found  # the limit itself comes out either way
     assert noticed("if value <= low:")[1]
     assert noticed("LIMIT = 5")[1]
+    defaulted = "def bounded(value: int, *, low: int = 1) -> int:"
+    tests, found = noticed(defaulted)
+    assert len(tests) == 5  # a default is read once, and belongs to all
+    assert found
     assert noticed("return value - 1") == ([], False)
     shortest = reach.tests(project, by_line["if value <= low:"], budget=0.0)
     assert len(shortest) == 1

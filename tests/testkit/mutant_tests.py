@@ -29,10 +29,9 @@ _PATIENCE, _AT_LEAST_S = 10.0, 60.0
 
 @dataclass
 class Reach:
-    """Which tests run which line of which file, what the import runs, each test's processor seconds, and those that fail."""
+    """Which tests run which line of which file, each test's processor seconds, and those that fail."""
 
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
-    imported: dict[str, list[int]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
@@ -50,16 +49,14 @@ class Reach:
     def tests(self, root: Path, mutant: Mutant, budget: float) -> list[str]:
         """Those that run its statement, the shortest first, as many as take `budget` seconds together, and one at the least.
 
-        What runs while the module is imported belongs to all tests.
+        What the module's import runs belongs to all tests: they follow, whichever of them came first to the import.
         """
-        file = mutant.path.relative_to(root).as_posix()
-        lines = self.lines.get(file, {})
+        lines = self.lines.get(mutant.path.relative_to(root).as_posix(), {})
         first, last = mutant.statement
-        names = {name for line in range(first, last + 1) for name in lines.get(line, [])}
-        if not names and any(first <= line <= last for line in self.imported.get(file, [])):
-            names = set(self.seconds)
+        runs = {name for line in range(first, last + 1) for name in lines.get(line, [])}
+        names = (set(self.seconds) if mutant.at_import else runs) - set(self.failed)
         chosen: list[str] = []
-        for name in sorted(names - set(self.failed), key=lambda one: (self.seconds[one], one)):
+        for name in sorted(names, key=lambda one: (one not in runs, self.seconds[one], one)):
             budget -= self.seconds[name]
             if chosen and budget < 0:
                 break
@@ -158,7 +155,6 @@ def _measured(root: Path, tests: Sequence[Path], sources: Sequence[Path]) -> Rea
         file, lines = path.relative_to(root).as_posix(), data.contexts_by_lineno(str(path))
         tested = {line: [one for one in names if one] for line, names in lines.items()}
         reach.lines[file] = {line: names for line, names in tested.items() if names}
-        reach.imported[file] = [line for line, names in tested.items() if not names]
     return reach
 
 

@@ -33,12 +33,14 @@ class Mutant:
     """One fault. kind names its operator; before and after are what differs of the lines; source is the whole module.
 
     line counts from 1; with it runs what lies in `statement`, the first and the last line of the statement or of its head.
+    at_import: the import runs it, such as a constant or the default of an argument.
     """
 
     path: Path
     kind: str
     line: int
     statement: tuple[int, int]
+    at_import: bool
     before: str
     after: str
     source: str
@@ -53,10 +55,10 @@ def find_mutants(path: Path) -> list[Mutant]:
     finder = _Finder()
     module = MetadataWrapper(cst.parse_module(text), unsafe_skip_copy=True).visit(finder)
     found = {}
-    for kind, node, faulty, line, statement in finder.found:
+    for kind, node, faulty, line, *place in finder.found:
         source = module.deep_replace(node, faulty).code
         if source not in found and source != text and _compiles(source):
-            found[source] = Mutant(path, kind, line, statement, *_difference(text, source), source)
+            found[source] = Mutant(path, kind, line, *place, *_difference(text, source), source)
     return sorted(found.values(), key=lambda one: one.line)
 
 
@@ -85,13 +87,13 @@ _OPERATORS = (*mutation_operators, (cst.Float, _half))
 
 
 class _Finder(cst.CSTVisitor):
-    """Collects (kind, node, faulty node, line, statement)."""
+    """Collects (kind, node, faulty node, line, statement, whether the import runs it)."""
 
     METADATA_DEPENDENCIES = (PositionProvider, ParentNodeProvider)
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, cst.CSTNode, cst.CSTNode, int, tuple[int, int]]] = []
+        self.found: list[tuple[str, cst.CSTNode, cst.CSTNode, int, tuple[int, int], bool]] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         if m.matches(node, _LEFT_OUT):
@@ -101,14 +103,17 @@ class _Finder(cst.CSTVisitor):
                 self.found += [(operator.__name__, node, faulty, *self._place(node)) for faulty in operator(node)]
         return True
 
-    def _place(self, node: cst.CSTNode) -> tuple[int, tuple[int, int]]:
+    def _place(self, node: cst.CSTNode) -> tuple[int, tuple[int, int], bool]:
         while (own := self.get_metadata(PositionProvider, node, None)) is None:  # operators have no place of their own
             node = self.get_metadata(ParentNodeProvider, node)
         while not isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement):
             node = self.get_metadata(ParentNodeProvider, node)
         whole = self.get_metadata(PositionProvider, node)
         last = whole.end if isinstance(node, cst.SimpleStatementLine) else own.end
-        return own.start.line, (whole.start.line, last.line)
+        at_import = True
+        while (node := self.get_metadata(ParentNodeProvider, node, None)) is not None:
+            at_import = at_import and not isinstance(node, cst.FunctionDef)
+        return own.start.line, (whole.start.line, last.line), at_import
 
 
 def _compiles(source: str) -> bool:
