@@ -242,25 +242,27 @@ def require_frames(face) -> tuple[FaceFrame, ...]:
     return frames
 
 
-def faces_in(face, images: torch.Tensor) -> tuple[torch.Tensor, tuple[FaceFrame | None, ...]]:
-    """A picture for each face to look at, and the face's frame, from a `face` socket.
+def faces_in(face, images: torch.Tensor, name: str = "images") -> tuple[torch.Tensor, tuple[FaceFrame | None, ...]]:
+    """A picture for each face to look at, and the face's frame, from a `face` socket. name: of the pictures' input.
 
     The frame of a single picture serves for all; a picture of several faces comes once for each; one without a face has None.
     Raises ValueError for frames of other pictures.
     """
     frames = require_frames(face)
+    made = "what Face Paste made of those pictures" if name == "images" else "those pictures themselves"
+    advice = f"connect {made}, or leave face unconnected"
     height, width = frames[0].image_size
     if frames[0].image_size != tuple(images.shape[1:3]):
         raise ValueError(
-            f"face: its faces are of pictures of {width} x {height} pixels, images are {images.shape[2]} x {images.shape[1]}; "
-            "connect what Face Paste made of those pictures, or leave face unconnected"
+            f"face: its faces are of pictures of {width} x {height} pixels, {name} are {images.shape[2]} x {images.shape[1]}; "
+            + advice
         )
     if len(frames) == frames[0].pictures == 1:
         return images, frames * len(images)
     if frames[0].pictures != len(images):
         raise ValueError(
-            f"face: found {len(frames)} faces of {frames[0].pictures} pictures, but {len(images)} pictures are connected; "
-            "connect what Face Paste made of those pictures, or leave face unconnected"
+            f"face: found {len(frames)} faces of {frames[0].pictures} pictures, but {len(images)} pictures are connected to "
+            f"{name}; {advice}"
         )
     named = {frame.picture: frame for frame in frames}
     if len(named) < len(frames):

@@ -15,12 +15,12 @@ from ..sfsr_model.encoders.bundled import bundled_space
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
-from ..sfsr_model.evaluation.judges import Judged, judge
-from ..sfsr_model.evaluation.report import Figures, Report, measure
+from ..sfsr_model.evaluation.judges import judge
+from ..sfsr_model.evaluation.report import Report, measure, measure_untouched
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.annotate import annotate
 from ..sfsr_model.files import LONGEST_WEBP
-from .face import faces_in
+from .face import faces_in, require_frames
 from .given import checked
 from .host.folders import require_output_prefix, slashed
 from .host.network import attachment
@@ -49,6 +49,8 @@ FORMATS = PNG, WEBP, DEEP_PNG = ("PNG", "animated WebP", "PNG, 16 bits")
 _WEBP_QUALITY, _WEBP_METHOD = 90, 4
 # Degrees, a mean over pitch, yaw and roll, beyond what an encoder misreads.
 FAR_POSE = 10.0
+# Of pictures that share a note, as many are named.
+_NUMBERS_SHOWN = 4
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
 DEMO_NOTE = (
     "the identity was measured by the demo's recogniser, which learned from rendered faces alone: do not rely on its cosine "
@@ -91,6 +93,12 @@ class SFSRReport(io.ComfyNode):
                     tooltip="The photos that the person was made of, one of each for an Identity Batch: the judge and the "
                     "recogniser that learned from photos measure by them; without them expression and pose alone are judged.",
                 ),
+                io.Image.Input(
+                    "target",
+                    optional=True,
+                    tooltip="The pictures as they were, those that went into Face Crop: the figures of their own faces then "
+                    "stand beside the new ones, and the report can say whom a face looks like that failed.",
+                ),
             ],
             outputs=[
                 io.String.Output("report", display_name="report", tooltip="All figures as JSON."),
@@ -106,7 +114,16 @@ class SFSRReport(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, images, identity, expression, id_encoder, face=None, model=None, expression_encoder=None, reference=None
+        cls,
+        images,
+        identity,
+        expression,
+        id_encoder,
+        face=None,
+        model=None,
+        expression_encoder=None,
+        reference=None,
+        target=None,
     ) -> io.NodeOutput:
         images = require_images(images, "images")
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
@@ -114,10 +131,19 @@ class SFSRReport(io.ComfyNode):
         look = require(expression, Expression, "expression", "Expression Embed")
         encoder = require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         reader = None if expression_encoder is None else require_expression_encoder(expression_encoder)
+        targets = None if target is None else require_images(target, "target")
         images, points = _points(images, face, encoder)
         require_repeatable("expression", len(look), "images", len(images))
         look = look.expand(len(images))
-        figures = measure(images, points, look, people.expand(len(images)).people, encoder, reader)
+        shown = people.expand(len(images)).people
+        figures = measure(images, points, look, shown, encoder, reader)
+        untouched = None
+        if targets is not None:
+            targets, own = _points(targets, face, encoder, "target")
+            require_repeatable("target", len(targets), "images", len(images))
+            if len(targets) < len(images):
+                targets, own = targets.expand(len(images), -1, -1, -1), own * len(images)
+            untouched = measure_untouched(targets, images, list(zip(own, points, strict=True)), look, shown, encoder, reader)
         judged = judge(images, points, look, people, encoder, photos)
         trained = encoder.trained and (model is None or attachment(model).metadata.trained)
         notes = [_expression_note(reader)]
@@ -134,23 +160,42 @@ class SFSRReport(io.ComfyNode):
             number for number, error in enumerate(figures.expression_errors) if error is None and points[number] is not None
         ]
         notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
-        notes += [*judged.notes, *figures.doubts(), *judged.judges.doubts(), *judged.photos.doubts()]
+        notes += [*judged.notes, *figures.doubts(untouched), *judged.judges.doubts(), *judged.photos.doubts()]
+        notes += [
+            f"identity: {warning}" for warning in dict.fromkeys(warning for one in people.people for warning in one.warnings)
+        ]
+        notes += [] if face is None else _choice_notes(face)
         if encoder.space == bundled_space():
             notes.append(DEMO_NOTE)
         if not trained:
             notes.insert(0, UNTRAINED_NOTE)
-        text = Report(figures, judged.judges, judged.photos, look.words, trained, tuple(notes)).to_json()
+        report = Report(figures, judged.judges, judged.photos, look.words, trained, tuple(notes), untouched)
+        text = report.to_json()
         annotated = [
-            annotate(picture, where, _caption(figures, judged, number, trained))
+            annotate(picture, where, report.caption(number))
             for number, (picture, where) in enumerate(zip(images, points, strict=True))
         ]
         return io.NodeOutput(text, torch.stack(annotated), ui=ui.PreviewText(text))
 
 
-def _points(images: torch.Tensor, face, encoder) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+def _choice_notes(face) -> list[str]:
+    """What should be known of the choice of the faces, each thing once with the pictures it is said of."""
+    said: dict[str, list[int]] = {}
+    for frame in require_frames(face):
+        for warning in frame.warnings:
+            said.setdefault(warning, []).append(frame.picture)
+    return [f"target, picture {_listed(numbers)}: {warning}" for warning, numbers in said.items()]
+
+
+def _listed(numbers: list[int]) -> str:
+    more = f" and {len(numbers) - _NUMBERS_SHOWN} more" if len(numbers) > _NUMBERS_SHOWN else ""
+    return ", ".join(map(str, numbers[:_NUMBERS_SHOWN])) + more
+
+
+def _points(images: torch.Tensor, face, encoder, name: str = "images") -> tuple[torch.Tensor, list[torch.Tensor | None]]:
     """A picture for each face to measure, and its five points: the ones given, or the surest face found, or None."""
     if face is not None:
-        images, frames = faces_in(face, images)
+        images, frames = faces_in(face, images, name)
         # A score of 0 marks a place that Face Crop made up, because it found no face there.
         return images, [frame.landmarks if frame is not None and frame.score > 0 else None for frame in frames]
     found = [find_faces(picture, encoder) for _, picture in steps(images)]
@@ -163,14 +208,6 @@ def _expression_note(reader: PhotoEncoder | None) -> str:
     if not reader.unread:
         return f"the expression was read by {reader.name}"
     return f"the expression error leaves out what {reader.name} cannot see: {', '.join(reader.unread)}"
-
-
-def _caption(figures: Figures, judged: Judged, number: int, trained: bool) -> str:
-    lines = [figures.caption(number) or "no face found"]
-    for who, measured in (("judges", judged.judges), ("photos", judged.photos)):
-        if caption := measured.caption(number):
-            lines.append(f"{who}: {caption}")
-    return "\n".join(lines) if trained else f"{lines[0]} (untrained)"
 
 
 class SFSRSaveImage(io.ComfyNode):

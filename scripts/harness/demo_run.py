@@ -48,20 +48,22 @@ def main(plan: Plan) -> int:
                 require_decodable(Path(path), option)
         if plan.expression_picture is not None:
             require_decodable(Path(plan.expression_picture), "--expression")
-        print("Starting ComfyUI", flush=True)
         models = None if plan.models is None else Path(plan.models)
         # What is made on the page must outlive it; its log, the next demo.
         kept = Path(plan.output) / KEPT if plan.keep_running else None
         log = Path(plan.log) if kept is None else kept / "comfyui.log"
         cpu = True if plan.cpu else None
-        server = ComfyServer(Path(plan.host), Path(plan.python), kept=kept, models=models, cpu=cpu, log_path=log)
+        print(f"Starting ComfyUI; its log: {log}", flush=True)
+        server = ComfyServer(
+            Path(plan.host), Path(plan.python), kept=kept, models=models, cpu=cpu, log_path=log, on_wait=_still_starting
+        )
         with server:
             print(f"ComfyUI answers at {server.url}", flush=True)
             client = ApiClient(server.url)
             _upload(client, prompt, plan)
             result = _run(client, prompt)
             _save(client, result, Path(plan.output))
-            _print_report(_read_report(prompt, result), result.seconds)
+            _print_report(_read_report(prompt, result), result.seconds, _asked(plan))
             if kept is not None:
                 _wait(server, kept)
     except HarnessError as error:
@@ -74,6 +76,10 @@ def main(plan: Plan) -> int:
         print("\nStopped.", file=sys.stderr)
         return 130
     return 0
+
+
+def _still_starting(seconds: float) -> None:
+    print(f"Still starting ComfyUI after {seconds:.0f} s", flush=True)
 
 
 def _apply_numbers(prompt: Prompt, plan: Plan) -> None:
@@ -139,17 +145,26 @@ def _save(client: ApiClient, result: RunResult, folder: Path) -> None:
         raise HarnessError(f"--output: the picture cannot be written to {folder} ({error.strerror}).") from error
 
 
-def _print_report(report: dict[str, Any], seconds: float) -> None:
-    """The figures that the report node measured, its notes (one of them says so if the weights are untrained)."""
-    judged = report.get("judges") or {}
-    for key, label, scale in (
-        ("identity_cosine", "Identity cosine", "1 is the person, most strangers stay below 0.6"),
-        ("expression_error", "Expression error", "0 is the expression, 1 the farthest"),
-    ):
-        value, by_judge = report.get(key), judged.get(key)
-        shown = "not measured" if value is None else f"{value:.3f}"
-        independent = "" if by_judge is None else f"; by a network that took no part: {by_judge:.3f}"
-        print(f"{label}: {shown} ({scale}{independent})")
+def _asked(plan: Plan) -> str:
+    """Who goes into what, with which expression: what the options said."""
+    person, target = (Path(path).name if path else "a sample" for path in (plan.identity, plan.target))
+    look = plan.expression_word or (plan.expression_picture and Path(plan.expression_picture).name) or "the workflow's"
+    return f"{person} into {target}, expression: {look}"
+
+
+def _print_report(report: dict[str, Any], seconds: float, asked: str) -> None:
+    """What the report node measured, the verdict first, and its notes (one of them says so if the weights are untrained)."""
+    print(f"Asked for: {asked}")
+    likeness = report.get("likeness") or {}
+    if told := [word for word in likeness.get("pictures") or () if word]:
+        print(f"Looks like the person: {', '.join(told)} (to '{likeness['by']}')")
+    untouched, judged = report.get("target") or {}, report.get("judges") or {}
+    for key, label, best in (("identity_cosine", "Identity cosine", 1), ("expression_error", "Expression error", 0)):
+        beside = [f"{best} is perfect"]
+        for who, figures in (("the target as it was", untouched), ("a network that took no part", judged)):
+            beside += [] if figures.get(key) is None else [f"{who}: {figures[key]:.3f}"]
+        value = report.get(key)
+        print(f"{label}: {'not measured' if value is None else f'{value:.3f}'} ({'; '.join(beside)})")
     print(f"Seconds: {seconds:.1f}")
     for note in report.get("notes") or ():
         print(f"Note: {note}")

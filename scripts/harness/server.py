@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ PACK_NAME = "ComfyUI-DiffSFSR"
 LOOPBACK = "127.0.0.1"
 TAIL_LINES = 40
 _START_TRIES = 3
+_TELL_S = 15.0
 _POLL_S = 0.25
 _STOP_GRACE_S = 10.0
 _ACCELERATOR_PROBE = (
@@ -57,6 +58,7 @@ class ComfyServer:
     cpu                  None: CPU only if torch finds no accelerator
     port                 None: any free one
     startup_timeout      seconds until the host must answer
+    on_wait              is told now and then for how many seconds the host has been starting
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class ComfyServer:
         extra_args: Sequence[str] = (),
         log_path: Path | None = None,
         startup_timeout: float = 300.0,
+        on_wait: Callable[[float], None] | None = None,
     ) -> None:
         self.host_path = Path(host_path)
         self.python = Path(python)
@@ -84,6 +87,7 @@ class ComfyServer:
         self.port = port
         self.extra_args = tuple(extra_args)
         self.startup_timeout = startup_timeout
+        self._on_wait = on_wait
         self._port_given = port is not None
         self._models = models
         self._cpu = cpu
@@ -244,16 +248,20 @@ class ComfyServer:
                 start_new_session=not windows,
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if windows else 0,
             )
-        deadline = time.monotonic() + self.startup_timeout
+        started = told = time.monotonic()
         while not self._answers():
             status = self._process.poll()
             if status is not None:
                 if "is already in use" in self.log_text():
                     raise _PortTakenError
                 raise ServerError(f"ComfyUI ended with status {status} while it started. Its log:\n{self.log_tail()}")
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now - started > self.startup_timeout:
                 waited = f"{self.startup_timeout:g} s"
                 raise ServerError(f"ComfyUI did not answer on {self.url} within {waited}. Its log:\n{self.log_tail()}")
+            if self._on_wait is not None and now - told > _TELL_S:
+                self._on_wait(now - started)
+                told = now
             time.sleep(_POLL_S)
 
     def _answers(self) -> bool:

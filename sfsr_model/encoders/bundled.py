@@ -34,6 +34,11 @@ DEMO_FLOOR = NormFloor(pattern=12.0, face=15.1)
 PHOTO_FLOOR = NormFloor(pattern=11.5, face=12.2)
 
 
+# How much nearer one person's photos must lie on average than the nearest of a hundred strangers.
+_TELLS = 0.1
+LIKENESS = ("no", "partly", "yes")
+
+
 @dataclass(frozen=True)
 class Reach:
     """What a recogniser's cosines of photos are to be compared with, measured by `python -m sfsr_model.evaluation encoders
@@ -45,6 +50,15 @@ class Reach:
 
     strangers: float
     same_person: float
+
+    @property
+    def tells(self) -> bool:
+        """Whether one person's photos lie so much nearer to each other than strangers' that a single cosine says something."""
+        return self.same_person - self.strangers >= _TELLS
+
+    def likeness(self, cosine: float) -> str:
+        """In a word of LIKENESS, whether a face looks like the person: the bounds are `strangers` and the middle of both."""
+        return LIKENESS[(cosine >= self.strangers) + (cosine >= (self.strangers + self.same_person) / 2)]
 
 
 # Of the people of the split val of lfw, at most 10 pictures each. Of photos the one that knows renders alone tells little:

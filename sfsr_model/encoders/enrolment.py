@@ -219,13 +219,6 @@ def _unite(
     agreement = compare(everyone.embeddings, quality, threshold)
     _raise_for_outliers(outliers, agreement, names, threshold)
     kept = list(agreement.kept) if outliers == "leave out" else list(range(len(names)))
-    identity = Identity(
-        everyone.embeddings[kept],
-        encoder.space,
-        tuple(quality[n] for n in kept),
-        tuple(sources[n] for n in kept),
-        everything,
-    )
     warnings = _warnings(agreement, names, kept, threshold)
     warnings += [
         f"{name}: its face is {one.width():.0f} pixels wide, of which a recogniser sees little; use a photo in which it has "
@@ -240,6 +233,15 @@ def _unite(
     ]
     if choice.similar_to is not None and choice.order != MOST_SIMILAR:
         warnings.append(f"similar_to is connected but not used: the face order is '{choice.order}', not '{MOST_SIMILAR}'")
+    known = earlier.warnings if earlier else ()
+    identity = Identity(
+        everyone.embeddings[kept],
+        encoder.space,
+        tuple(quality[n] for n in kept),
+        tuple(sources[n] for n in kept),
+        everything,
+        tuple(dict.fromkeys((*known, *warnings))),
+    )
     lines = [f"{len(kept)} of {everything} used; space {encoder.space}"]
     lines += [f"picture {number}: not used: {one.problem}" for number, one in enumerate(sightings, first) if one.problem]
     chosen = dict(seen)

@@ -59,10 +59,7 @@ class Framing:
             scale = " by the carried detector" if choice.carried else ""
             used = [f"face {place} (score {choice.faces[place].score:.3g}{scale})" for place in choice.chosen]
             lines.append(problem or f"picture {number}: {', '.join(used)} of {_count(len(choice.faces), 'face')}")
-            overruled = [(place, choice.faces[place].overruled) for place in choice.chosen]
-            lines += [
-                f"  face {place} was taken although it had been refused: {reason}" for place, reason in overruled if reason
-            ]
+            lines += [f"  {told}" for place in choice.chosen if (told := _overruled(choice, place))]
             shown = told_of(choice.refused)
             for one in shown:
                 left, top, right, bottom = (round(edge) for edge in one.box.tolist())
@@ -114,10 +111,7 @@ def frame_faces(
             problems.append(_followed(error, became))
         else:
             held = 0
-            last = [
-                face_frame(face.points, shape, size, face.score, place, number)
-                for place, face in ((place, choice.faces[place]) for place in choice.chosen)
-            ]
+            last = [_framed(choice, place, settings, shape, number) for place in choice.chosen]
             frames += last
             choices.append(choice)
             problems.append("")
@@ -125,6 +119,20 @@ def frame_faces(
         frames.append(_nowhere(shape, size, 0))
     told = (replace(frame, pictures=len(choices)) for frame in frames)
     return Framing(tuple(told), tuple(choices), tuple(problems))
+
+
+def _framed(choice: Choice, place: int, settings: FramingSettings, shape: tuple[int, int], number: int) -> FaceFrame:
+    """The frame of face `place` of picture `number`, with what should be known of its choice."""
+    face, count = choice.faces[place], len(choice.faces)
+    frame = face_frame(face.points, shape, settings.size, face.score, place, number)
+    alone = f"face {place} of {count} is meant; face_index takes another, 'all' in faces every one" if count > 1 else ""
+    told = ("" if settings.index is None else alone, _overruled(choice, place))
+    return replace(frame, warnings=tuple(filter(None, told)))
+
+
+def _overruled(choice: Choice, place: int) -> str:
+    reason = choice.faces[place].overruled
+    return f"face {place} was taken although it had been refused: {reason}" if reason else ""
 
 
 def _without_face(

@@ -21,7 +21,7 @@ class Identity:
     embeddings: [N, D], each of unit length, never inference tensors, so that losses can use them under autograd. space: tag
     of the recogniser; embeddings of different spaces mean nothing to each other. quality: one number per embedding, 0..1,
     how much the face it came from can be trusted. sources: where each came from. photos: how many were looked at for it, those
-    that were left out included; at least as many as there are embeddings.
+    that were left out included; at least as many as there are embeddings. warnings: what should be known of the photos.
     Raises ValueError for wrong shapes, values that are not finite, a quality that is none, or an embedding of no length.
     """
 
@@ -30,6 +30,7 @@ class Identity:
     quality: tuple[float, ...]
     sources: tuple[str, ...]
     photos: int = 0
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2 or self.embeddings.shape[0] == 0:

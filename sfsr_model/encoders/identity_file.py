@@ -29,7 +29,12 @@ def save_identity(identity: Identity, path: str | os.PathLike[str]) -> None:
         "embeddings": identity.embeddings.detach().cpu().to(torch.float32).contiguous(),
         "quality": torch.tensor(identity.quality, dtype=torch.float32),
     }
-    about = {"space": identity.space, "sources": list(identity.sources), "photos": identity.photos}
+    about = {
+        "space": identity.space,
+        "sources": list(identity.sources),
+        "photos": identity.photos,
+        "warnings": list(identity.warnings),
+    }
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "identity": json.dumps(about)}
     with whole_file(path) as partial:
         save_file(tensors, partial, metadata=metadata)
@@ -52,7 +57,9 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
     try:
         sources = tuple(str(source) for source in about["sources"])
         photos = int(about.get("photos", 0))  # files of earlier versions do not say
-        return Identity(embeddings.to(torch.float32), str(about["space"]), tuple(quality.reshape(-1).tolist()), sources, photos)
+        warnings = tuple(str(warning) for warning in about.get("warnings", ()))
+        quality = tuple(quality.reshape(-1).tolist())
+        return Identity(embeddings.to(torch.float32), str(about["space"]), quality, sources, photos, warnings)
     except (KeyError, TypeError, ValueError) as error:
         raise IdentityFileError(f"{path.name}: what it holds is no identity ({error}); get the file again") from error
 

@@ -10,14 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..encoders.bundled import Reach, reach_of
+from ..encoders.bundled import LIKENESS, Reach, reach_of
 from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder, Identity
 from ..expressions import ARKIT_NAMES, Expression
 from .metrics import pose_errors
 
-# How much nearer one person's photos must lie on average than the nearest of a hundred strangers, for a single cosine to tell.
-_TELLS = 0.1
 Values = tuple[float | None, ...]
 """One figure for each picture, None where it could not be measured; empty where nobody measured at all."""
 
@@ -59,36 +57,66 @@ class Figures:
             "pose_errors": self.pose_errors,
         }
 
-    def doubts(self) -> tuple[str, ...]:
-        """In words, which pictures' faces are no nearer to the person than strangers' come.
+    @property
+    def likeness(self) -> tuple[str | None, ...]:
+        """Whether each picture's face looks like the person, in a word of LIKENESS; None where it has no face.
 
-        None of a recogniser whose reach nobody measured, or to whom strangers look nearly as alike as one person's photos do.
+        Empty of a recogniser whose reach nobody measured, or to whom strangers look nearly as alike as one person's photos do.
         """
-        if self.reach is None or self.reach.same_person - self.reach.strangers < _TELLS:
+        reach = self.reach
+        if reach is None or not reach.tells:
             return ()
+        return tuple(None if cosine is None else reach.likeness(cosine) for cosine in self.identity_cosines)
+
+    def doubts(self, untouched: Untouched | None = None) -> tuple[str, ...]:
+        """In words, which pictures' faces are no nearer to the person than strangers' come, and whether to the target's own."""
+        reach = self.reach
         return tuple(
-            f"the face in picture {number} does not look like the person to {self.encoder}: cosine {cosine:.2f}, of a hundred "
-            f"strangers one reaches {self.reach.strangers:.2f}, photos of one person {self.reach.same_person:.2f} on average"
-            for number, cosine in enumerate(self.identity_cosines)
-            if cosine is not None and cosine < self.reach.strangers
+            f"picture {number}: the face does not look like the person{_nor(untouched, number, reach)}. To the recogniser "
+            f"'{self.encoder}' its cosine is {self.identity_cosines[number]:.2f}; of a hundred pairs of strangers one reaches "
+            f"{reach.strangers:.2f}, two photos of one person {reach.same_person:.2f} on average"
+            for number, word in enumerate(self.likeness)
+            if word == LIKENESS[0] and reach is not None
         )
 
-    def caption(self, number: int) -> str:
-        """The figures of one picture for people, "" where there are none."""
+    def caption(self, number: int, untouched: Figures | None = None) -> str:
+        """The figures of one picture for people, "" where there are none. untouched: those of the target, put beside them."""
         shown = (
-            ("identity", self.identity_cosines, ".2f"),
-            ("expression", self.expression_errors, ".2f"),
-            ("pose", self.pose_errors, ".1f"),
+            ("identity", "identity_cosines", ".2f"),
+            ("expression", "expression_errors", ".2f"),
+            ("pose", "pose_errors", ".1f"),
         )
-        row = [(name, values[number], form) for name, values, form in shown if values]
-        return ", ".join(f"{name} {value:{form}}" for name, value, form in row if value is not None)
+        row = []
+        for name, figures, form in shown:
+            value, before = (_at(getattr(one, figures), number) if one else None for one in (self, untouched))
+            if value is not None:
+                row.append(f"{name} {value:{form}}" + ("" if before is None else f" (target {before:{form}})"))
+        return ", ".join(row)
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """The target before anything was done to it, by the encoders that are connected: what every other figure is to be held
+    against.
+
+    figures: of its own face against what was asked for. kept: cosine between each picture's new face and the target's own.
+    """
+
+    figures: Figures
+    kept: Values
+
+    def entries(self) -> dict[str, Any]:
+        """The figures under the names of the JSON, with their means over the pictures."""
+        names = ("identity_cosine", "identity_cosines", "expression_error", "expression_errors")
+        own = {name: value for name, value in self.figures.entries().items() if name in names}
+        return own | {"kept_cosine": _mean(self.kept), "kept_cosines": self.kept}
 
 
 @dataclass(frozen=True)
 class Report:
     """figures: by the encoders that are connected. judged: by those that conditioned nothing. photos: who it is by the bundled
-    recogniser that learned from photos. words: the expression's, one a picture. trained: False while any network has random
-    weights. notes: what could not be measured, and why."""
+    recogniser that learned from photos. untouched: the target itself, where it is connected. words: the expression's, one a
+    picture. trained: False while any network has random weights. notes: what could not be measured, and why."""
 
     figures: Figures
     judged: Figures
@@ -96,11 +124,38 @@ class Report:
     words: tuple[str | None, ...]
     trained: bool
     notes: tuple[str, ...]
+    untouched: Untouched | None = None
+
+    @property
+    def telling(self) -> Figures | None:
+        """The figures of the recogniser that can tell whether a face looks like the person; None where none can."""
+        return next((one for one in (self.photos, self.judged, self.figures) if one.likeness), None)
 
     def to_json(self) -> str:
-        others = {"judges": self.judged.entries(), "photos": self.photos.of_identity}
+        told = self.telling
+        others = {
+            "likeness": None if told is None else {"by": told.encoder, "pictures": told.likeness},
+            "judges": self.judged.entries(),
+            "photos": self.photos.of_identity,
+            "target": None if self.untouched is None else self.untouched.entries(),
+        }
         rest = {"words": self.words, "trained": self.trained, **others, "notes": self.notes}
         return json.dumps(self.figures.entries() | rest, indent=2)
+
+    def caption(self, number: int) -> str:
+        """What is written on picture `number`."""
+        told = None if self.telling is None else self.telling.likeness[number]
+        lines = [] if told is None or not self.trained else [f"looks like the person: {told}"]
+        before = None if self.untouched is None else self.untouched.figures
+        for who, measured, beside in (
+            ("", self.figures, before),
+            ("judges: ", self.judged, None),
+            ("photos: ", self.photos, None),
+        ):
+            if caption := measured.caption(number, beside):
+                lines.append(f"{who}{caption}")
+        lines = lines or ["no face found"]
+        return "\n".join(lines) if self.trained else f"{lines[0]} (untrained)"
 
 
 def measure(
@@ -125,6 +180,28 @@ def measure(
     )
     errors = expression_errors(read, wanted, reader.unread)
     return Figures(name, cosines, reader.name, errors, head_errors(read, wanted), reach)
+
+
+def measure_untouched(
+    targets: Tensor,
+    images: Tensor,
+    points: Sequence[tuple[Tensor | None, Tensor | None]],
+    wanted: Expression,
+    people: Sequence[Identity],
+    encoder: IDEncoder,
+    reader: PhotoEncoder | None,
+) -> Untouched:
+    """What the same encoders say of the targets' own faces. targets, images: [B, H, W, 3], before and after; points: of both
+    faces; the rest as in `measure`."""
+    before = measure(targets, [own for own, _ in points], wanted, people, encoder, reader)
+    kept = []
+    for target, image, (own, new) in zip(targets, images, points, strict=True):
+        if own is None or new is None:
+            kept.append(None)
+        else:
+            pair = encoder.embed(target, own), encoder.embed(image, new)
+            kept.append(float(torch.nn.functional.cosine_similarity(*pair, dim=0)))
+    return Untouched(before, tuple(kept))
 
 
 def identity_cosines(images: Tensor, points: Sequence[Tensor | None], people: Sequence[Identity], encoder: IDEncoder) -> Values:
@@ -166,6 +243,18 @@ def head_errors(read: Sequence[Expression | None], wanted: Expression) -> Values
         None if one is None or one.pose is None else pose_errors(one.pose, row[None].float().cpu()).item()
         for one, row in zip(read, wanted.pose, strict=True)
     )
+
+
+def _nor(untouched: Untouched | None, number: int, reach: Reach | None) -> str:
+    """Whom the face looks like that does not look like the person, where the target says so."""
+    kept = None if untouched is None else _at(untouched.kept, number)
+    if kept is None or reach is None:
+        return ""
+    return ", nor like the target's own" if kept < reach.strangers else ", but like the target's own"
+
+
+def _at(figures: Values, number: int) -> float | None:
+    return figures[number] if figures else None
 
 
 def _mean(figures: Values) -> float | None:

@@ -14,6 +14,34 @@ from functools import cache
 from pathlib import Path
 
 NEUTRAL = "neutral"
+# What people type who do not know the list, and what they mean by it.
+_EVERYDAY = {
+    "smile": ("happiness", "cheerfulness"),
+    "smiling": ("happiness", "cheerfulness"),
+    "grin": ("glee", "amusement"),
+    "laugh": ("amusement", "gaiety"),
+    "laughing": ("amusement", "gaiety"),
+    "cry": ("grief", "sorrow"),
+    "crying": ("grief", "sorrow"),
+    "frown": ("displeasure", "annoyance"),
+    "scared": ("fear", "fright"),
+    "afraid": ("fear", "fright"),
+    "shocked": ("shock", "astonishment"),
+    "wow": ("amazement", "astonishment"),
+    "calm": (NEUTRAL, "contentment"),
+    "serious": (NEUTRAL,),
+    "relaxed": (NEUTRAL, "relief"),
+    "mad": ("anger", "fury"),
+    "upset": ("distress", "dismay"),
+    "bored": (NEUTRAL, "dejection"),
+    "tired": ("dejection", "gloom"),
+    "confused": ("uneasiness", "apprehension"),
+    "shy": ("embarrassment", "insecurity"),
+}
+# Ratios of matching letters: from which on two words are spellings of one, and by how much that of a word's start counts less.
+_ALIKE, _ONLY_ITS_START = 0.55, 0.1
+LISTED = "'python -m sfsr_model.expressions', run in the pack's folder, lists them"
+"""Where all words are to be seen."""
 _DATA = Path(__file__).with_name("words.json")
 
 
@@ -93,12 +121,21 @@ def lookup(text: str | int) -> Word:
     if key in _by_name():
         return _by_name()[key]
     close = closest(text)
-    hint = f"did you mean {' or '.join(close)}?" if close else "`python -m sfsr_model.expressions` lists them."
+    hint = f"did you mean {' or '.join(close)}?" if close else LISTED
     raise ValueError(
         f"unknown expression {str(text)!r}; expected one of {len(all_words())} words, its number, or neutral: {hint}"
     )
 
 
 def closest(text: str | int) -> list[str]:
-    """Up to three names that are written much like this one, the nearest first."""
-    return difflib.get_close_matches(str(text).strip().casefold(), _by_name(), n=3, cutoff=0.55)
+    """Up to three names that mean an everyday word, or are written, or begin, much like this one; the nearest first."""
+    typed = str(text).strip().casefold()
+    if typed in _EVERYDAY:
+        return list(_EVERYDAY[typed])
+
+    def likeness(name: str) -> float:
+        whole, start = (difflib.SequenceMatcher(None, typed, one).ratio() for one in (name, name[: len(typed) + 1]))
+        return max(whole, start - _ONLY_ITS_START)
+
+    ranked = sorted(((likeness(name), name) for name in _by_name()), key=lambda pair: (-pair[0], pair[1]))
+    return [name for alike, name in ranked[:3] if alike >= _ALIKE]

@@ -24,6 +24,7 @@ class FaceFrame:
     mask: [S, S] float32, 0..1, the area that may be replaced, in crop pixels.
     picture: the number of the picture in its batch, counted from 0. pictures: how many that batch had.
     opacity: how much of a new face is seen when it is pasted, 0..1.
+    warnings: what should be known of the choice of this face.
     """
 
     landmarks: Tensor
@@ -36,6 +37,7 @@ class FaceFrame:
     picture: int = 0
     pictures: int = 1
     opacity: float = 1.0
+    warnings: tuple[str, ...] = ()
 
     def resized(self, size: int) -> FaceFrame:
         """The same face in a crop of another side, for what was made of the crop at that size."""

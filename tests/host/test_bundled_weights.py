@@ -96,14 +96,17 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     inputs = prompt[report]["inputs"]
     wires = {"image": [target, 0], "expression_encoder": inputs["expression_encoder"]}
     prompt["posed"] = node("ExpressionEmbed", source="image", word="happiness", intensity=1.0, **wires)
-    rest = {name: wire for name, wire in inputs.items() if name != "reference"}
+    rest = {name: wire for name, wire in inputs.items() if name not in ("reference", "target")}
+    prompt["beside"] = node("SFSRReport", **inputs | {"target": [target, 0]})
     prompt["other"] = node("SFSRReport", **rest, reference=[target, 0])
     prompt["alone"] = node("SFSRReport", **rest | {"expression": ["posed", 0]})
     prompt["turned"] = node("ExpressionEmbed", source="word", word="joy", intensity=1.0, head_yaw=50)
     prompt["away"] = node("SFSRReport", **rest | {"expression": ["turned", 0]})
     client.free()  # the host shows no text of a node that an earlier prompt ran
     outputs = client.run(prompt, timeout=600).outputs
-    first, other, alone, away = (json.loads(outputs[name]["text"][0]) for name in (report, "other", "alone", "away"))
+    first, other, alone, away, beside = (
+        json.loads(outputs[name]["text"][0]) for name in (report, "other", "alone", "away", "beside")
+    )
     assert (first["encoder"], first["expression_encoder"]) == (DEMO, DEMO)
     assert (first["judges"]["encoder"], first["judges"]["expression_encoder"]) == JUDGES
     assert first["judges"]["identity_cosine"] > other["judges"]["identity_cosine"]
@@ -118,6 +121,11 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     assert "the identity was not judged: connect the person's photo to reference" in alone["notes"]
     for measured in (alone["judges"], alone["photos"]):
         assert (measured["encoder"], measured["identity_cosine"]) == (None, None)
+    assert first["likeness"]["by"] == PHOTOS
+    assert other["target"] is alone["target"] is None
+    assert beside["target"]["identity_cosine"] < beside["identity_cosine"]
+    assert beside["target"]["expression_error"] > beside["expression_error"]
+    assert beside["target"]["kept_cosine"] < 0.99
     # The target's pose stays, and its own is the one asked for.
     assert 0 < alone["pose_error"] < 15
     assert 0 < alone["judges"]["pose_error"] < 15

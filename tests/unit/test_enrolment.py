@@ -358,6 +358,9 @@ def test_a_small_face_and_the_choice_of_several_are_told():
     assert re.fullmatch(
         r"picture 0: its face is [3-5]\d pixels wide, of which a recogniser sees little; use a photo .*", warning
     )
+    first = enrol([small], ENCODER).identity
+    assert first.warnings == (warning,)
+    assert enrol([portrait(0)], ENCODER, earlier=first).identity.warnings[0] == warning  # a chain forgets nothing
     made = enrol([torch.cat((portrait(0), portrait(1)), 1), portrait(0)], ENCODER)
     assert not any("wide" in warning for warning in made.warnings)
     assert re.search("picture 0, face 0 of 2: used.*\npicture 1: used", made.report)

@@ -16,6 +16,7 @@ from sfsr_model.expressions import (
     group_core,
     lookup,
     sources,
+    vocabulary,
     word_expression,
 )
 
@@ -150,12 +151,24 @@ def test_names_in_any_case_and_white_space_and_numbers(word, case, space):
     ("text", "suggestion"),
     [
         ("amazment", "amazement"), ("Hapiness", "happiness"), ("jelousy", "jealousy"), ("happy", "happiness"),
-        ("angry", "anger"),
+        ("angry", "anger"), ("hapy", "happiness"), ("smile", "happiness"), ("SCARED", "fear"), ("serious", "neutral"),
     ],
 )  # fmt: skip
 def test_misspellings_get_a_suggestion(text, suggestion):
     with pytest.raises(ValueError, match=rf"'{text}'.*did you mean .*\b{suggestion}\b"):
         lookup(text)
+
+
+def test_everyday_words_mean_words_of_the_list():
+    for typed, meant in vocabulary._EVERYDAY.items():
+        with pytest.raises(ValueError, match="unknown expression"):
+            lookup(typed)
+        assert vocabulary.closest(typed) == [lookup(word).word for word in meant]
+
+
+def test_what_is_like_no_word_gets_no_suggestion():
+    with pytest.raises(ValueError, match=r"'Freude'.*run in the pack's folder, lists them"):
+        lookup("Freude")
 
 
 @pytest.mark.parametrize("text", ["", "qqqq"])

@@ -44,6 +44,18 @@ def test_the_numbered_face_and_twelve_of_them():
         frame_faces([GREY], None, settings(12), [twelve])
 
 
+def test_the_choice_among_several_is_told_with_the_frame():
+    given = [[face(60, 60), face(160, 60)], [face(100, 80)]]
+    told = [one.warnings for one in frame_faces([GREY, GREY], None, settings(1, "keep the picture"), given).frames]
+    assert told == [("face 1 of 2 is meant; face_index takes another, 'all' in faces every one",), ()]
+    assert not any(one.warnings for one in frame_faces([GREY, GREY], None, settings(None), given).frames)
+    assert frame_faces([GREY], None, settings(), given[:1]).frames[0].resized(128).warnings
+    unlikely = replace(face(60, 60), refused="it is a wall")
+    taken = FramingSettings(64, "left to right", 0, "error", overrule=True)
+    (frame,) = frame_faces([GREY], None, taken, [[unlikely]]).frames
+    assert frame.warnings == ("face 0 was taken although it had been refused: it is a wall",)
+
+
 def test_a_picture_without_a_face():
     given = [[face(100, 80)], [], [face(100, 80)]]
     with pytest.raises(NothingChosenError, match=r"picture 1 \(300 x 200 pixels\): no face found"):

@@ -16,12 +16,15 @@ METADATA = {"format": "sfsr-identity", "format_version": "1", "identity": json.d
 @pytest.fixture
 def person():
     embeddings = torch.randn(2, 16, generator=torch.Generator().manual_seed(4))
-    return Identity(embeddings, "onnx-0123", (0.75, 0.5), ("r50, picture 0", "r50, picture 1 \u00e9"), 5)
+    return Identity(
+        embeddings, "onnx-0123", (0.75, 0.5), ("r50, picture 0", "r50, picture 1 \u00e9"), 5, ("its face is small",)
+    )
 
 
 def test_a_file_that_does_not_say_how_many_photos_were_looked_at(tensors, tmp_path):
     save_file(tensors, tmp_path / "old.safetensors", metadata=METADATA)
-    assert load_identity(tmp_path / "old.safetensors").photos == 2
+    found = load_identity(tmp_path / "old.safetensors")
+    assert (found.photos, found.warnings) == (2, ())
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def test_there_and_back(person, tmp_path):
     found = load_identity(tmp_path / "person.safetensors")
     torch.testing.assert_close(found.embeddings, person.embeddings, rtol=1e-6, atol=1e-7)
     assert (found.space, found.quality, found.sources) == (person.space, person.quality, person.sources)
-    assert found.photos == 5
+    assert (found.photos, found.warnings) == (5, ("its face is small",))
     assert [path.name for path in tmp_path.iterdir()] == ["person.safetensors"]
 
 

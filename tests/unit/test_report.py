@@ -16,7 +16,7 @@ from sfsr_model.encoders.enrolment import enrol
 from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.identity_batch import join
 from sfsr_model.evaluation.judges import judge
-from sfsr_model.evaluation.report import Figures, Report, measure
+from sfsr_model.evaluation.report import Figures, Report, Untouched, measure, measure_untouched
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES, Expression
 from sfsr_model.face.annotate import annotate
 from sfsr_model.landmarker import UNREAD, load_expression_encoder
@@ -137,10 +137,58 @@ def places(encoder, portraits):
 def test_a_face_no_nearer_than_strangers_is_doubted():
     cosines = (0.29, 0.31, None)
     (said,) = Figures("one", cosines, reach=Reach(0.3, 0.7)).doubts()
-    assert said.startswith("the face in picture 0 does not look like the person to one: cosine 0.29, of a hundred strangers")
-    assert "reaches 0.30, photos of one person 0.70" in said
+    assert said.startswith(
+        "picture 0: the face does not look like the person. To the recogniser 'one' its cosine is 0.29; of a"
+    )
+    assert "reaches 0.30, two photos of one person 0.70" in said
     assert Figures("blind", cosines, reach=Reach(0.7, 0.6)).doubts() == ()
     assert Figures("unknown", cosines).doubts() == ()
+
+
+@pytest.mark.parametrize(("kept", "whom"), [(0.6, "but like the target's own"), (0.2, "nor like the target's own")])
+def test_a_doubted_face_is_compared_with_the_targets(kept, whom):
+    (said,) = Figures("one", (0.1, 0.9), reach=Reach(0.3, 0.7)).doubts(Untouched(Figures(), (kept, kept)))
+    assert said.startswith(f"picture 0: the face does not look like the person, {whom}. To")
+
+
+def test_likeness_in_a_word():
+    figures = Figures("one", (0.29, 0.31, 0.51, None), reach=Reach(0.3, 0.7))
+    assert figures.likeness == ("no", "partly", "yes", None)
+    assert Figures("blind", (0.9,), reach=Reach(0.7, 0.75)).likeness == ()
+    blind, nobody = Figures("demo", (0.9,) * 4, reach=Reach(0.7, 0.6)), Figures()
+    told = json.loads(Report(blind, nobody, figures, ("joy",) * 4, True, ()).to_json())["likeness"]
+    assert told == {"by": "one", "pictures": ["no", "partly", "yes", None]}
+    assert json.loads(Report(blind, nobody, nobody, ("joy",) * 4, True, ()).to_json())["likeness"] is None
+
+
+def test_the_targets_figures_stand_beside_the_new_ones():
+    figures = Figures("one", (0.55, None), "reads", (0.1, None), (), Reach(0.3, 0.7))
+    before = Untouched(Figures("one", (0.05, 0.2), "reads", (0.3, 0.4)), (0.15, None))
+    report = Report(figures, Figures(), Figures(), ("joy",) * 2, True, (), before)
+    assert report.caption(0) == "looks like the person: yes\nidentity 0.55 (target 0.05), expression 0.10 (target 0.30)"
+    assert report.caption(1) == "no face found"
+    found = json.loads(report.to_json())["target"]
+    assert (found["identity_cosine"], found["expression_errors"]) == (pytest.approx(0.125), [0.3, 0.4])
+    assert (found["kept_cosine"], found["kept_cosines"]) == (0.15, [0.15, None])
+    assert json.loads(Report(figures, figures, figures, (), True, ()).to_json())["target"] is None
+    assert (
+        Report(figures, figures, figures, (), False, (), before)
+        .caption(0)
+        .endswith("expression 0.10 (target 0.30) (untrained)")
+    )
+
+
+def test_the_target_is_measured_as_the_result_is(encoder, portraits, people, places):
+    wanted, targets = Expression.neutral(), portraits[HE]
+    found = measure_untouched(
+        targets, portraits[SHE], [(places[HE], places[SHE])], wanted, people[SHE].people, encoder, load_judge_reader()
+    )
+    expected = measure(targets, [places[HE]], wanted, people[SHE].people, encoder, load_judge_reader())
+    assert found.figures == expected
+    embeddings = [encoder.embed(portraits[name][0], places[name]) for name in (SHE, HE)]
+    assert found.kept == pytest.approx((torch.nn.functional.cosine_similarity(*embeddings, dim=0).item(),), abs=1e-5)
+    none = measure_untouched(targets, portraits[SHE], [(None, places[SHE])], wanted, people[SHE].people, encoder, None)
+    assert none.kept == none.figures.identity_cosines == (None,)
 
 
 def test_the_judges_measure_with_their_own_networks(weights, encoder, portraits, people, places):
