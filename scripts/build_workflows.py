@@ -26,15 +26,10 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from testkit.browser import NODES_2, Page
 from testkit.browser_layout import Layout, read_layout
 from testkit.browser_thumbnail import make_thumbnail
-from testkit.browser_workflow import build_ui_workflow, differences, flat, fold, load_prompt, page_form, view
+from testkit.browser_workflow import build_ui_workflow, differences, flat, fold, load_prompt, look, page_form, view
 
 WORKFLOWS = REPOSITORY / "workflows"
 _UNTIL_NOTICES_VANISH = 8.0
-_LOOK = """
-app.canvas.ds.scale = argument.scale;
-app.canvas.ds.offset.splice?.(0, 2, ...argument.offset) ?? app.canvas.ds.offset.set(argument.offset);
-app.canvas.setDirty(true, true);
-"""
 
 
 def main(arguments: list[str]) -> int:
@@ -103,7 +98,7 @@ def _screenshot(url: str, name: str, folder: Path, *, run: bool) -> None:
     with Page({"Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}) as page:
         page.open(url)
         page.drop_file(WORKFLOWS / f"{name}.json")
-        page.evaluate(_LOOK, view(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))))
+        look(page, view(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))))
         if run:
             page.queue()
             page.wait_for_image("Save Image")

@@ -36,7 +36,7 @@ def load_prompt(page: Page, name: str, prompt: Prompt) -> None:
     # Loaded once more, because of a prompt's nodes the page leaves out some badges, which make a node higher.
     page.evaluate("await app.loadApiJson(argument, 'workflow'); await app.loadGraphData(app.graph.serialize());", prompt)
     # The page loads pictures and draws badges of what is in sight alone, and a node is as high as these want.
-    page.evaluate(_ALL_IN_SIGHT)
+    look(page, view(page.serialize()))
     page.settle()
     page.wait_for(_PICTURES_SHOWN, what="the pictures of its nodes")
     # The page also marks a node whose file nobody has yet; that one is there.
@@ -255,6 +255,11 @@ def view(workflow: dict[str, Any], least: float = 0.0) -> dict[str, Any]:
     return {"scale": scale, "offset": offset}
 
 
+def look(page: Page, view: dict[str, Any]) -> None:
+    """Have the open page show its graph with a scale and an offset, such as `view` gives."""
+    page.evaluate(_LOOK, view)
+
+
 def _bounds(graph: dict[str, Any]) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of the frames and nodes of a workflow or of a part of it."""
     boxes = [(*group["bounding"],) for group in graph["groups"]]
@@ -271,12 +276,9 @@ return Object.fromEntries(app.graph.nodes.map((node) => {
 }));
 """
 
-_ALL_IN_SIGHT = """
-const boxes = app.graph.nodes.map((node) => [...node.pos, ...node.size]);
-const [left, top] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
-const [right, bottom] = [0, 1].map((side) => Math.max(...boxes.map((box) => box[side] + box[side + 2])));
-app.canvas.ds.scale = Math.min(innerWidth / (right - left), innerHeight / (bottom - top), 1) * 0.8;
-app.canvas.ds.offset = [100 - left, 100 - top];
+_LOOK = """
+app.canvas.ds.scale = argument.scale;
+app.canvas.ds.offset.splice?.(0, 2, ...argument.offset) ?? app.canvas.ds.offset.set(argument.offset);
 app.canvas.setDirty(true, true);
 """
 
