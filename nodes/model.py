@@ -13,13 +13,14 @@ from ..sfsr_model.bundled import restorable
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.naming import naming
-from ..sfsr_model.network import Metadata, load_checkpoint, untrained_checkpoint
+from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
 from .given import checked
-from .host.checks import LATENT_FACTOR, one_size_only, size_problem
+from .host.checks import LATENT_FACTOR, size_problem
 from .host.conditioning import StreamSettings, condition
 from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, fingerprint, is_bundled
-from .host.network import attachment, build_model, build_vae, require_vae_of
+from .host.network import build_model, build_vae, require_vae_of
+from .host.streams import Asked, Traits, attachment
 from .sockets import (
     CATEGORY,
     ExpressionSocket,
@@ -168,38 +169,34 @@ class SFSRConditioning(io.ComfyNode):
     ) -> io.NodeOutput:
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
-        about = attachment(model).metadata
+        traits = attachment(model).traits
         require_vae_of(model, vae)
         image = require_images(image, "image")
-        times = _enlargement(about, image)
+        times = _enlargement(traits, image)
         image, mask = _enlarged(image, _checked_mask(mask, image), times)
         batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
-        look = look.expand(batch)
         result = condition(
             model,
             vae,
-            identity=people.means().expand(batch, -1),
-            identity_space=people.space,
-            expression=look.coefficients,
-            pose=look.pose,
-            image=image,
-            mask=mask,
-            identity_settings=StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
-            expression_settings=StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
+            Asked(people.expand(batch), look.expand(batch)),
+            image,
+            mask,
+            StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
+            StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
         return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
 
 
-def _enlargement(about: Metadata, image: torch.Tensor) -> int:
+def _enlargement(traits: Traits, image: torch.Tensor) -> int:
     """How many times the crops must be enlarged for the network; raises ValueError for those that no whole number helps.
 
     A network of the demo's size makes no face but at the size it was trained at; one that began as Stable Diffusion does.
     """
     height, width = image.shape[1:3]
-    side, found = about.resolution, size_problem(about, height, width)
+    side, found = traits.resolution, size_problem(traits, height, width)
     if found is None:
         return 1
-    if not one_size_only(about):
+    if not traits.one_size_only:
         logger.warning("SFSR: %s: set Face Crop's size to %d, or expect a worse face", found, side)
         return 1
     if height != width or side % height:

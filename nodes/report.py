@@ -23,10 +23,10 @@ from ..sfsr_model.files import LONGEST_WEBP
 from .face import faces_in, require_frames
 from .given import checked
 from .host.folders import require_output_prefix, slashed
-from .host.network import attachment
 from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import steps
 from .host.saving import metadata_is_off, save_deep_pngs
+from .host.streams import attachment
 from .identity import ENCODERS
 from .sockets import (
     CATEGORY,
@@ -145,7 +145,7 @@ class SFSRReport(io.ComfyNode):
                 targets, own = targets.expand(len(images), -1, -1, -1), own * len(images)
             untouched = measure_untouched(targets, images, list(zip(own, points, strict=True)), look, shown, encoder, reader)
         judged = judge(images, points, look, people, encoder, photos)
-        trained = encoder.trained and (model is None or attachment(model).metadata.trained)
+        trained = encoder.trained and (model is None or attachment(model).traits.trained)
         notes = [_expression_note(reader)]
         if look.pose is None:
             notes.append("no pose was measured: the expression asks for none")

@@ -12,7 +12,7 @@ from ..sfsr_model.estimators.levels import noise_levels
 from ..sfsr_model.estimators.sheet import error_maps, grid, mse_plot, require_matplotlib
 from ..sfsr_model.estimators.study import figures, study
 from .given import checked
-from .host.network import attachment, require_vae_of
+from .host.network import metadata_of, require_vae_of
 from .host.study import to_latent, with_denoiser
 from .sockets import CATEGORY, require_conditioning, require_latent
 
@@ -71,7 +71,7 @@ class SFSREstimatorStudy(io.ComfyNode):
     def execute(
         cls, model, vae, positive, negative, latent: dict[str, Any], levels: str, cfg: float, seed: int
     ) -> io.NodeOutput:
-        metadata = attachment(model).metadata
+        metadata = metadata_of(model)
         require_vae_of(model, vae)
         for name, conditioning in (("positive", positive), ("negative", negative)):
             require_conditioning(conditioning, name, metadata.unet.context_dim)

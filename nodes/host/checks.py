@@ -9,9 +9,9 @@ from typing import Any
 import comfy.patcher_extension
 from torch import Tensor
 
-from ...sfsr_model.network import Metadata
 from .anchoring import carried, target_of
 from .guidance import SCALES, is_guided
+from .streams import Traits
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ LATENT_FACTOR = 8
 """Pixels along a latent's side, of every autoencoder that a checkpoint can hold."""
 
 
-def check_runs(model: Any, metadata: Metadata) -> None:
+def check_runs(model: Any, traits: Traits) -> None:
     """Give a model the wrapper that warns of a run that cannot give a face. model: a patcher that is nobody else's yet."""
 
     def checked(
@@ -35,33 +35,28 @@ def check_runs(model: Any, metadata: Metadata) -> None:
         latent: Tensor | None = None,
         *rest: Any,
     ) -> Tensor:
-        for problem in _problems(metadata, guider, extra_args["model_options"], latent):
+        for problem in _problems(traits, guider, extra_args["model_options"], latent):
             logger.warning("SFSR: %s", problem)
         return executor(guider, sigmas, extra_args, callback, noise, latent, *rest)
 
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, WRAPPER_KEY, checked)
 
 
-def size_problem(metadata: Metadata, height: int, width: int, found: str = "this one has") -> str | None:
-    """What is wrong with pictures of this size in pixels for a checkpoint; None where it was trained at it, or not at all."""
-    side = metadata.resolution
-    if not metadata.trained or (height, width) == (side, side):
+def size_problem(traits: Traits, height: int, width: int, found: str = "this one has") -> str | None:
+    """What is wrong with pictures of this size in pixels for a model; None where it was trained at it, or not at all."""
+    side = traits.resolution
+    if not traits.trained or (height, width) == (side, side):
         return None
     return f"the checkpoint was trained on crops of {side} x {side} pixels, {found} {width} x {height}"
 
 
-def one_size_only(metadata: Metadata) -> bool:
-    """Whether the network makes no face but at the size it was trained at: those that did not begin as Stable Diffusion."""
-    return metadata.base == "demo"
-
-
-def _problems(metadata: Metadata, guider: Any, options: dict[str, Any], latent: Tensor | None) -> Iterator[str]:
+def _problems(traits: Traits, guider: Any, options: dict[str, Any], latent: Tensor | None) -> Iterator[str]:
     if latent is not None:
         height, width = (side * LATENT_FACTOR for side in latent.shape[-2:])
-        wrong = size_problem(metadata, height, width, "the latent is of")
+        wrong = size_problem(traits, height, width, "the latent is of")
         # Of a size that it was given itself, SFSR Conditioning has told already.
-        if wrong and (one_size_only(metadata) or target_of(guider, latent) is None):
-            worse = "of which it makes no face" if one_size_only(metadata) else "of which it makes a worse one"
+        if wrong and (traits.one_size_only or target_of(guider, latent) is None):
+            worse = "of which it makes no face" if traits.one_size_only else "of which it makes a worse one"
             yield (
                 f"{wrong}, {worse}: connect the latent of SFSR Conditioning as it is, and enlarge the picture behind VAE "
                 "Decode in place of the latent"

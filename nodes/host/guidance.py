@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.conds
 import comfy.patcher_extension
-from torch import Tensor
 
 WRAPPER_KEY = "sfsr_guidance"
 IDENTITY_ONLY = "sfsr_identity_only"
+"""In a condition: what reaches the network in place of it where the expression is null."""
 SCALES = "sfsr_scales"
 """In a condition: the two scales (identity, expression) that the model was given beside it."""
 
@@ -53,8 +52,5 @@ def is_guided(model_options: dict[str, Any]) -> bool:
 
 
 def _identity_only(cond: dict[str, Any]) -> dict[str, Any]:
-    """The same condition with the tokens in which the expression is null; conditions that are not ours stay."""
-    tokens: Tensor | None = cond.get(IDENTITY_ONLY)
-    if tokens is None:
-        return cond
-    return {**cond, "model_conds": {**cond["model_conds"], "c_crossattn": comfy.conds.CONDCrossAttn(tokens)}}
+    """The same condition with what it would be with a null expression; conditions that are not ours stay."""
+    return {**cond, "model_conds": {**cond["model_conds"], **cond.get(IDENTITY_ONLY, {})}}

@@ -15,13 +15,16 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor
 
+from ...sfsr_model.bundled import DEMO, ID_ENCODERS, PHOTOS
 from ...sfsr_model.compound import CompoundEncoder
+from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.network import Checkpoint, CheckpointError, Metadata
+from ...sfsr_model.network.checkpoint import ANY_SPACE, RENDERED_SPACE
 from ...sfsr_model.network.layout import HOST_FACTOR
 from .anchoring import hold_to_target
 from .checks import check_runs
+from .streams import ATTACHMENT, Acting, Asked, Given, Traits, attachment
 
-ATTACHMENT = "sfsr"
 MODEL_TYPES = {"eps": comfy.model_base.ModelType.EPS, "v": comfy.model_base.ModelType.V_PREDICTION}
 
 
@@ -50,18 +53,41 @@ class SFSRModelConfig(comfy.supported_models_base.BASE):
 
 
 @dataclass(frozen=True)
-class Attachment:
-    """What rides along with MODEL: the compound encoder, managed by the host, and the checkpoint's description."""
+class CompoundStreams:
+    """The streams of an SFSR checkpoint: the compound encoder, managed by the host, and the checkpoint's description."""
 
     compound: Any
     metadata: Metadata
 
-    def tokens(self, *inputs: Tensor | None) -> Tensor:
-        """The compound encoder's tokens, on the host's intermediate device; arguments as in CompoundEncoder.forward."""
+    @property
+    def traits(self) -> Traits:
+        return traits_of(self.metadata)
+
+    def check(self, asked: Asked) -> None:
+        """Raise ValueError for a person of another recogniser than the checkpoint's."""
+        wanted, given = self.metadata.identity_space, asked.people.space
+        if wanted not in (ANY_SPACE, given):
+            raise ValueError(
+                f"identity: it was made by a recogniser of the space '{given}', but this checkpoint was trained on '{wanted}', "
+                f"and two recognisers do not understand each other's numbers; {_right_encoder(wanted, given)}"
+            )
+        dim, found = self.metadata.compound.identity_dim, asked.people.people[0].dim
+        if found != dim:
+            raise ValueError(f"identity: its embeddings have {found} numbers, this checkpoint takes {dim}")
+
+    def install(self, model: Any, identity: Acting, expression: Acting) -> None:
+        """Nothing: the tokens are the whole context."""
+
+    def given(self, asked: Asked, identity: Acting, expression: Acting, prompt: bool = True) -> Given:
+        """The compound encoder's tokens, on the host's intermediate device. A stream of weight 0 is its null."""
+        look = asked.look
+        count = max(len(asked.people), len(look))
+        inputs = asked.people.means().expand(count, -1), look.coefficients, look.pose
         comfy.model_management.load_models_gpu([self.compound])
         device = self.compound.load_device
-        moved = [None if value is None else value.to(device) for value in inputs]
-        return self.compound.model(*moved).to(comfy.model_management.intermediate_device())
+        moved = [None if value is None else value.expand(count, -1).to(device) for value in inputs]
+        weights = [torch.full((count,), one.weight if one.on else 0.0, device=device) for one in (identity, expression)]
+        return Given(self.compound.model(*moved, *weights).to(comfy.model_management.intermediate_device()))
 
 
 def build_model(checkpoint: Checkpoint) -> Any:
@@ -78,9 +104,9 @@ def build_model(checkpoint: Checkpoint) -> Any:
     model.set_inpaint()
     _load_strictly(model.diffusion_model, checkpoint.unet, f"{checkpoint.name}: UNet")
     patcher = _patcher(model, load_device, offload_device)
-    patcher.set_attachments(ATTACHMENT, Attachment(_compound(checkpoint), metadata))
+    patcher.set_attachments(ATTACHMENT, CompoundStreams(_compound(checkpoint), metadata))
     hold_to_target(patcher)
-    check_runs(patcher, metadata)
+    check_runs(patcher, traits_of(metadata))
     return patcher
 
 
@@ -92,13 +118,17 @@ def build_vae(checkpoint: Checkpoint) -> Any:
     return vae
 
 
-def attachment(model: Any) -> Attachment:
-    """What an SFSR model carries. Raises TypeError, saying what was connected, for any other model."""
-    found = getattr(model, "attachments", {}).get(ATTACHMENT)
-    if not isinstance(found, Attachment):
-        inner = type(getattr(model, "model", model)).__name__
-        raise TypeError(f"model: found a {inner} that is no SFSR model; connect the MODEL output of Load SFSR Model")
-    return found
+def traits_of(metadata: Metadata) -> Traits:
+    """What a checkpoint is good for. Only those that began as Stable Diffusion make faces of other sizes."""
+    return Traits(metadata.resolution, metadata.trained, one_size_only=metadata.base == "demo")
+
+
+def metadata_of(model: Any) -> Metadata:
+    """The description of the SFSR checkpoint that a model is. Raises TypeError, saying what was connected, for any other."""
+    found = attachment(model)
+    if not isinstance(found, CompoundStreams):
+        raise TypeError("model: it is made of adapters, and this node works on a checkpoint; connect that of Load SFSR Model")
+    return found.metadata
 
 
 def require_vae(vae: Any) -> Any:
@@ -148,3 +178,16 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, Tensor], label: str
                 f"{label}: '{key}' has shape {tuple(tensor.shape)}, its metadata asks for {tuple(own[key].shape)}"
             )
     module.load_state_dict(state)
+
+
+def _right_encoder(wanted: str, given: str) -> str:
+    """What to do where a checkpoint wants identities of one space and was given those of another."""
+    for name in ID_ENCODERS:
+        if wanted == bundled_space(name=name):
+            advice = f"choose '{name}' in the Load ID Encoder before Identity: this checkpoint was trained on its identities"
+            if name == DEMO and given == bundled_space(name=PHOTOS):
+                advice += f"; '{PHOTOS}' serves detection, reports and checkpoints that were trained on it"
+            return advice
+    if wanted == RENDERED_SPACE:
+        return "it knows rendered people alone and takes no photos; choose another checkpoint in Load SFSR Model"
+    return "choose the recogniser that it was trained with in the Load ID Encoder before Identity"
