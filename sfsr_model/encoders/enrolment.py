@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from .agreement import Agreement, compare
+from .alignment import align_faces, arcface_template
 from .detection import ORDERS, TAKE, Detection, NoFaceError, order_faces, overruled, pick_face
 from .faces import TooFewFacesError, look, require_faces_among
-from .identity import IDEncoder, Identity, same_space
+from .identity import PORTRAIT_SIDE, IDEncoder, Identity, same_space
 from .norm_floor import norm_floor
 
 MOST_SIMILAR = "most similar"
@@ -46,6 +47,7 @@ class Sighting:
     chosen: int | None
     problem: str = ""
     embedding: Tensor | None = None  # [D], not normalised
+    aligned: Tensor | None = None  # the chosen face upright, as Identity keeps it
     doubt: str = ""  # why the chosen face is none as far as the recogniser can tell, where it was taken all the same
 
     def quality(self) -> float:
@@ -168,8 +170,14 @@ def _see(
             raise TooFewFacesError(f"picture {number}: {error}") from error
         return Sighting(tuple(found), None, str(error)), None
     if embeddings is not None:
-        return Sighting(tuple(found), choice.index, "", embeddings[choice.index]), None
-    return Sighting(tuple(found), choice.index), encoder.align(prepared, face.points)
+        return Sighting(tuple(found), choice.index, "", embeddings[choice.index], _upright(picture, face)), None
+    return Sighting(tuple(found), choice.index, aligned=_upright(picture, face)), encoder.align(prepared, face.points)
+
+
+def _upright(picture: Tensor, face: Detection) -> Tensor:
+    """The face as `Identity.aligned` keeps it."""
+    crops = align_faces(picture[None, ..., :3].float(), face.points[None], arcface_template(PORTRAIT_SIDE), PORTRAIT_SIDE)
+    return (crops[0].movedim(0, -1).clamp(0, 1) * 255).round().to("cpu", torch.uint8)
 
 
 def _embed(sightings: list[Sighting], aligned: list[Any], encoder: IDEncoder, no_face: str, overrule: bool) -> None:
@@ -179,7 +187,7 @@ def _embed(sightings: list[Sighting], aligned: list[Any], encoder: IDEncoder, no
         embeddings = encoder.embed_aligned([aligned[number] for number in waiting])
         for number, embedding in zip(waiting, embeddings, strict=True):
             old = sightings[number]
-            sightings[number] = Sighting(old.faces, old.chosen, "", embedding)
+            sightings[number] = replace(old, embedding=embedding)
     floor = norm_floor(encoder) if any(one.embedding is not None for one in sightings) else None
     for number, sighting in enumerate(sightings):
         if floor is None or sighting.embedding is None:
@@ -216,6 +224,10 @@ def _unite(
     quality = (earlier.quality if earlier else ()) + tuple(one.quality() for _, one in seen)
     sources = (earlier.sources if earlier else ()) + tuple(f"{encoder.name}, {name}" for name, _ in seen)
     everyone = Identity(torch.cat(parts), encoder.space, quality, sources)
+    lengths = (
+        *(earlier.lengths if earlier else ()),
+        *(one.embedding.norm().item() for _, one in seen if one.embedding is not None),
+    )
     agreement = compare(everyone.embeddings, quality, threshold)
     _raise_for_outliers(outliers, agreement, names, threshold)
     kept = list(agreement.kept) if outliers == "leave out" else list(range(len(names)))
@@ -241,6 +253,8 @@ def _unite(
         tuple(sources[n] for n in kept),
         everything,
         tuple(dict.fromkeys((*known, *warnings))),
+        tuple(lengths[n] for n in kept) if len(lengths) == len(names) else (),
+        _best_aligned(earlier, [one for _, one in seen]),
     )
     lines = [f"{len(kept)} of {everything} used; space {encoder.space}"]
     lines += [f"picture {number}: not used: {one.problem}" for number, one in enumerate(sightings, first) if one.problem]
@@ -250,6 +264,13 @@ def _unite(
         lines.append(f"{name}{which}: {_verdict(place, agreement, kept, threshold)}, quality {quality[place]:.2f}")
     lines += [f"warning: {warning}" for warning in warnings]
     return Enrolment(identity, "\n".join(lines), tuple(warnings), tuple(sightings))
+
+
+def _best_aligned(earlier: Identity | None, seen: Sequence[Sighting]) -> Tensor | None:
+    """The upright face of the surest photo."""
+    faces = [] if earlier is None else [(max(earlier.quality), earlier.aligned)]
+    faces += [(one.quality(), one.aligned) for one in seen]
+    return max(((quality, face) for quality, face in faces if face is not None), default=(0.0, None), key=lambda one: one[0])[1]
 
 
 def _raise_for_outliers(policy: str, agreement: Agreement, names: list[str], threshold: float) -> None:

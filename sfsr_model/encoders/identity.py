@@ -13,6 +13,9 @@ from torch import Tensor
 from .detection import Detection
 from .differentiable import TorchRecogniser
 
+PORTRAIT_SIDE = 224
+"""Pixels along the side of the aligned face that an identity keeps: what CLIP's picture encoders look at."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -22,6 +25,8 @@ class Identity:
     of the recogniser; embeddings of different spaces mean nothing to each other. quality: one number per embedding, 0..1,
     how much the face it came from can be trusted. sources: where each came from. photos: how many were looked at for it, those
     that were left out included; at least as many as there are embeddings. warnings: what should be known of the photos.
+    lengths: of the embeddings before they were made unit, one each, or none where nobody kept them. aligned: the best face
+    upright, [PORTRAIT_SIDE, PORTRAIT_SIDE, 3] in bytes, or None; both are what some adapters of other models look at.
     Raises ValueError for wrong shapes, values that are not finite, a quality that is none, or an embedding of no length.
     """
 
@@ -31,6 +36,8 @@ class Identity:
     sources: tuple[str, ...]
     photos: int = 0
     warnings: tuple[str, ...] = ()
+    lengths: tuple[float, ...] = ()
+    aligned: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.embeddings.ndim != 2 or self.embeddings.shape[0] == 0:
@@ -47,6 +54,15 @@ class Identity:
             )
         if not all(math.isfinite(value) and value >= 0 for value in self.quality):
             raise ValueError(f"identity: qualities are numbers from 0 on, found {self.quality}")
+        if self.lengths and len(self.lengths) != len(self.embeddings):
+            raise ValueError(f"identity: {len(self.lengths)} lengths for {len(self.embeddings)} embeddings; expected one each")
+        if self.aligned is not None and (
+            self.aligned.shape != (PORTRAIT_SIDE,) * 2 + (3,) or self.aligned.dtype != torch.uint8
+        ):
+            raise ValueError(
+                f"identity: its aligned face has shape {tuple(self.aligned.shape)} and kind {self.aligned.dtype}; expected "
+                f"bytes [{PORTRAIT_SIDE}, {PORTRAIT_SIDE}, 3]"
+            )
         object.__setattr__(self, "photos", max(self.photos, len(self.embeddings)))
         with torch.inference_mode(False):
             object.__setattr__(self, "embeddings", self.embeddings.detach() / lengths.detach()[:, None])
@@ -54,6 +70,22 @@ class Identity:
     @property
     def dim(self) -> int:
         return self.embeddings.shape[1]
+
+    def raw_mean(self) -> Tensor:
+        """The quality-weighted mean [D] of the embeddings as the recogniser gave them, with their lengths.
+
+        Raises ValueError where these are not known.
+        """
+        if not self.lengths:
+            raise ValueError(
+                "identity: the lengths of its embeddings were not kept, as it comes from an older file; make it anew from its "
+                "photos"
+            )
+        with torch.inference_mode(False):
+            weights = torch.tensor(self.quality, dtype=torch.float32)
+            weights = weights if weights.any() else torch.ones_like(weights)
+            raw = self.embeddings * torch.tensor(self.lengths)[:, None]
+            return (raw * (weights / weights.sum())[:, None]).sum(dim=0)
 
     def mean(self) -> Tensor:
         """The one vector [D] of unit length that stands for the person: the quality-weighted mean, put back on the sphere.

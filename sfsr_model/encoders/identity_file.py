@@ -29,6 +29,10 @@ def save_identity(identity: Identity, path: str | os.PathLike[str]) -> None:
         "embeddings": identity.embeddings.detach().cpu().to(torch.float32).contiguous(),
         "quality": torch.tensor(identity.quality, dtype=torch.float32),
     }
+    if identity.lengths:
+        tensors["lengths"] = torch.tensor(identity.lengths, dtype=torch.float32)
+    if identity.aligned is not None:
+        tensors["aligned"] = identity.aligned.cpu().contiguous()
     about = {
         "space": identity.space,
         "sources": list(identity.sources),
@@ -59,7 +63,9 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
         photos = int(about.get("photos", 0))  # files of earlier versions do not say
         warnings = tuple(str(warning) for warning in about.get("warnings", ()))
         quality = tuple(quality.reshape(-1).tolist())
-        return Identity(embeddings.to(torch.float32), str(about["space"]), quality, sources, photos, warnings)
+        lengths = tuple(tensors["lengths"].reshape(-1).tolist()) if "lengths" in tensors else ()
+        unit, space = embeddings.to(torch.float32), str(about["space"])
+        return Identity(unit, space, quality, sources, photos, warnings, lengths, tensors.get("aligned"))
     except (KeyError, TypeError, ValueError) as error:
         raise IdentityFileError(f"{path.name}: what it holds is no identity ({error}); get the file again") from error
 
