@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -16,6 +16,7 @@ from .detection import Detection, accepted, choose_face
 from .expression import ExpressionReader
 from .faces import look
 from .identity import IDEncoder
+from .smirk import SmirkReader, Square, square_at
 
 MIN_WIDTH = 32.0
 """Least width of a face in pixels, brow to chin and ear to ear, from which an expression can be read."""
@@ -40,7 +41,8 @@ class PhotoEncoder(Protocol):
     """What reads expressions from photos.
 
     name: for people. note: what the user should know about it. blind: coefficients that it hardly ever raises, whatever the
-    face does. unread: those that an error leaves out, the blind ones included.
+    face does. unread: those that an error leaves out, the blind ones included. smirk: what reads an expression's flame beside
+    them, or None.
     """
 
     @property
@@ -51,6 +53,8 @@ class PhotoEncoder(Protocol):
     def blind(self) -> tuple[str, ...]: ...
     @property
     def unread(self) -> tuple[str, ...]: ...
+    @property
+    def smirk(self) -> SmirkReader | None: ...
 
     def read(self, pictures: Tensor, order: str = "largest first", index: int = 0) -> Expression:
         """One expression with its head pose for each picture of a batch [N, H, W, 3], float RGB in 0..1.
@@ -83,6 +87,11 @@ def wanted_face(picture: Tensor, number: int, found: Sequence[Detection], why_no
     return next(place for place, one in enumerate(found) if one is chosen)
 
 
+def with_flame(expression: Expression, smirk: SmirkReader | None, picture: Tensor, square: Callable[[], Square]) -> Expression:
+    """The expression of one face, read by SMIRK as well where that is there. picture: [H, W, 3]; square: where the face is."""
+    return expression if smirk is None else replace(expression, flame=smirk.read(picture, square()))
+
+
 class _PointsReading(Reading):
     def __init__(self, reader: ExpressionReader) -> None:
         super().__init__()
@@ -102,6 +111,7 @@ class PhotoReader:
     reader: ExpressionReader = field(repr=False)
     finder: IDEncoder | None = None
     blind: tuple[str, ...] = ()
+    smirk: SmirkReader | None = None
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -122,7 +132,8 @@ class PhotoReader:
         """As `PhotoEncoder.read_at`; the given points are believed."""
         coefficients, pose = self.reader.read(picture[None].float(), points[None])
         # Of what is no face a network may say any angle, and an expression takes none beyond half a turn.
-        return Expression(coefficients.cpu(), pose.cpu().clamp(-math.pi, math.pi))
+        expression = Expression(coefficients.cpu(), pose.cpu().clamp(-math.pi, math.pi))
+        return with_flame(expression, self.smirk, picture, lambda: square_at(points))
 
     def differentiable(self) -> Reading:
         """As `PhotoEncoder.differentiable`."""

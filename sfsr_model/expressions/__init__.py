@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .arkit import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, PARTS, part_mask
     from .combine import blend, concatenate, take_parts
     from .easing import EASINGS, ease
+    from .flame import FLAME_NAMES, clamp_flame
+    from .flame_map import FlameMap, FlameMapError, flame_left_out, flame_numbers, load_flame_map
     from .keyframes import Keyframe, parse_keyframes, require_within
     from .library import ExpressionLibrary, LibraryError, build_library, load_library
     from .motion import MAX_FRAMES, interpolate, travel
@@ -27,6 +29,7 @@ __all__ = [
     "ARKIT_INDEX",
     "ARKIT_NAMES",
     "EASINGS",
+    "FLAME_NAMES",
     "HEAD",
     "LEFT_RIGHT_PAIRS",
     "MAX_FRAMES",
@@ -36,6 +39,8 @@ __all__ = [
     "ActionUnit",
     "Expression",
     "ExpressionLibrary",
+    "FlameMap",
+    "FlameMapError",
     "Keyframe",
     "LibraryError",
     "Look",
@@ -46,12 +51,16 @@ __all__ = [
     "all_words",
     "blend",
     "build_library",
+    "clamp_flame",
     "concatenate",
     "ease",
     "even_steps",
     "family_looks",
+    "flame_left_out",
+    "flame_numbers",
     "group_core",
     "interpolate",
+    "load_flame_map",
     "load_library",
     "lookup",
     "parse_keyframes",
@@ -73,6 +82,8 @@ _HOMES = {
     "arkit": ("ARKIT_INDEX", "ARKIT_NAMES", "LEFT_RIGHT_PAIRS", "PARTS", "part_mask"),
     "combine": ("blend", "concatenate", "take_parts"),
     "easing": ("EASINGS", "ease"),
+    "flame": ("FLAME_NAMES", "clamp_flame"),
+    "flame_map": ("FlameMap", "FlameMapError", "flame_left_out", "flame_numbers", "load_flame_map"),
     "keyframes": ("Keyframe", "parse_keyframes", "require_within"),
     "library": ("ExpressionLibrary", "LibraryError", "build_library", "load_library"),
     "motion": ("MAX_FRAMES", "interpolate", "travel"),

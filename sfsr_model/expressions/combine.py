@@ -11,27 +11,32 @@ from torch import Tensor
 
 from ..batch import common_length
 from .arkit import PARTS
+from .flame import FLAME_NAMES, clamp_flame
 from .value import HEAD, POSE_AXES, Expression
 
 
 def concatenate(expressions: Sequence[Expression]) -> Expression:
     """One batch of all rows, in order, with the first one's dtype and device.
 
-    Where some have a pose and others none, none counts as upright. Raises ValueError for an empty sequence.
+    Where some have a pose and others none, none counts as upright. Where some have flame and others none, there is none, except
+    that a face at rest counts as zeros. Raises ValueError for an empty sequence.
     """
     expressions = _aligned(expressions)
     coefficients = torch.cat([one.coefficients for one in expressions])
     pose = torch.cat([_pose_or_upright(one) for one in expressions]) if _any_pose(expressions) else None
-    return Expression(coefficients, pose, tuple(word for one in expressions for word in one.words))
+    flames = _flames(expressions)
+    flame = None if flames is None else torch.cat(flames)
+    return Expression(coefficients, pose, tuple(word for one in expressions for word in one.words), flame)
 
 
 def blend(expressions: Sequence[Expression], weights: Sequence[float], names: Sequence[str] | None = None) -> Expression:
     """Weighted mean, row by row; weights are divided by their sum, so the result is an expression again.
 
     Lengths must agree, or be 1 (used for every row). A missing pose counts as upright where another contributor has
-    one. A row keeps its word if all that contribute to it (weight above 0) share the word. Raises ValueError for no
-    expression, another number of weights, a negative or non-finite weight, weights that sum to 0, unequal lengths; the
-    messages call the expressions and their weights by `names`, one each, where they are given.
+    one; flame is treated as `concatenate` does. A row keeps its word if all that contribute to it (weight above 0) share
+    the word. Raises ValueError for no expression, another number of weights, a negative or non-finite weight, weights that
+    sum to 0, unequal lengths; the messages call the expressions and their weights by `names`, one each, where they are
+    given.
     """
     expressions = _aligned(expressions)
     if len(weights) != len(expressions):
@@ -49,16 +54,20 @@ def blend(expressions: Sequence[Expression], weights: Sequence[float], names: Se
     pose = None
     if _any_pose([one for one, _ in parts]):
         pose = torch.stack([_pose_or_upright(one) * share for one, share in parts]).sum(0)
+    flames = _flames([one for one, _ in parts])
+    flame = None
+    if flames is not None:
+        flame = clamp_flame(torch.stack([one * share for one, (_, share) in zip(flames, parts, strict=True)]).sum(0))
     words = _shared_words([one for one, _ in parts], batch)
-    return Expression(coefficients.clamp(0, 1), pose, words)  # rounding may exceed 1 by one unit in the last place
+    return Expression(coefficients.clamp(0, 1), pose, words, flame)  # rounding may exceed 1 by one unit in the last place
 
 
 def take_parts(base: Expression, sources: Mapping[str, Expression]) -> Expression:
     """`base` with some parts of the face taken from other expressions, row by row.
 
     sources: by part (keys of `PARTS`, and "head" for the pose) the expression that shows there. Lengths must agree, or be 1
-    (used for every row). A head taken from an expression without a pose has none. A row keeps its word if all that are left in
-    it share the word. Raises ValueError for an unknown part or unequal lengths.
+    (used for every row). A head taken from an expression without a pose has none. A face of parts has no flame. A row keeps its
+    word if all that are left in it share the word. Raises ValueError for an unknown part or unequal lengths.
     """
     batch = common_length(base=len(base), **{part: len(source) for part, source in sources.items()})
     mixed = base = base.expand(batch)
@@ -88,3 +97,18 @@ def _pose_or_upright(expression: Expression) -> Tensor:
     if expression.pose is not None:
         return expression.pose
     return expression.coefficients.new_zeros(len(expression), len(POSE_AXES))
+
+
+def _flames(expressions: Sequence[Expression]) -> list[Tensor] | None:
+    """What each has as flame, zeros for faces at rest that have none; None where there is nothing to go by."""
+    if all(one.flame is None for one in expressions):
+        return None
+    flames = []
+    for one in expressions:
+        if one.flame is not None:
+            flames.append(one.flame)
+        elif not bool(one.coefficients.any()):
+            flames.append(one.coefficients.new_zeros(len(one), len(FLAME_NAMES)))
+        else:
+            return None
+    return flames

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from .combine import concatenate
 from .easing import ease, require_easing
+from .flame import clamp_flame
 from .value import Expression
 
 MAX_FRAMES = 4096
@@ -17,7 +18,8 @@ def interpolate(keys: Mapping[int, Expression], frames: int, easing: str = "line
 
     keys: expressions of one row each by frame, 0 to frames - 1, in any order. Before the first and after the last key their
     expressions stand still; with `loop` the last moves on to the first as if the frames repeated, so that frame `frames` would
-    be frame 0. `easing` (see `ease`) shapes each way from key to key. A missing pose counts as upright if another key has one.
+    be frame 0. `easing` (see `ease`) shapes each way from key to key. A missing pose counts as upright if another key has one;
+    a missing flame is treated as `concatenate` does.
     A row keeps a word where its key has one, or both its keys the same. Raises ValueError for no key, a key outside the
     frames or of more than one row, frames below 1, an unknown easing.
     """
@@ -39,11 +41,12 @@ def interpolate(keys: Mapping[int, Expression], frames: int, easing: str = "line
     start, end = list(earlier), list(later)
     coefficients = (like[start] * (1 - t) + like[end] * t).clamp(0, 1)  # rounding may exceed 1 by one unit in the last place
     pose = None if looks.pose is None else looks.pose[start] * (1 - t) + looks.pose[end] * t
+    flame = None if looks.flame is None else clamp_flame(looks.flame[start] * (1 - t) + looks.flame[end] * t)
     words = tuple(
         _word(looks.words[one], looks.words[other], share)
         for one, other, share in zip(earlier, later, t.squeeze(1).tolist(), strict=True)
     )
-    return Expression(coefficients, pose, words)
+    return Expression(coefficients, pose, words, flame)
 
 
 def travel(start: Expression, end: Expression, frames: int, easing: str = "linear", there_and_back: bool = False) -> Expression:

@@ -29,10 +29,7 @@ def sweep(expressions: Expression, intensities: Sequence[float]) -> Expression:
             f"steps: {len(expressions)} expressions at {len(intensities)} intensities are {count}; expected 1 to {MAX_FRAMES}: "
             "take fewer steps or fewer expressions"
         )
-    repeats = len(intensities)
-    pose = None if expressions.pose is None else expressions.pose.repeat_interleave(repeats, dim=0)
-    words = tuple(word for word in expressions.words for _ in intensities)
-    rows = Expression(expressions.coefficients.repeat_interleave(repeats, dim=0), pose, words)
+    rows = expressions.rows([row for row in range(len(expressions)) for _ in intensities])
     return rows.scaled(rows.coefficients.new_tensor(list(intensities) * len(expressions)))
 
 

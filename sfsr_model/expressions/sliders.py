@@ -87,7 +87,8 @@ def add_sliders(base: Expression, values: Mapping[str, float]) -> Expression:
     """`base` with the sliders' amounts added to every row; coefficients are kept in [0, 1].
 
     values: amounts by slider name, -1 to 1, and the head's in degrees, -60 to 60; a name left out is 0. A pose appears only
-    when a head slider moves, otherwise the base's stays. Raises ValueError for an unknown name or an amount out of range.
+    when a head slider moves, otherwise the base's stays; a flame stays while no slider of the face moves. Raises ValueError
+    for an unknown name or an amount out of range.
     """
     known = {slider.name for slider in SLIDERS} | {name for name, _ in HEAD_SLIDERS}
     unknown = sorted(values.keys() - known)
@@ -107,7 +108,8 @@ def add_sliders(base: Expression, values: Mapping[str, float]) -> Expression:
         turn = coefficients.new_tensor([math.radians(angle) for angle in degrees])
         start = coefficients.new_zeros(len(base), len(POSE_AXES)) if pose is None else pose
         pose = (start + turn).clamp(-math.pi, math.pi)
-    return Expression(coefficients, pose, base.words)
+    flame = None if bool(change.any()) else base.flame
+    return Expression(coefficients, pose, base.words, flame)
 
 
 def _checked(name: str, amount: float, limit: float) -> float:

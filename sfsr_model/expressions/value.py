@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .arkit import ARKIT_NAMES, PARTS, part_mask
+from .flame import FLAME_NAMES, HIGHEST, LOWEST, clamp_flame
 from .vocabulary import NEUTRAL
 
 POSE_AXES = ("pitch", "yaw", "roll")
+# What a bound may grow by when it is rounded to another type.
+_ROUNDING = 1e-3
 HEAD = "head"
 """Name under which `Expression.select_parts` takes the head pose beside the parts of the face."""
 
@@ -27,6 +30,9 @@ class Expression:
         the head onto the person's own left shoulder (clockwise for the viewer). With x to the viewer's right, y up and
         z towards the viewer the rotation is R = R_y(yaw) R_x(-pitch) R_z(-roll), each factor right-handed.
     words: B source words, None where the row does not come from a word; left out, all None.
+    flame: float [B, 55] in `FLAME_NAMES` order and within SMIRK's bounds, the same expressions read a second time, by SMIRK's
+        network; None where it did not read them. Parts of the face and sliders cannot be applied to these numbers: what
+        changes the coefficients so leaves them out.
 
     Raises TypeError for a field that is no tensor, ValueError for a wrong shape, dtype, device or value; the message
     names the field, the index and the coefficient or angle.
@@ -35,6 +41,7 @@ class Expression:
     coefficients: Tensor
     pose: Tensor | None = None
     words: tuple[str | None, ...] = ()
+    flame: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check_tensor("coefficients", self.coefficients, ARKIT_NAMES)
@@ -42,7 +49,11 @@ class Expression:
         if self.pose is not None:
             _check_tensor("pose", self.pose, POSE_AXES)
             _check_values("pose", self.pose, POSE_AXES, (-math.pi, math.pi), "angles are in radians, not degrees")
-            _check_pose_matches(self.pose, self.coefficients)
+            _check_matches("pose", self.pose, self.coefficients)
+        if self.flame is not None:
+            _check_tensor("flame", self.flame, FLAME_NAMES)
+            _check_values("flame", self.flame, FLAME_NAMES, (LOWEST, HIGHEST), "clamp it with clamp_flame", _ROUNDING)
+            _check_matches("flame", self.flame, self.coefficients)
         object.__setattr__(self, "words", tuple(self.words) or (None,) * len(self))
         if len(self.words) != len(self):
             raise ValueError(f"words has {len(self.words)} entries for a batch of {len(self)}; expected one per row")
@@ -61,14 +72,14 @@ class Expression:
         return cls(torch.zeros(batch, len(ARKIT_NAMES)), torch.zeros(batch, len(POSE_AXES)), (NEUTRAL,) * batch)
 
     def to(self, *args, **kwargs) -> Expression:
-        """Copy with both tensors through `Tensor.to` (device, dtype)."""
-        pose = None if self.pose is None else self.pose.to(*args, **kwargs)
-        return replace(self, coefficients=self.coefficients.to(*args, **kwargs), pose=pose)
+        """Copy with all tensors through `Tensor.to` (device, dtype)."""
+        return self._changed(lambda values: values.to(*args, **kwargs), self.words)
 
     def scaled(self, intensity: float | Tensor) -> Expression:
-        """Coefficients and pose times `intensity`: one number, or a tensor [B] with one for each row.
+        """Coefficients, pose and flame times `intensity`: one number, or a tensor [B] with one for each row.
 
-        0 is neutral, 1 changes nothing, above 1 exaggerates until a coefficient reaches 1 (pose: a half turn).
+        0 is neutral, 1 changes nothing, above 1 exaggerates until a coefficient reaches 1 (pose: a half turn; flame: SMIRK's
+        bounds).
         Raises ValueError for a negative or non-finite intensity or a wrong shape.
         """
         factor = torch.as_tensor(intensity, dtype=self.coefficients.dtype, device=self.coefficients.device)
@@ -80,26 +91,30 @@ class Expression:
             raise ValueError(f"intensity is {intensity}; expected finite numbers, 0 or more")
         factor = factor.reshape(-1, 1)
         pose = None if self.pose is None else (self.pose * factor).clamp(-math.pi, math.pi)
-        return replace(self, coefficients=(self.coefficients * factor).clamp(0, 1), pose=pose)
+        flame = None if self.flame is None else clamp_flame(self.flame * factor)
+        return replace(self, coefficients=(self.coefficients * factor).clamp(0, 1), pose=pose, flame=flame)
 
     def select_parts(self, parts: str | Iterable[str], otherwise: Expression | None = None) -> Expression:
         """Keep the named parts (keys of `PARTS`, and "head" for the pose); take the rest from `otherwise`.
 
         Without `otherwise` the rest of the face is neutral and an unnamed head has no pose. `otherwise` must have the
-        same length, or one row for all. Raises ValueError for an unknown part or unequal lengths.
+        same length, or one row for all. A face of which parts are left out has no flame; it stays where the face is whole.
+        Raises ValueError for an unknown part or unequal lengths.
         """
         chosen = {parts} if isinstance(parts, str) else set(parts)
         unknown = chosen - {*PARTS, HEAD}
         if unknown:
             raise ValueError(f"unknown part {sorted(map(str, unknown))[0]!r}; expected {', '.join(PARTS)} or {HEAD}")
         if otherwise is None:
-            rest, rest_pose = torch.zeros_like(self.coefficients), None
+            rest, rest_pose, rest_flame = torch.zeros_like(self.coefficients), None, None
         else:
             other = otherwise.expand(len(self)).to(self.coefficients)
-            rest, rest_pose = other.coefficients, other.pose
-        mask = part_mask(chosen - {HEAD}).to(self.coefficients.device)
+            rest, rest_pose, rest_flame = other.coefficients, other.pose, other.flame
+        parts_of_face = chosen - {HEAD}
+        mask = part_mask(parts_of_face).to(self.coefficients.device)
         pose = self.pose if HEAD in chosen else rest_pose
-        return replace(self, coefficients=torch.where(mask, self.coefficients, rest), pose=pose)
+        flame = self.flame if parts_of_face == set(PARTS) else None if parts_of_face else rest_flame
+        return replace(self, coefficients=torch.where(mask, self.coefficients, rest), pose=pose, flame=flame)
 
     def expand(self, batch: int) -> Expression:
         """`batch` rows from one; a batch that has this length already is returned as it is.
@@ -110,8 +125,16 @@ class Expression:
             return self
         if len(self) != 1 or batch < 1:
             raise ValueError(f"cannot expand {len(self)} expression(s) to {batch}; expected 1, or {batch} already")
-        pose = None if self.pose is None else self.pose.expand(batch, -1)
-        return Expression(self.coefficients.expand(batch, -1), pose, self.words * batch)
+        return self._changed(lambda values: values.expand(batch, -1), self.words * batch)
+
+    def rows(self, numbers: Sequence[int]) -> Expression:
+        """The rows of these numbers, in this order; a number may come several times."""
+        return self._changed(lambda values: values[list(numbers)], tuple(self.words[number] for number in numbers))
+
+    def _changed(self, change: Callable[[Tensor], Tensor], words: tuple[str | None, ...]) -> Expression:
+        """Copy with `change` of every tensor that is there."""
+        pose, flame = (None if values is None else change(values) for values in (self.pose, self.flame))
+        return Expression(change(self.coefficients), pose, words, flame)
 
 
 def _check_tensor(field: str, value: Tensor, columns: tuple[str, ...]) -> None:
@@ -123,26 +146,35 @@ def _check_tensor(field: str, value: Tensor, columns: tuple[str, ...]) -> None:
         raise ValueError(f"{field} has dtype {value.dtype}; expected a floating-point type")
 
 
-def _check_values(field: str, value: Tensor, columns: tuple[str, ...], bounds: tuple[float, float], advice: str) -> None:
-    lowest, highest = bounds
-    inside = (value >= lowest) & (value <= highest)  # false for NaN too
+def _check_values(
+    field: str,
+    value: Tensor,
+    columns: tuple[str, ...],
+    bounds: tuple[float | Sequence[float], float | Sequence[float]],
+    advice: str,
+    slack: float = 0.0,
+) -> None:
+    """bounds: lowest and highest value, one of each for all columns or one a column; slack: what is let pass beyond them."""
+    lowest, highest = (torch.as_tensor(bound, dtype=value.dtype, device=value.device) for bound in bounds)
+    inside = (value >= lowest - slack) & (value <= highest + slack) & value.isfinite()
     if bool(inside.all()):
         return
     row, column = (~inside).nonzero()[0].tolist()
     found = value[row, column].item()
     if not math.isfinite(found):
         advice = "look for the step that produced it"
+    low, high = (bound.expand(len(columns))[column].item() for bound in (lowest, highest))
     raise ValueError(
         f"{field}[{row}, {column}] ({columns[column]}) is {found:.6g}; "
-        f"expected a finite number from {lowest:.6g} to {highest:.6g}: {advice}"
+        f"expected a finite number from {low:.6g} to {high:.6g}: {advice}"
     )
 
 
-def _check_pose_matches(pose: Tensor, coefficients: Tensor) -> None:
+def _check_matches(field: str, value: Tensor, coefficients: Tensor) -> None:
     for aspect, found, expected in (
-        ("batch size", pose.shape[0], coefficients.shape[0]),
-        ("dtype", pose.dtype, coefficients.dtype),
-        ("device", pose.device, coefficients.device),
+        ("batch size", value.shape[0], coefficients.shape[0]),
+        ("dtype", value.dtype, coefficients.dtype),
+        ("device", value.device, coefficients.device),
     ):
         if found != expected:
-            raise ValueError(f"pose has {aspect} {found}; expected {expected}, as coefficients has")
+            raise ValueError(f"{field} has {aspect} {found}; expected {expected}, as coefficients has")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..encoders.detection import Detection
-from ..encoders.expression_photos import MIN_WIDTH, Reading, wanted_face
+from ..encoders.expression_photos import MIN_WIDTH, Reading, wanted_face, with_flame
+from ..encoders.smirk import SmirkReader, square_around
 from ..expressions import Expression, concatenate
 from ..face.landmarks import five_points
 from .landmarker import MIN_PRESENCE, FaceLandmarker, FaceReading, load_landmarker
@@ -42,6 +43,7 @@ class ExpressionEncoder:
     note: str = "MediaPipe's own file is under the Apache License 2.0"
     blind: tuple[str, ...] = BLIND
     unread: tuple[str, ...] = UNREAD
+    smirk: SmirkReader | None = None
 
     @torch.no_grad()
     def faces(self, picture: Tensor) -> tuple[list[Detection], FaceReading | None, str]:
@@ -78,7 +80,7 @@ class ExpressionEncoder:
             found, reading, refused = self.faces(picture)
             place = wanted_face(picture, number, found, refused, order, index)
             assert reading is not None
-            rows.append(_expression(reading, place))
+            rows.append(self._expression(picture, reading, place))
         return concatenate(rows)
 
     def read_at(self, picture: Tensor, points: Tensor) -> Expression | None:
@@ -91,23 +93,23 @@ class ExpressionEncoder:
         place = min(range(len(found)), key=lambda number: distances[number])
         if distances[place] > (points[1] - points[0]).norm().item():
             return None
-        return _expression(reading, place)
+        return self._expression(picture, reading, place)
 
     def differentiable(self) -> Reading:
         """As `PhotoEncoder.differentiable`."""
         with torch.inference_mode(False):
             return _RegionReading(self.landmarker)
 
+    def _expression(self, picture: Tensor, reading: FaceReading, place: int) -> Expression:
+        """One face of a reading."""
+        row = slice(place, place + 1)
+        expression = Expression(reading.coefficients[row].float().cpu().clamp(0, 1), reading.pose[row].float().cpu())
+        return with_flame(expression, self.smirk, picture, lambda: square_around(reading.landmarks[place]))
+
 
 def load_expression_encoder(path: Path) -> ExpressionEncoder:
     """The encoder of a face_landmarker.task; raises LandmarkerFileError for a file that is none."""
     return ExpressionEncoder(path.name, load_landmarker(path))
-
-
-def _expression(reading: FaceReading, place: int) -> Expression:
-    """One face of a reading."""
-    row = slice(place, place + 1)
-    return Expression(reading.coefficients[row].float().cpu().clamp(0, 1), reading.pose[row].float().cpu())
 
 
 def _rows(reading: FaceReading, kept: Tensor) -> FaceReading:
