@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -62,6 +63,11 @@ _DIRECTED: dict[str, _Weights] = {
     "64": (("eyeLookDownLeft", 1.0), ("eyeLookDownRight", 1.0)),
 }
 
+# Units that coefficients are not explained by, unless they are asked for: 27, 41 and 45 are degrees of what 26 and 43 name,
+# and a lower lip that 16 pulls down has left the upper one, which FACS codes as 25.
+_IMPLIED = (16, 27, 41, 45)
+_MOST_SWEEPS, _SETTLED = 1000, 1e-7
+
 # Axis and degrees at intensity 1, in the sign convention of Expression.pose. 57 and 58 move the head forwards and back;
 # a rotation cannot, so they stand as the small nod that goes with it.
 _HEAD: dict[str, tuple[str, float]] = {
@@ -100,6 +106,52 @@ def action_units_to_arkit(units: Mapping[int | str, float]) -> tuple[Tensor, Ten
             for name, weight in _weights(code):
                 coefficients[ARKIT_INDEX[name]] += weight * intensity
     return coefficients.clamp(max=1), angles if head_moves else None
+
+
+def arkit_to_action_units(coefficients: Tensor, units: Sequence[int]) -> Tensor:
+    """Intensities [B, U] in [0, 1] of two-sided units, by FACS number, in coefficients [B, 52]: the table the other way round.
+
+    Coefficients are explained by the units of the face all at once (least squares within [0, 1]), and those that were asked
+    for are given. So a squint (7) is not taken for a raised cheek (6), nor a raised lip (10) for a wrinkled nose (9). What
+    only one side shows counts half. A jaw that 27 pulls down is 26 at its full. FACS codes lips that part as 25 whatever parts
+    them: a lower lip pulled down (16) is 25, and so is a fallen jaw, by as much as mouthClose does not close again.
+
+    Raises ValueError for a unit that the table does not have.
+    """
+    for unit in units:
+        _weights(str(unit))
+    known = [unit for unit in _FACE if unit not in _IMPLIED]
+    known += [unit for unit in units if unit not in known]
+    given = coefficients.to("cpu", torch.float64)
+    found = dict(zip(known, _explained(_table(tuple(known)), given).unbind(dim=-1), strict=True))
+    if 25 in found:
+        gap = given[:, ARKIT_INDEX["jawOpen"]] - given[:, ARKIT_INDEX["mouthClose"]]
+        found[25] = torch.maximum(found[25], gap / dict(_weights("26"))["jawOpen"])
+    return torch.stack([found[unit].clamp(0, 1) for unit in units], dim=-1).to(coefficients)
+
+
+@cache
+def _table(units: tuple[int, ...]) -> Tensor:
+    """Columns of coefficients [52, U], one for each unit at its full."""
+    table = torch.zeros(len(ARKIT_NAMES), len(units), dtype=torch.float64)
+    for column, unit in enumerate(units):
+        for name, weight in _weights(str(unit)):
+            table[ARKIT_INDEX[name], column] = weight
+    return table
+
+
+def _explained(table: Tensor, wanted: Tensor) -> Tensor:
+    """x [B, U] in [0, 1] with the least |table x - wanted|, for wanted [B, N], by descent along one number at a time."""
+    products, target = table.T @ table, wanted @ table
+    found = torch.zeros_like(target)
+    for _ in range(_MOST_SWEEPS):
+        before = found.clone()
+        for column in range(found.shape[-1]):
+            left = target[:, column] - found @ products[:, column]
+            found[:, column] = (found[:, column] + left / products[column, column]).clamp(0, 1)
+        if (found - before).abs().amax() < _SETTLED:
+            break
+    return found
 
 
 def _weights(code: str) -> _Weights:

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfsr_model.expressions import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, action_units_to_arkit
+from sfsr_model.expressions.action_units import arkit_to_action_units
 
 # The coefficient that names each unit's own movement.
 LEADING = {
@@ -92,3 +93,44 @@ def test_unknown_units_are_named(code):
 def test_bad_intensity_is_named(intensity):
     with pytest.raises(ValueError, match=f"action unit 12 has intensity {intensity}"):
         action_units_to_arkit({12: intensity})
+
+
+# Both sides alike, apart in the table, and not what another unit implies.
+READ_BACK = [1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 18, 19, 20, 25, 29, 34]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.sampled_from(READ_BACK), st.floats(0, 0.5)))
+def test_units_are_read_back(units):
+    """Whatever else moves, where nothing is at its full: no squint becomes a raised cheek, no raised lip a wrinkled nose."""
+    coefficients, _ = action_units_to_arkit(units)
+    wanted = torch.tensor([units.get(unit, 0.0) for unit in READ_BACK])
+    found = arkit_to_action_units(coefficients[None], READ_BACK)[0]
+    # The tongue (19) and the lips (25) open the jaw by so much, and 26 by 0.55: an open mouth parts the lips.
+    jaw = 0.25 * units.get(19, 0) + 0.1 * units.get(25, 0)
+    wanted[READ_BACK.index(25)] = max(units.get(25, 0), jaw / 0.55)
+    torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("strength", [0.2, 1.0])
+def test_parted_lips_are_read_back(strength):
+    coefficients, _ = action_units_to_arkit({25: strength})
+    torch.testing.assert_close(arkit_to_action_units(coefficients[None], [25, 26, 10]), torch.tensor([[strength, 0, 0]]))
+
+
+def test_a_fallen_jaw_parts_the_lips_unless_they_are_closed_again():
+    rows = torch.zeros(3, 52)
+    rows[:, ARKIT_INDEX["jawOpen"]] = torch.tensor([0.22, 1.0, 0.22])
+    rows[2, ARKIT_INDEX["mouthClose"]] = 0.22
+    wanted = torch.tensor([[0.4, 0.4], [1.0, 1.0], [0.4, 0.0]])
+    torch.testing.assert_close(arkit_to_action_units(rows, [26, 25]), wanted, atol=1e-3, rtol=0)
+
+
+def test_one_side_counts_half():
+    coefficients, _ = action_units_to_arkit({"L12": 0.8})
+    torch.testing.assert_close(arkit_to_action_units(coefficients[None], [12]), torch.tensor([[0.4]]))
+
+
+def test_an_unknown_unit_cannot_be_read():
+    with pytest.raises(ValueError, match="unknown action unit '3'"):
+        arkit_to_action_units(torch.zeros(1, 52), [3])

@@ -1,0 +1,33 @@
+"""Which recogniser an identity adapter was trained on, held against the one that made a person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from .adapter import Adapter
+from .kinds import ANTELOPE_V2, ARC2FACE, BUFFALO_L
+
+SPACES: Mapping[str, str] = MappingProxyType(
+    {BUFFALO_L: "onnx-4c06341c33c2", ANTELOPE_V2: "onnx-4ab1d6435d63", ARC2FACE: "onnx-ec639a04"}
+)
+"""How the tags of their embeddings begin: with the published files' SHA-256."""
+
+
+def doubt_of(adapter: Adapter, space: str, others: Collection[str]) -> str | None:
+    """What is to be said of a person of this space to an adapter: nothing of the right recogniser's.
+
+    others: spaces that are known to be of other recognisers. Raises ValueError for one of these, or of another adapter's
+    recogniser.
+    """
+    wanted = adapter.recogniser
+    if wanted is None or space.startswith(SPACES[wanted]):
+        return None
+    choose = f"{adapter.name} ({adapter.facts.title}) knows people by {wanted} alone: choose that in Load ID Encoder"
+    known = next((name for name, tag in SPACES.items() if space.startswith(tag)), None)
+    if known is not None or space in others:
+        raise ValueError(f"identity: it was made by {known or 'another recogniser'}, of the space '{space}'; {choose}")
+    return (
+        f"the person was made by a recogniser of the space '{space}', which is not the published file of {wanted}. {choose}, "
+        "unless this is the same network in another file"
+    )
