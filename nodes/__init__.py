@@ -25,6 +25,7 @@ FAMILIES = (
     "prompt",
     "face",
     "model",
+    "adapters",
     "sampling",
     "study",
     "report",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..sfsr_model.batch import common_length
 from ..sfsr_model.encoders.detection import ORDERS
@@ -17,6 +17,7 @@ from ..sfsr_model.naming import naming
 from .given import checked
 from .host.expression_files import BUILT_IN, library_names, library_path
 from .host.folders import fingerprint
+from .noted import made_from
 from .sockets import (
     CATEGORY,
     ExpressionEncoderSocket,
@@ -71,7 +72,8 @@ class ExpressionEmbed(io.ComfyNode):
                     "image",
                     optional=True,
                     tooltip="A photo whose expression is read by the expression encoder; used when the source is 'image'. "
-                    "Whose face it is does not matter. Several photos give several expressions.",
+                    "Whose face it is does not matter. Several photos give several expressions. What a SMIRK file reads stays "
+                    "while no part is switched off and no slider moves.",
                 ),
                 ExpressionSocket.Input(
                     "base",
@@ -193,6 +195,7 @@ class ExpressionEmbed(io.ComfyNode):
             expression = landmarks_expression(face_landmarks, face_order, face_index).scaled(intensity)
         else:
             expression = _of_photo(image, expression_encoder, face_order, face_index).scaled(intensity)
+        read = expression
         expression = add_sliders(expression, sliders)
         switches = {"brows": brows, "eyes": eyes, "mouth": mouth, "head": head}
         if base is not None:
@@ -201,7 +204,7 @@ class ExpressionEmbed(io.ComfyNode):
             parts = [part for switch, parts in PART_SWITCHES.items() if switches[switch] for part in parts]
             batch = common_length(expression=len(expression), base=1 if base is None else len(base))
             expression = expression.expand(batch).select_parts(parts, otherwise=base)
-        return io.NodeOutput(expression, ui=ui.PreviewText(note)) if note else io.NodeOutput(expression)
+        return made_from([read] if base is None else [read, base], expression, note=note)
 
 
 def _of_word(word: str, intensity: float, library: str, use: str) -> tuple[Expression, str | None]:

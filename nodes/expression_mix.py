@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..sfsr_model.expressions import HEAD, PARTS, Expression, blend, take_parts
 from .given import checked
+from .noted import made_from
 from .sockets import CATEGORY, ExpressionSocket, require
 
 LETTERS = tuple("abcdefgh")
@@ -110,7 +111,7 @@ class SFSRExpressionBlend(io.ComfyNode):
                     f"{part}_from: found {source}, which is not connected; expected '{BLENDED}' or one of {', '.join(shares)}"
                 )
             sources[part] = connected[source]
-        return io.NodeOutput(take_parts(mixed, sources) if sources else mixed)
+        return made_from(connected.values(), take_parts(mixed, sources) if sources else mixed)
 
 
 NODES = [SFSRExpressionBlend]

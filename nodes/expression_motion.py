@@ -17,6 +17,7 @@ from ..sfsr_model.expressions import (
 )
 from ..sfsr_model.naming import naming
 from .given import checked
+from .noted import made_from
 from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
 LETTERS = ("a", "b", "c", "d")
@@ -75,7 +76,8 @@ class SFSRExpressionTravel(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, start, end, frames: int, easing: str, there_and_back: bool) -> io.NodeOutput:
-        return io.NodeOutput(travel(_single(start, "start"), _single(end, "end"), frames, easing, there_and_back))
+        ends = _single(start, "start"), _single(end, "end")
+        return made_from(ends, travel(*ends, frames, easing, there_and_back))
 
 
 class SFSRExpressionKeyframes(io.ComfyNode):
@@ -134,7 +136,8 @@ class SFSRExpressionKeyframes(io.ComfyNode):
             for key in keys:
                 if key.look.name in LETTERS and key.look.name not in looks:
                     raise ValueError(f"{key.entry}: nothing is connected to the input {key.look.name}; connect an expression")
-        return io.NodeOutput(interpolate({key.frame: _worn(key.look, looks) for key in keys}, frames, easing, loop))
+        worn = {key.frame: _worn(key.look, looks) for key in keys}
+        return made_from(worn.values(), interpolate(worn, frames, easing, loop))
 
 
 def _worn(look: Look, given: dict[str, Expression]) -> Expression:

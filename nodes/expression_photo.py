@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from comfy_api.latest import io, ui
 
 from ..sfsr_model.bundled import DEMO
 from ..sfsr_model.encoders.bundled import load_bundled_photo_reader
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
+from ..sfsr_model.encoders.smirk import CHANNELS
 from ..sfsr_model.expressions import ARKIT_NAMES
 from ..sfsr_model.expressions.library import gallery_photos
 from ..sfsr_model.landmarker import load_expression_encoder
@@ -27,6 +30,7 @@ from .host.expression_files import (
 )
 from .host.folders import fingerprint, slashed
 from .host.progress import steps
+from .host.smirk_files import NO_SMIRK, load_smirk_reader, smirk_files, smirk_names
 from .sockets import CATEGORY, ExpressionEncoderSocket, require_expression_encoder, told_beforehand
 
 
@@ -39,14 +43,33 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
             category=CATEGORY,
             description="What reads an expression from a photo: the small demo encoder that comes with the pack, or "
             "MediaPipe's face landmarker, a file of yours below models/mediapipe. Nothing is downloaded.",
-            search_aliases=["mediapipe", "face_landmarker.task", "blendshapes", "expression from photo"],
+            search_aliases=["mediapipe", "face_landmarker.task", "blendshapes", "expression from photo", "SMIRK", "FLAME"],
             inputs=[
                 io.Combo.Input(
                     "encoder",
                     options=expression_encoder_names(),  # no default: the first is what a fresh node shows
                     tooltip="The bundled demo, or a face_landmarker.task below models/mediapipe, models/detection or "
                     "models/liveportrait.",
-                )
+                ),
+                io.Combo.Input(
+                    "smirk",
+                    options=smirk_names(),
+                    default=NO_SMIRK,
+                    optional=True,
+                    advanced=True,
+                    tooltip="A file that reads each photo a second time, as 55 numbers that the Arc2Face Expression Adapter "
+                    "takes: SMIRK_em1.pt of the project smirk by georgeretsi (code under the MIT License, weights without "
+                    "stated terms), in models/sfsr or models/mediapipe. It is told by its content, whatever its name.",
+                ),
+                io.Combo.Input(
+                    "smirk_channels",
+                    options=list(CHANNELS),
+                    default=CHANNELS[0],
+                    optional=True,
+                    advanced=True,
+                    tooltip="The order in which SMIRK's network sees a photo's colours: 'BGR' as in the demo of the Expression "
+                    "Adapter's authors, 'RGB' as SMIRK was trained. Idle without a SMIRK file.",
+                ),
             ],
             outputs=[
                 ExpressionEncoderSocket.Output(
@@ -63,20 +86,24 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, encoder: str | None = None) -> bool | str:
-        """Takes the place of the host's own list check, whose message does not say where the file comes from."""
-        return told_beforehand(expression_encoder_path, encoder)
+    def validate_inputs(cls, encoder: str | None = None, smirk: str | None = None) -> bool | str:
+        """Takes the place of the host's own list checks, whose message does not say where the files come from."""
+        told = told_beforehand(expression_encoder_path, encoder)
+        return told if told is not True else told_beforehand(smirk_files, smirk)
 
     @classmethod
-    def fingerprint_inputs(cls, encoder: str | None) -> str | float:
-        return fingerprint(encoder, expression_encoder_files)
+    def fingerprint_inputs(cls, encoder: str | None, smirk: str | None = NO_SMIRK, **_: Any) -> str | float:
+        name = None if smirk is None else encoder
+        return fingerprint(name, lambda one: [*expression_encoder_files(one), *smirk_files(smirk or NO_SMIRK)])
 
     @classmethod
     @checked
-    def execute(cls, encoder: str) -> io.NodeOutput:
+    def execute(cls, encoder: str, smirk: str = NO_SMIRK, smirk_channels: str = CHANNELS[0]) -> io.NodeOutput:
         path = expression_encoder_path(encoder)
         with naming("encoder"):
             loaded = load_bundled_photo_reader() if encoder == DEMO else load_expression_encoder(path)
+        with naming("smirk"):
+            loaded = replace(loaded, smirk=load_smirk_reader(smirk, smirk_channels))
         info = _described(encoder, loaded)
         return io.NodeOutput(loaded, info, ui=ui.PreviewText(info))
 
@@ -87,6 +114,10 @@ def _described(name: str, encoder: PhotoEncoder) -> str:
     lines.append(encoder.note)
     if encoder.blind:
         lines.append(f"hardly ever raised: {', '.join(encoder.blind)}")
+    if encoder.smirk is not None:
+        lines.append(
+            f"{encoder.smirk.name}: 55 numbers beside them, from {encoder.smirk.channels}; SMIRK's weights have no stated terms"
+        )
     return "\n".join(lines)
 
 
@@ -142,6 +173,8 @@ class SFSRExpressionLibrary(io.ComfyNode):
         library.save(path)
         counts = ", ".join(f"{word} {count}" for word, count in zip(library.words, library.counts, strict=True))
         info = f"models/{LIBRARIES}/{path.name}: {len(library.words)} words, photos of each: {counts}"
+        if encoder.smirk is not None:
+            info += "\na library keeps the coefficients alone: the 55 numbers by SMIRK are left out"
         return io.NodeOutput(info, path.name, ui=ui.PreviewText(info))
 
 

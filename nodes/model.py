@@ -178,7 +178,7 @@ class SFSRConditioning(io.ComfyNode):
         result = condition(
             model,
             vae,
-            Asked(people.expand(batch), look.expand(batch)),
+            Asked(people.expand(batch), look.expand(batch), (image.shape[1] // LATENT_FACTOR, image.shape[2] // LATENT_FACTOR)),
             image,
             mask,
             StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),

@@ -10,16 +10,13 @@ Prints the largest differences, as a share of the largest value, as Markdown; 1 
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-PACK = "sfsr_pack"
-TOLERANCE = 1e-4
+from harness.in_process import difference, open_host, pack, print_differences
+
 _SIGMAS = (0.05, 0.5, 2.0, 14.0)
 
 
@@ -31,8 +28,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--size", type=int, default=128, help="pixels of the pictures (128)")
     options = parser.parse_args(arguments)
     try:
-        _open_host(options.comfyui)
-        network = _pack("sfsr_model.network")
+        open_host(options.comfyui)
+        network = pack("sfsr_model.network")
         checkpoint = (
             network.untrained_checkpoint() if options.checkpoint is None else network.load_checkpoint(options.checkpoint)
         )
@@ -40,18 +37,15 @@ def main(arguments: list[str]) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    print("| what | largest difference, of the largest value |\n|---|---|")
-    for name, difference in found.items():
-        print(f"| {name} | {difference:.2e} |")
-    return int(max(found.values()) > TOLERANCE)
+    return print_differences(found)
 
 
 def compare(checkpoint: Any, size: int) -> dict[str, float]:
     """Largest relative differences by what was compared."""
     import torch
 
-    host = _pack("nodes.host.network")
-    plain = _pack("sfsr_model.evaluation.network")
+    host = pack("nodes.host.network")
+    plain = pack("sfsr_model.evaluation.network")
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand((2, size, size, 3), generator=generator)
     mask = torch.zeros(2, size, size)
@@ -69,11 +63,11 @@ def compare(checkpoint: Any, size: int) -> dict[str, float]:
 
 
 def _autoencoder(network: Any, vae: Any, picture: Any) -> dict[str, float]:
-    factor = _pack("sfsr_model.network.layout").HOST_FACTOR
+    factor = pack("sfsr_model.network.layout").HOST_FACTOR
     latents = network.encode(picture)
     return {
-        "latents": _difference(vae.encode(picture) * factor, latents),
-        "decoded pictures": _difference(vae.decode(latents / factor), network.decode(latents)),
+        "latents": difference(vae.encode(picture) * factor, latents),
+        "decoded pictures": difference(vae.decode(latents / factor), network.decode(latents)),
     }
 
 
@@ -81,17 +75,17 @@ def _estimates(network: Any, patcher: Any, vae: Any, picture: Any, mask: Any, ge
     """The network's denoiser against the host's model with what the host's conditioning makes of picture and mask."""
     import torch
 
-    faceless = _pack("sfsr_model.face.faceless").without_face
+    faceless = pack("sfsr_model.face.faceless").without_face
     config = network.metadata.compound
-    identity = torch.randn((2, config.identity_dim), generator=generator)
+    identity = torch.nn.functional.normalize(torch.randn((2, config.identity_dim), generator=generator), dim=1)
     expression = torch.rand((2, config.expression_dim), generator=generator)
     pose = 0.3 * torch.randn((2, 3), generator=generator)
     shown = network.surroundings(picture, mask)
     noise = torch.randn(shown.known.shape, generator=generator)
-    plain = _pack("sfsr_model.evaluation.network").Guidance(1.0, 1.0)
+    plain = pack("sfsr_model.evaluation.network").Guidance(1.0, 1.0)
     denoise = network.denoiser(identity, expression, pose, shown, plain)
     model = patcher.model
-    tokens = patcher.attachments["sfsr"].tokens(identity, expression, pose, torch.ones(2), torch.ones(2))
+    tokens = _tokens(patcher, identity, expression, pose, mask)
     extra = model.extra_conds(
         noise=noise, device=noise.device, cross_attn=tokens, concat_mask=mask[:, None],
         concat_latent_image=vae.encode(faceless(picture, mask)),
@@ -101,34 +95,18 @@ def _estimates(network: Any, patcher: Any, vae: Any, picture: Any, mask: Any, ge
     for sigma in _SIGMAS:
         x = shown.known + sigma * noise
         theirs = model.apply_model(x, torch.full((2,), sigma), **conditions)
-        differences.append(_difference(theirs, denoise(x, sigma)))
+        differences.append(difference(theirs, denoise(x, sigma)))
     return max(differences)
 
 
-def _difference(theirs: Any, ours: Any) -> float:
-    return float((theirs - ours).abs().max() / theirs.abs().max())
-
-
-def _open_host(folder: Path) -> None:
-    """Put a ComfyUI on the path, on its CPU, and this pack beside it as a package of its own."""
-    if not (folder / "comfy" / "model_base.py").is_file():
-        raise ValueError(f"comfyui: {folder} is no ComfyUI (it has no comfy/model_base.py)")
-    sys.path.insert(0, str(folder))
-    cli_args = importlib.import_module("comfy.cli_args")
-    cli_args.args.cpu = True
-    # Not by the pack's own __init__.py, which registers nodes and needs a running server.
-    spec = importlib.util.spec_from_loader(PACK, None, is_package=True)
-    assert spec is not None
-    package = importlib.util.module_from_spec(spec)
-    package.__path__ = [str(REPOSITORY)]
-    sys.modules[PACK] = package
-    nodes = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"{PACK}.nodes", None, is_package=True))
-    nodes.__path__ = [str(REPOSITORY / "nodes")]
-    sys.modules[f"{PACK}.nodes"] = nodes
-
-
-def _pack(module: str) -> Any:
-    return importlib.import_module(f"{PACK}.{module}")
+def _tokens(patcher: Any, identity: Any, expression: Any, pose: Any, mask: Any) -> Any:
+    """The compound encoder's, by the host's half of the pack."""
+    streams, people = pack("nodes.host.streams"), pack("sfsr_model.encoders.identity_batch")
+    person = pack("sfsr_model.encoders.identity").Identity
+    batch = people.IdentityBatch(tuple(person(one[None], "random", (1.0,), ("random",)) for one in identity))
+    look = pack("sfsr_model.expressions").Expression(expression, pose)
+    asked = streams.Asked(batch, look, tuple(side // 8 for side in mask.shape[1:]))
+    return streams.attachment(patcher).given(asked, streams.Acting(1.0), streams.Acting(1.0)).context
 
 
 if __name__ == "__main__":

@@ -66,14 +66,14 @@ def condition(
             extra |= {"start_percent": segment.start, "end_percent": segment.end}
         if scales[0] != scales[1]:
             extra[IDENTITY_ONLY] = given(segment.identity, False).all_conds()
-        positive.append(_pair(given(segment.identity, segment.expression), extra))
-    negative = [_pair(given(False, False, prompt=False), background)]
+        positive.append(as_pair(given(segment.identity, segment.expression), extra))
+    negative = [as_pair(given(False, False, prompt=False), background)]
     count = max(len(asked.people), len(asked.look), len(samples))
     latent = {"samples": samples.expand(count, *samples.shape[1:]), "noise_mask": mask[:, None]}
     return Conditioned(cloned, positive, negative, latent)
 
 
-def _pair(given: Given, extra: dict[str, Any]) -> list:
+def as_pair(given: Given, extra: dict[str, Any]) -> list:
     """A condition as the host's nodes hand it on."""
     conds = {"model_conds": dict(given.model_conds)} if given.model_conds else {}
     return [given.context, {**extra, **given.entries, **conds}]

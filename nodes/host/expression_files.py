@@ -14,7 +14,7 @@ BUILT_IN = "built-in"
 SAMPLE_GALLERY = f"{BUNDLED_PREFIX}portraits"
 LIBRARIES = "sfsr_libraries"
 # ComfyUI keeps its own MediaPipe file in models/detection, packs around LivePortrait theirs in models/liveportrait.
-_ENCODER_FOLDERS = ("mediapipe", "detection", "liveportrait")
+ENCODER_FOLDERS = ("mediapipe", "detection", "liveportrait")
 _GET = (
     "Get MediaPipe's face landmarker bundle with blendshapes (face_landmarker.task, about 4 MB, Apache License 2.0) from "
     "MediaPipe's page on its Face Landmarker, put it into ComfyUI's models/mediapipe folder and refresh the page (key R)"
@@ -30,7 +30,7 @@ def expression_encoder_names() -> list[str]:
     The first is what a fresh node shows: the bundled one, whatever else lies on the machine.
     """
     names = [DEMO] if BUNDLED.expression.is_file() else []
-    names += [f"{key}/{name}" for key in _ENCODER_FOLDERS for name in shared_files(key, ".task")]
+    names += [f"{key}/{name}" for key in ENCODER_FOLDERS for name in shared_files(key, ".task")]
     return names or [NO_ENCODER]
 
 
@@ -42,7 +42,7 @@ def expression_encoder_path(name: str) -> Path:
         return BUNDLED.expression
     key = slashed(name).partition("/")[0]
     rest = name[len(key) + 1 :]
-    for root in shared_folders(key) if key in _ENCODER_FOLDERS else ():
+    for root in shared_folders(key) if key in ENCODER_FOLDERS else ():
         path = inside(root, rest, models=True)
         if path is not None and path.is_file():
             return path

@@ -13,6 +13,7 @@ import folder_paths
 from ...sfsr_model.bundled import BUNDLED, DEMO, ID_ENCODERS
 from ...sfsr_model.encoders.pack import pack_files
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
+from ...sfsr_model.expressions.flame_map import ENDING as FLAME_MAPS
 from ...sfsr_model.files import state_of
 from ...sfsr_model.network.untrained import UNTRAINED
 from ...sfsr_model.samples import FOLDER as SAMPLES
@@ -54,7 +55,7 @@ def checkpoint_names() -> list[str]:
     """Bundled checkpoints first, then the user's under models/sfsr; the untrained stand-in where none is bundled."""
     bundled = [BUNDLED_PREFIX + path.name for path in sorted(BUNDLED.folder.glob("*.safetensors"))]
     own = [name for name in folder_paths.get_filename_list("sfsr") if name.endswith(".safetensors")]
-    own = [name for name in own if Path(name).parts[0] != "identities"]
+    own = [name for name in own if Path(name).parts[0] != "identities" and not name.endswith(FLAME_MAPS)]
     return [*bundled, *own] if bundled else [*own, UNTRAINED]
 
 

@@ -103,7 +103,7 @@ def build_model(checkpoint: Checkpoint) -> Any:
     model = comfy.model_base.BaseModel(config, model_type=MODEL_TYPES[metadata.prediction], device=offload_device)
     model.set_inpaint()
     _load_strictly(model.diffusion_model, checkpoint.unet, f"{checkpoint.name}: UNet")
-    patcher = _patcher(model, load_device, offload_device)
+    patcher = patched(model, load_device, offload_device)
     patcher.set_attachments(ATTACHMENT, CompoundStreams(_compound(checkpoint), metadata))
     hold_to_target(patcher)
     check_runs(patcher, traits_of(metadata))
@@ -156,10 +156,10 @@ def _compound(checkpoint: Checkpoint) -> Any:
         checkpoint.metadata.compound, operations=comfy.ops.manual_cast, dtype=torch.float32, device=offload_device
     )
     _load_strictly(encoder, checkpoint.compound, f"{checkpoint.name}: compound encoder")
-    return _patcher(encoder.eval().requires_grad_(False), load_device, offload_device)
+    return patched(encoder.eval().requires_grad_(False), load_device, offload_device)
 
 
-def _patcher(model: torch.nn.Module, load_device: torch.device, offload_device: torch.device) -> Any:
+def patched(model: torch.nn.Module, load_device: torch.device, offload_device: torch.device) -> Any:
     # Looked up here and not imported by name: the host rebinds it at its start.
     return comfy.model_patcher.CoreModelPatcher(model, load_device=load_device, offload_device=offload_device)
 

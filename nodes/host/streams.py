@@ -27,10 +27,11 @@ class Traits:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Who, and with which expression: one of each for every picture, or one for all."""
+    """Who, and with which expression: one of each for every picture, or one for all. size: (height, width) of their latents."""
 
     people: IdentityBatch
     look: Expression
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,241 @@
+"""Streams made of adapters: a person and an expression for a network that knows neither, by decoupled attention."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.lora
+import comfy.model_management
+import comfy.ops
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...sfsr_model.adapters.action_units import fineface_units
+from ...sfsr_model.adapters.adapter import Adapter, AdapterError
+from ...sfsr_model.adapters.keys_values import KeysValues
+from ...sfsr_model.adapters.kinds import FINEFACE
+from ...sfsr_model.adapters.layers import AttentionLayer, attention_layers
+from ...sfsr_model.adapters.lora import lora_state
+from ...sfsr_model.adapters.projections import projection_of
+from ...sfsr_model.adapters.recognisers import doubt_of
+from ...sfsr_model.bundled import ID_ENCODERS
+from ...sfsr_model.encoders.bundled import bundled_space
+from ...sfsr_model.encoders.identity_batch import IdentityBatch
+from ...sfsr_model.expressions import Expression
+from .anchoring import hold_to_target
+from .checks import check_runs
+from .decoupled import KEY, Attended, Rows, StreamsCond, install
+from .network import patched
+from .streams import ATTACHMENT, Acting, Asked, Given, Traits
+
+logger = logging.getLogger(__name__)
+
+# Pixels of a picture's side that checkpoints of a context's width were trained at.
+_SIDES, _SIDE = {768: 512, 1024: 768, 2048: 1024}, 512
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedAdapter:
+    """An adapter whose networks the host manages. shortcut: a plus file is taken for plusv2. clip_vision: the host's, of those
+    that look at the face."""
+
+    adapter: Adapter
+    networks: Any
+    shortcut: bool = False
+    clip_vision: Any = None
+
+    def attended(self, vector: Tensor, faces: Tensor | None, scale: float) -> Attended:
+        """Keys and values of vectors [B, inputs], and of aligned faces [B, S, S, 3] in 0..1, or zeros for nobody."""
+        comfy.model_management.load_models_gpu([self.networks])
+        place, networks = self.networks.load_device, self.networks.model
+        features = None if not self.adapter.wants_picture else self._features(faces, len(vector)).to(place)
+        tokens = networks["projection"](vector.to(place), features, self.shortcut)
+        resting = comfy.model_management.intermediate_device()
+        found = networks["keys_values"](tokens)
+        return Attended({number: (key.to(resting), value.to(resting)) for number, (key, value) in found.items()}, scale)
+
+    def _features(self, faces: Tensor | None, count: int) -> Tensor:
+        """CLIP's features of the faces; without any, those of its mean colour, which its normalisation makes zero."""
+        if faces is None:
+            model = self.clip_vision
+            size, mean = getattr(model, "image_size", 224), getattr(model, "image_mean", (0.48145466, 0.4578275, 0.40821073))
+            faces = torch.tensor(mean).expand(1, size, size, 3)
+        return self.clip_vision.encode_image(faces)["penultimate_hidden_states"].float().expand(count, -1, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A prompt as the model's own text encoder reads it. entries: what its condition carries beside the context."""
+
+    context: Tensor
+    entries: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class AdapterStreams:
+    """The streams of adapters, each of which may be missing. region: [1, H, W] in 0..1 where they act, or None."""
+
+    layers: tuple[AttentionLayer, ...]
+    identity: LoadedAdapter | None
+    expression: LoadedAdapter | None
+    wanted: Text
+    unwanted: Text
+    traits: Traits
+    region: Tensor | None = None
+
+    def check(self, asked: Asked) -> None:
+        """Raise ValueError for a person whom the identity adapter does not know, or of whom it lacks something."""
+        if self.identity is None:
+            return
+        spaces = [bundled_space(name=name) for name in ID_ENCODERS]
+        if doubt := doubt_of(self.identity.adapter, asked.people.space, [space for space in spaces if space]):
+            logger.warning("SFSR: %s", doubt)
+        _person_vectors(self.identity.adapter, asked.people)
+        _faces(self.identity.adapter, asked.people)
+
+    def install(self, model: Any, identity: Acting, expression: Acting) -> None:
+        """The patches of every cross-attention, where a stream is to act."""
+        if (self.identity and identity.weight) or (self.expression and expression.weight):
+            install(model, self.layers)
+
+    def given(self, asked: Asked, identity: Acting, expression: Acting, prompt: bool = True) -> Given:
+        """The prompt's context, and the keys and values of each stream. A stream that is off gives those of a zero vector, its
+        null; one of weight 0 gives nothing."""
+        streams = []
+        if self.identity is not None and identity.weight:
+            vectors = _person_vectors(self.identity.adapter, asked.people)
+            faces = _faces(self.identity.adapter, asked.people)
+            streams.append(_attended(self.identity, vectors, faces, identity))
+        if self.expression is not None and expression.weight:
+            vectors = expression_vectors(self.expression.adapter, asked.look)
+            streams.append(_attended(self.expression, vectors, None, expression))
+        text = self.wanted if prompt else self.unwanted
+        region = self.region
+        if region is not None:
+            region = F.interpolate(region[:, None], asked.size, mode="bilinear", antialias=True)[:, 0]
+        conds = {KEY: StreamsCond((Rows(tuple(streams), region=region),))} if streams else {}
+        return Given(text.context, text.entries, conds)
+
+
+def load_adapter(adapter: Adapter, shortcut: bool = False, clip_vision: Any = None) -> LoadedAdapter:
+    """Its networks in the host's management."""
+    if adapter.wants_picture and clip_vision is None:
+        raise ValueError(
+            f"clip_vision: {adapter.name} looks at the face; connect Load CLIP Vision with CLIP ViT-H/14's picture encoder"
+        )
+    load_device = comfy.model_management.text_encoder_device()
+    offload_device = comfy.model_management.text_encoder_offload_device()
+    options: dict[str, Any] = {"operations": comfy.ops.manual_cast, "device": offload_device}
+    options["dtype"] = next(iter(adapter.projection.values())).dtype
+    networks = torch.nn.ModuleDict(
+        {"projection": projection_of(adapter, **options), "keys_values": KeysValues(adapter, **options)}
+    )
+    return LoadedAdapter(adapter, patched(networks, load_device, offload_device), shortcut, clip_vision)
+
+
+def with_adapters(
+    model: Any,
+    identity: LoadedAdapter | None,
+    expression: LoadedAdapter | None,
+    texts: tuple[Text, Text],
+    resolution: int,
+    lora: float,
+    region: Tensor | None = None,
+) -> Any:
+    """A clone of a stock model that SFSR Conditioning accepts.
+
+    texts: wanted and unwanted. resolution: side of its crops in pixels, 0 for what its kind was trained at. lora: strength of
+    the LoRA in the identity adapter's file. region: where the streams act. Raises AdapterError where an adapter does not fit.
+    """
+    config = model.model.model_config.unet_config
+    layers = attention_layers(config)
+    for one in (identity, expression):
+        if one is not None:
+            one.adapter.fits(layers, config["context_dim"])
+    cloned = model.clone()
+    if identity is not None and lora:
+        _add_lora(cloned, identity.adapter, layers, lora)
+    traits = Traits(resolution or _SIDES.get(config["context_dim"], _SIDE))
+    cloned.set_attachments(ATTACHMENT, AdapterStreams(layers, identity, expression, *texts, traits, region))
+    hold_to_target(cloned)
+    check_runs(cloned, traits)
+    return cloned
+
+
+def require_unet(model: Any) -> Any:
+    """What came over a `model` socket; raises TypeError for what has no cross-attentions that adapters know."""
+    config = getattr(getattr(getattr(model, "model", None), "model_config", None), "unet_config", {})
+    if "transformer_depth" not in config or not isinstance(config.get("context_dim"), int):
+        inner = type(getattr(model, "model", model)).__name__
+        raise TypeError(
+            f"model: found a {inner}, and adapters are for networks of Stable Diffusion 1.5's and SDXL's kind; connect the "
+            "MODEL of Load Checkpoint with one of those"
+        )
+    return model
+
+
+def expression_vectors(adapter: Adapter, look: Expression) -> Tensor:
+    """What an expression adapter is told, [B, inputs]."""
+    if adapter.kind == FINEFACE:
+        return fineface_units(look.coefficients)
+    if look.flame is None:
+        raise ValueError(
+            f"expression: {adapter.name} takes the 55 numbers of SMIRK, and this expression has none; read a photo by an "
+            "expression encoder with a SMIRK file, or calibrate words and sliders for it (docs/adapters.md says how)"
+        )
+    return look.flame
+
+
+def _attended(loaded: LoadedAdapter, vectors: Tensor, faces: Tensor | None, acting: Acting) -> Attended:
+    if acting.on:
+        return loaded.attended(vectors, faces, acting.weight)
+    return loaded.attended(torch.zeros_like(vectors[:1]), None, acting.weight)
+
+
+def _person_vectors(adapter: Adapter, people: IdentityBatch) -> Tensor:
+    """What an identity adapter is told of each person, [B or 1, D]: the person of all pictures once."""
+    persons = _distinct(people)
+    if persons[0].dim != adapter.inputs:
+        raise ValueError(f"identity: its embeddings have {persons[0].dim} numbers, {adapter.name} takes {adapter.inputs}")
+    return torch.stack([person.raw_mean() if adapter.raw else person.mean() for person in persons])
+
+
+def _faces(adapter: Adapter, people: IdentityBatch) -> Tensor | None:
+    """The aligned face of each person, [B or 1, S, S, 3] in 0..1, for those that look at it."""
+    if not adapter.wants_picture:
+        return None
+    faces = [person.aligned for person in _distinct(people)]
+    if any(face is None for face in faces):
+        raise ValueError(
+            f"identity: {adapter.name} looks at the face, and this identity kept none, as it comes from an older file; make it "
+            "anew from its photos"
+        )
+    return torch.stack([face.float() / 255 for face in faces if face is not None])
+
+
+def _distinct(people: IdentityBatch) -> tuple:
+    first = people.people[0]
+    return (first,) if all(person is first for person in people.people) else people.people
+
+
+def _add_lora(model: Any, adapter: Adapter, layers: tuple[AttentionLayer, ...], strength: float) -> None:
+    """The LoRA that lies in a FaceID file, as weight patches."""
+    state = lora_state(adapter, layers)
+    if not state:
+        return
+    patches = comfy.lora.load_lora(state, comfy.lora.model_lora_keys_unet(model.model, {}))
+    added = model.add_patches(patches, strength)
+    if 2 * len(added) != len(state):
+        raise AdapterError(
+            f"{adapter.name}: of the {len(state) // 2} LoRA parts in it {len(added)} fit the model; get the file again"
+        )
+
+
+def read_text(clip: Any, prompt: str) -> Text:
+    """A prompt by the host's text encoder."""
+    context, pooled = clip.encode_from_tokens(clip.tokenize(prompt), return_pooled=True)
+    return Text(context, {} if pooled is None else {"pooled_output": pooled})

@@ -1,0 +1,67 @@
+"""Where SMIRK's file and the maps measured with it lie, and which files are one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ...sfsr_model.encoders.smirk import WHAT, SmirkReader, looks_like_smirk, smirk_network
+from ...sfsr_model.expressions import FlameMap, load_flame_map
+from ...sfsr_model.expressions.flame_map import ENDING
+from ...sfsr_model.files import state_of
+from .expression_files import ENCODER_FOLDERS
+from .folders import inside, require_file_name, shared_files, shared_folders, slashed
+from .tensor_files import ENDINGS, tensors_of
+
+NO_SMIRK = "none"
+FOLDERS = ("sfsr", *ENCODER_FOLDERS)
+_GET = (
+    f"Get {WHAT}, about which its README says where the file is, put it into ComfyUI's models/sfsr folder and refresh the page "
+    f"(key R), or choose '{NO_SMIRK}'"
+)
+
+
+def smirk_names() -> list[str]:
+    """NO_SMIRK, then every file below the folders whose keys are SMIRK's, as folder/name."""
+    names = [f"{key}/{name}" for key in FOLDERS for ending in ENDINGS for name in shared_files(key, ending)]
+    return [NO_SMIRK, *(name for name in names if (path := _found(name)) is not None and _is_smirk(path, state_of(path)))]
+
+
+def smirk_files(name: str) -> list[Path]:
+    """The file behind a listed name, none for NO_SMIRK; raises FileNotFoundError saying what belongs where."""
+    if name == NO_SMIRK:
+        return []
+    require_file_name(name, "smirk")
+    path = _found(name)
+    if path is None:
+        raise FileNotFoundError(f"smirk: '{name}' is not there. {_GET}")
+    return [path]
+
+
+def load_smirk_reader(name: str, channels: str) -> SmirkReader | None:
+    """The reader of a listed file, None for NO_SMIRK. Raises ValueError naming the file for one that is none."""
+    for path in smirk_files(name):
+        return SmirkReader(name, smirk_network(tensors_of(path), path.name), channels)
+    return None
+
+
+def flame_map() -> FlameMap | None:
+    """The map from coefficients to SMIRK's numbers that was measured last, None where nobody measured one; raises
+    FlameMapError for one that cannot be used."""
+    paths = [path for key in FOLDERS for name in shared_files(key, ENDING) if (path := _found(f"{key}/{name}")) is not None]
+    newest = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return None if newest is None else load_flame_map(newest)
+
+
+def _found(name: str) -> Path | None:
+    key, _, rest = slashed(name).partition("/")
+    for root in shared_folders(key) if key in FOLDERS else ():
+        path = inside(root, rest, models=True)
+        if path is not None and path.is_file():
+            return path
+    return None
+
+
+@lru_cache(maxsize=256)
+def _is_smirk(path: Path, state: tuple) -> bool:
+    return looks_like_smirk(path)
