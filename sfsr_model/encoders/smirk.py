@@ -30,6 +30,9 @@ WHAT = (
     "a SMIRK file (SMIRK_em1.pt of the project smirk by georgeretsi; its code is under the MIT License, its weights without "
     "stated terms)"
 )
+# A file's keys stand near its beginning, whether it is a safetensors or a PyTorch file.
+_HEAD = 1 << 20
+_MARKS = (b"expression_layers.0.weight", b"conv_stem.weight")
 _ENLARGED = 1.4
 # Where the square around MediaPipe's landmarks lies in the unit square of the one crop rule: medians over the sample portraits.
 _CROP_CENTRE, _CROP_SIDE = (0.5, 0.437), 1.08
@@ -152,6 +155,16 @@ def smirk_network(tensors: Mapping[str, Tensor], name: str) -> SmirkNetwork:
                 state[key] = found.float().clone()
         network.load_state_dict(state)
     return network.eval().requires_grad_(False)
+
+
+def looks_like_smirk(path: Path) -> bool:
+    """Whether a file's keys are a SMIRK file's, told from its first megabyte; nothing in it is loaded."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return all(mark in head for mark in _MARKS)
 
 
 def load_smirk(path: Path) -> SmirkNetwork:

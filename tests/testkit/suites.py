@@ -32,6 +32,7 @@ _TEST_TOOLS = (
     "accelerate",
     "diffusers",
     "scikit-image",
+    "timm",
     "numba",
     # Pinned: a test names what it finds.
     "comfy-test==0.4.15",
