@@ -108,9 +108,9 @@ def random_tensors(shapes: Mapping[str, Shape], seed: int) -> dict[str, Tensor]:
     spread = random_state({f"{key}/spread": shape for key, shape in shapes.items() if len(shape) == 1}, seed)
     for key, tensor in state.items():
         if tensor.ndim == 1:
-            tensor += 0.1 * spread[f"{key}/spread"]
+            state[key] = tensor + 0.1 * spread[f"{key}/spread"]
         elif key.endswith("_lora.up.weight"):
-            tensor *= 0.25
+            state[key] = 0.25 * tensor
     return state
 
 
