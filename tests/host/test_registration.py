@@ -19,6 +19,7 @@ MACHINE_LISTS = {
     ("ExpressionEmbed", "library"),
     ("LoadIDEncoder", "encoder"),
     ("SFSRLoadExpressionEncoder", "encoder"),
+    ("SFSRLoadExpressionEncoder", "smirk"),
     ("SFSRLoadIdentity", "identity"),
     ("SFSRLoadModel", "checkpoint"),
     ("SFSRSamplePortrait", "sample"),
