@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import comfy.utils
 import folder_paths
 
 from ...sfsr_model.adapters.adapter import Adapter, AdapterError
 from ...sfsr_model.adapters.files import companion, read_adapter
+from ...sfsr_model.expressions.flame_map import ENDING as FLAME_MAPS
 from .folders import inside, require_file_name, shared_files, shared_folders, slashed
+from .tensor_files import ENDINGS, tensors_of
 
 FOLDERS = ("ipadapter", "instantid", "sfsr")
-ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 NONE = "none"
 
 for _key in FOLDERS[:2]:
@@ -23,7 +23,7 @@ for _key in FOLDERS[:2]:
 def adapter_names() -> list[str]:
     """NONE, then every file that may hold an adapter, as folder/name. What it is, its entries say when it is read."""
     names = [f"{key}/{name}" for key in FOLDERS for ending in ENDINGS for name in shared_files(key, ending)]
-    return [NONE, *sorted(name for name in names if not name.startswith("sfsr/identities/"))]
+    return [NONE, *sorted(name for name in names if not name.startswith("sfsr/identities/") and not name.endswith(FLAME_MAPS))]
 
 
 def adapter_path(name: str, label: str) -> Path:
@@ -54,9 +54,9 @@ def load_adapter_file(name: str, label: str, stream: str) -> Adapter:
     try:
         tensors: dict[str, Any] = {}
         for file in (path, *others):
-            tensors |= _tensors(file)
+            tensors |= tensors_of(file)
         adapter = read_adapter(tensors, path.name)
-    except AdapterError as error:
+    except ValueError as error:
         raise AdapterError(f"{label}: {error}") from error
     if adapter.stream != stream:
         raise AdapterError(
@@ -64,14 +64,3 @@ def load_adapter_file(name: str, label: str, stream: str) -> Adapter:
             f"{adapter.stream}_adapter"
         )
     return adapter
-
-
-def _tensors(path: Path) -> dict[str, Any]:
-    """What the host's own reader, which takes tensors alone, finds in a file."""
-    try:
-        found = comfy.utils.load_torch_file(str(path), safe_load=True)
-    except Exception as error:  # as many kinds as there are ways to damage a file
-        raise AdapterError(f"{path.name}: cannot be read ({error}); get the file again") from error
-    if not isinstance(found, dict):
-        raise AdapterError(f"{path.name}: holds a {type(found).__name__}, expected named tensors; get the file again")
-    return found

@@ -25,11 +25,12 @@ from ...sfsr_model.adapters.recognisers import doubt_of
 from ...sfsr_model.bundled import ID_ENCODERS
 from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.encoders.identity_batch import IdentityBatch
-from ...sfsr_model.expressions import Expression
+from ...sfsr_model.expressions import Expression, flame_numbers
 from .anchoring import hold_to_target
 from .checks import check_runs
 from .decoupled import KEY, Attended, Rows, StreamsCond, install
 from .network import patched
+from .smirk_files import flame_map
 from .streams import ATTACHMENT, Acting, Asked, Given, Traits
 
 logger = logging.getLogger(__name__)
@@ -179,15 +180,10 @@ def require_unet(model: Any) -> Any:
 
 
 def expression_vectors(adapter: Adapter, look: Expression) -> Tensor:
-    """What an expression adapter is told, [B, inputs]."""
+    """What an expression adapter is told, [B, inputs]. Raises FlameMapError for an expression of which nothing tells it."""
     if adapter.kind == FINEFACE:
         return fineface_units(look.coefficients)
-    if look.flame is None:
-        raise ValueError(
-            f"expression: {adapter.name} takes the 55 numbers of SMIRK, and this expression has none; read a photo by an "
-            "expression encoder with a SMIRK file, or calibrate words and sliders for it (docs/adapters.md says how)"
-        )
-    return look.flame
+    return flame_numbers(look, flame_map() if look.flame is None else None)
 
 
 def _attended(loaded: LoadedAdapter, vectors: Tensor, faces: Tensor | None, acting: Acting) -> Attended:
