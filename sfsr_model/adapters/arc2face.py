@@ -21,7 +21,6 @@ from .others import what_it_is
 PROMPT = "photo of a id person"
 PERSON_TOKEN = 1014
 """What CLIP's tokeniser makes of "id"."""
-RECOGNISER = "arcface.onnx of Arc2Face"
 TEXT_WIDTH = 768
 TEXT_LAYERS = 12
 ABOUT = "FoivosPar/Arc2Face: arc2face/diffusion_pytorch_model.safetensors, encoder/pytorch_model.bin, arcface.onnx"
