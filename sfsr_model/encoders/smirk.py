@@ -123,8 +123,8 @@ class SmirkReader:
     def read(self, picture: Tensor, square: Square) -> Tensor:
         """Numbers [1, 55], float32 on the CPU, of the face in a square of a picture [H, W, 3], RGB in 0..1."""
         crop = smirk_crop(picture, square)[None]
-        weight = self.network.expression_layers[0].weight
-        return self.network((crop.flip(1) if self.channels == "BGR" else crop).to(weight)).float().cpu()
+        crop = crop.flip(1) if self.channels == "BGR" else crop
+        return self.network(crop.to(next(self.network.parameters()))).float().cpu()
 
 
 def smirk_network(tensors: Mapping[str, Tensor], name: str) -> SmirkNetwork:
@@ -134,8 +134,8 @@ def smirk_network(tensors: Mapping[str, Tensor], name: str) -> SmirkNetwork:
     """
     prefix = next((prefix for prefix in PREFIXES if f"{prefix}expression_layers.0.weight" in tensors), None)
     if prefix is None:
-        found = f"{len(tensors)} tensors, such as '{next(iter(tensors))}'" if tensors else "no tensor"
-        raise SmirkFileError(f"{name}: found {found}, and no '{PREFIXES[0]}expression_layers.0.weight'; expected {WHAT}")
+        held = f"{len(tensors)} tensors, such as '{next(iter(tensors))}'" if tensors else "no tensor"
+        raise SmirkFileError(f"{name}: found {held}, and no '{PREFIXES[0]}expression_layers.0.weight'; expected {WHAT}")
     with torch.inference_mode(False):
         network = SmirkNetwork()
         state = {}

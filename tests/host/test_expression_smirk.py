@@ -1,9 +1,12 @@
 """A SMIRK file beside the expression encoder, in a real ComfyUI: which files are one, what it reads, what becomes of it."""
 
+import os
+
 import pytest
 import torch
 from harness.client import PromptRejected
 from harness.graph import node
+from harness.server import REPOSITORY
 from testkit.random_smirk import write_smirk
 from testkit.tiny_landmarker import write_tiny_task
 
@@ -22,7 +25,9 @@ def folder(server):
     folder.mkdir(parents=True, exist_ok=True)
     write_smirk(folder / "numbers.pt")
     torch.save({"lora.down.weight": torch.zeros(3)}, folder / "SMIRK_em1.pt")
-    FlameMap(torch.zeros(52, 55), torch.zeros(55), torch.ones(55), "ab" * 32, "none").save(flame_map_path(folder / "numbers.pt", "ab" * 32))
+    FlameMap(torch.zeros(52, 55), torch.zeros(55), torch.ones(55), "ab" * 32, "none").save(
+        flame_map_path(folder / "numbers.pt", "ab" * 32)
+    )
     return folder
 
 
@@ -118,3 +123,38 @@ def test_files_that_cannot_be_used(client, graph, folder, refused):
     message = refused(graph | {"encoder": encoder("sfsr/expression/cut.pt")})
     cut.unlink()
     assert "smirk: cut.pt: cannot be read" in message
+
+
+def test_words_reach_an_expression_adapter_by_the_newest_map(in_host, tmp_path):
+    """A word has no numbers of its own; without a map the error says which command makes one."""
+    folder = tmp_path / "sfsr"
+    folder.mkdir()
+    for digest, bias, time in (("aa" * 32, 0.25, 2_000_000_000), ("bb" * 32, 0.5, 1_000_000_000)):
+        path = flame_map_path(folder / "SMIRK_em1.pt", digest)
+        FlameMap(torch.zeros(52, 55), torch.full((55,), bias), torch.ones(55), digest, "none").save(path)
+        os.utime(path, (time, time))
+    code = f"""
+        import importlib, folder_paths, torch
+        folder_paths.models_dir = {str(tmp_path)!r}
+        pack = load({str(REPOSITORY)!r})
+        vectors = importlib.import_module(f"{{pack.__name__}}.nodes.host.adapters").expression_vectors
+        expressions = importlib.import_module(f"{{pack.__name__}}.sfsr_model.expressions")
+
+        class Adapter:
+            kind, name = "expression", "exp_adapter.bin"
+
+        word = expressions.word_expression("joy")
+        assert vectors(Adapter, word)[0, :2].tolist() == [0.25, 0.25]
+        assert vectors(Adapter, word)[0, 53:].tolist() == torch.tensor([0.2, 0.2]).tolist()
+        photo = expressions.Expression(word.coefficients, flame=torch.zeros(1, 55))
+        assert not vectors(Adapter, photo).any()
+        for path in Path({str(folder)!r}).iterdir():
+            path.unlink()
+        try:
+            vectors(Adapter, word)
+        except ValueError as error:
+            print(error)
+    """
+    said = in_host(code).stdout
+    assert "expression: it does not carry the 55 numbers by SMIRK" in said
+    assert "run python -m sfsr_model.calibration --smirk FILE once" in said
