@@ -27,7 +27,7 @@ class KeysValues(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict()
+        self.layers: Any = nn.ModuleDict()
         for number, weights in adapter.keys_values.items():
             linears = []
             for weight in weights:

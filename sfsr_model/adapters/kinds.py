@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ..expressions.flame import FLAME_NAMES
+
 IDENTITY, EXPRESSION = "identity", "expression"
 """The two streams."""
 
@@ -15,7 +17,7 @@ ANTELOPE_V2 = "glintr100 of antelopev2"
 ARC2FACE = "arcface.onnx of Arc2Face"
 
 IDENTITY_WIDTH = 512
-FLAME_WIDTH = 55
+FLAME_WIDTH = len(FLAME_NAMES)
 ACTION_UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 """What FineFace is told of, in its order (DISFA's units), each from 0 to 5."""
 

@@ -84,7 +84,7 @@ class _Perceiver(nn.Module):
         self.proj_in = operations.Linear(inputs, width, **factory)
         self.proj_out = operations.Linear(width, outputs, **factory)
         self.norm_out = operations.LayerNorm(outputs, **factory)
-        self.layers = nn.ModuleList(
+        self.layers: Any = nn.ModuleList(
             nn.ModuleList([_Look(width, heads, operations, **factory), _feed_forward(width, operations, **factory)])
             for _ in range(depth)
         )
