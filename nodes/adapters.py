@@ -7,18 +7,20 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..sfsr_model.adapters.adapter import AdapterError
-from ..sfsr_model.adapters.kinds import EXPRESSION, IDENTITY, default_shortcut
+from ..sfsr_model.adapters.kinds import EXPRESSION, IDENTITY, INSTANTID, default_shortcut
 from .given import checked
 from .host.adapter_files import NONE, adapter_files, adapter_names, adapter_path, load_adapter_file
-from .host.adapters import load_adapter, read_text, require_unet, with_adapters
+from .host.adapters import PersonInPrompt, PointsControl, load_adapter, read_text, require_unet, with_adapters
 from .host.folders import fingerprint
 from .sockets import CATEGORY, require_masks, told_beforehand
 
+IN_PROMPT = "arc2face (model and clip themselves)"
+_NO_FILES = (NONE, IN_PROMPT)
 PLUS_VERSIONS = BY_NAME, PLUS, PLUS_V2 = ("by the file's name", "plus", "plusv2")
 
 
-def _adapter_input(stream: str, tooltip: str) -> io.Combo.Input:
-    return io.Combo.Input(f"{stream}_adapter", options=adapter_names(), default=NONE, tooltip=tooltip)
+def _adapter_input(stream: str, tooltip: str, *others: str) -> io.Combo.Input:
+    return io.Combo.Input(f"{stream}_adapter", options=[*adapter_names(), *others], default=NONE, tooltip=tooltip)
 
 
 class SFSRModelFromAdapters(io.ComfyNode):
@@ -37,7 +39,9 @@ class SFSRModelFromAdapters(io.ComfyNode):
                 _adapter_input(
                     IDENTITY,
                     "What gives the person: IP-Adapter FaceID, plus, plusv2 or portrait (needs buffalo_l in Load ID Encoder), "
-                    "InstantID (antelopev2). From models/ipadapter, models/instantid or models/sfsr.",
+                    "InstantID (antelopev2). From models/ipadapter, models/instantid or models/sfsr. The last choice is for "
+                    "Arc2Face's network and text encoder in model and clip, which need no adapter (arcface.onnx).",
+                    IN_PROMPT,
                 ),
                 _adapter_input(
                     EXPRESSION,
@@ -89,6 +93,22 @@ class SFSRModelFromAdapters(io.ComfyNode):
                 io.ClipVision.Input(
                     "clip_vision", optional=True, tooltip="CLIP ViT-H/14 from Load CLIP Vision, for FaceID plus and plusv2."
                 ),
+                io.ControlNet.Input(
+                    "control_net",
+                    optional=True,
+                    tooltip="InstantID's ControlNet from Load ControlNet Model; SFSR Conditioning then wants the face of Face "
+                    "Crop.",
+                ),
+                io.Float.Input(
+                    "control_strength",
+                    default=0.8,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Of InstantID's ControlNet; its authors use 0.8, and less where colours are too strong.",
+                ),
                 io.Mask.Input(
                     "region", optional=True, tooltip="Where in the crop person and expression act; without it everywhere."
                 ),
@@ -102,7 +122,7 @@ class SFSRModelFromAdapters(io.ComfyNode):
     def validate_inputs(cls, identity_adapter: str | None = None, expression_adapter: str | None = None) -> bool | str:
         """As Load ID Encoder's."""
         for label, name in (("identity_adapter", identity_adapter), ("expression_adapter", expression_adapter)):
-            told = told_beforehand(lambda one, label=label: one == NONE or adapter_path(one, label), name)
+            told = told_beforehand(lambda one, label=label: one in _NO_FILES or adapter_path(one, label), name)
             if told is not True:
                 return told
         return True
@@ -111,7 +131,7 @@ class SFSRModelFromAdapters(io.ComfyNode):
     def fingerprint_inputs(
         cls, identity_adapter: str | None = None, expression_adapter: str | None = None, **_: Any
     ) -> str | float:
-        names = [name for name in (identity_adapter, expression_adapter) if name and name != NONE]
+        names = [name for name in (identity_adapter, expression_adapter) if name and name not in _NO_FILES]
         return fingerprint(
             ", ".join(names) or NONE, lambda _: [file for name in names for file in adapter_files(name, "adapter")]
         )
@@ -130,26 +150,36 @@ class SFSRModelFromAdapters(io.ComfyNode):
         size: int = 0,
         plus_version: str = BY_NAME,
         clip_vision=None,
+        control_net=None,
+        control_strength: float = 0.8,
         region=None,
     ) -> io.NodeOutput:
         require_unet(model)
         if identity_adapter == expression_adapter == NONE:
             raise ValueError("identity_adapter, expression_adapter: both are 'none'; choose at least one file")
         identity = expression = None
-        if identity_adapter != NONE:
+        others: dict[str, Any] = {}
+        if identity_adapter == IN_PROMPT:
+            others["in_prompt"] = PersonInPrompt(clip)
+        elif identity_adapter != NONE:
             found = load_adapter_file(identity_adapter, "identity_adapter", IDENTITY)
             shortcut = default_shortcut(found.name) if plus_version == BY_NAME else plus_version == PLUS_V2
             identity = load_adapter(found, shortcut, clip_vision)
         if expression_adapter != NONE:
             expression = load_adapter(load_adapter_file(expression_adapter, "expression_adapter", EXPRESSION))
-        where = None
+        if control_net is not None:
+            if identity is None or identity.adapter.kind != INSTANTID:
+                raise ValueError(
+                    "control_net: it goes with InstantID's adapter alone; choose that in identity_adapter, or connect other "
+                    "ControlNets with Apply ControlNet behind SFSR Conditioning"
+                )
+            others["control"] = PointsControl(control_net, control_strength)
         if region is not None:
-            where = require_masks(
-                region, tuple(region.shape[-2:]), 1, "one picture", "connect a single mask as large as the crop"
-            )
+            advice = "connect a single mask as large as the crop"
+            others["region"] = require_masks(region, tuple(region.shape[-2:]), 1, "one picture", advice)
         try:
             texts = read_text(clip, prompt), read_text(clip, unwanted)
-            made = with_adapters(model, identity, expression, texts, size, lora_strength, where)
+            made = with_adapters(model, identity, expression, texts, size, lora_strength, **others)
         except AdapterError as error:
             raise AdapterError(f"model: {error}") from error
         return io.NodeOutput(made)

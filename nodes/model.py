@@ -12,9 +12,11 @@ from ..sfsr_model.batch import common_length
 from ..sfsr_model.bundled import restorable
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
 from ..sfsr_model.expressions import Expression
+from ..sfsr_model.face.crop import apply_affine
 from ..sfsr_model.naming import naming
 from ..sfsr_model.network import load_checkpoint, untrained_checkpoint
 from ..sfsr_model.network.untrained import UNTRAINED
+from .face import require_frames
 from .given import checked
 from .host.checks import LATENT_FACTOR, size_problem
 from .host.conditioning import StreamSettings, condition
@@ -24,6 +26,7 @@ from .host.streams import Asked, Traits, attachment
 from .sockets import (
     CATEGORY,
     ExpressionSocket,
+    FaceFrameSocket,
     IdentitySocket,
     require,
     require_images,
@@ -139,6 +142,9 @@ class SFSRConditioning(io.ComfyNode):
                 *(_weight(stream) for stream in streams),
                 *(_edge(stream, edge, default) for stream in streams for edge, default in (("start", 0.0), ("end", 1.0))),
                 *(_guidance(stream) for stream in streams),
+                FaceFrameSocket.Input(
+                    "face", optional=True, tooltip="Where the face is, from Face Crop; InstantID's ControlNet wants to know."
+                ),
             ],
             outputs=[
                 io.Model.Output("model", display_name="model", tooltip="The conditioned model, for the sampler or guider."),
@@ -166,6 +172,7 @@ class SFSRConditioning(io.ComfyNode):
         expression_end: float,
         identity_guidance: float,
         expression_guidance: float,
+        face=None,
     ) -> io.NodeOutput:
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
@@ -174,17 +181,27 @@ class SFSRConditioning(io.ComfyNode):
         image = require_images(image, "image")
         times = _enlargement(traits, image)
         image, mask = _enlarged(image, _checked_mask(mask, image), times)
-        batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask))
+        framed = {} if face is None else {"face": len(require_frames(face))}
+        batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask), **framed)
         result = condition(
             model,
             vae,
-            Asked(people.expand(batch), look.expand(batch), (image.shape[1] // LATENT_FACTOR, image.shape[2] // LATENT_FACTOR)),
+            Asked(people.expand(batch), look.expand(batch), *_place(face, image)),
             image,
             mask,
             StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
             StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
         return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
+
+
+def _place(face, image: torch.Tensor) -> tuple[tuple[int, int], torch.Tensor | None]:
+    """Height and width of the latents of crops [B, H, W, 3], and each face's five points in pixels where a frame says them."""
+    size = image.shape[1] // LATENT_FACTOR, image.shape[2] // LATENT_FACTOR
+    if face is None:
+        return size, None
+    frames = [frame.resized(image.shape[1]) for frame in require_frames(face)]
+    return size, torch.stack([apply_affine(frame.transform, frame.landmarks) for frame in frames])
 
 
 def _enlargement(traits: Traits, image: torch.Tensor) -> int:

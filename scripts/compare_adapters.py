@@ -21,6 +21,7 @@ from harness.in_process import difference, open_host, pack, print_differences
 CFG = 3.0
 # Of random weights the whole LoRA makes a network in which rounding grows a thousandfold.
 _LORA = 0.2
+_CONTROL = 0.6
 _STEPS = (30, 500, 900)
 _LATENT = 16
 _PEOPLE = 2
@@ -69,18 +70,19 @@ def compare() -> dict[str, float]:
         ("FaceID", "sdxl", kinds.FACEID, None),
         ("portrait unnorm", "sdxl", kinds.PORTRAIT_UNNORM, None),
         ("InstantID's tokens", "sdxl", kinds.INSTANTID, None),
+        ("InstantID with its ControlNet", "sdxl", kinds.INSTANTID, None),
         ("FineFace", "sd15", None, kinds.FINEFACE),
         ("Expression Adapter", "sd15", None, kinds.FLAME_EXPRESSION),
         ("portrait and FineFace", "sd15", kinds.PORTRAIT, kinds.FINEFACE),
     ]
     with torch.inference_mode():
         return {
-            f"{title}, {base}": _compared(base, identity, expression, "v2" in title)
+            f"{title}, {base}": _compared(base, identity, expression, "v2" in title, "ControlNet" in title)
             for title, base, identity, expression in cases
         }
 
 
-def _compared(base: str, identity: str | None, expression: str | None, shortcut: bool) -> float:
+def _compared(base: str, identity: str | None, expression: str | None, shortcut: bool, controlled: bool) -> float:
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -100,8 +102,11 @@ def _compared(base: str, identity: str | None, expression: str | None, shortcut:
     pooled = torch.randn(1, 1280, generator=generator)
     entries = {"pooled_output": pooled} if base == "sdxl" else {}
     texts = [host.Text(one, entries) for one in text.values()]
-    made = host.with_adapters(model, loaded.get("identity"), loaded.get("expression"), texts, 0, _LORA)
-    conditions = _conditions(made, people, look, scales)
+    control_net = _control_net(config) if controlled else None
+    others = {} if control_net is None else {"control": host.PointsControl(control_net, _CONTROL)}
+    made = host.with_adapters(model, loaded.get("identity"), loaded.get("expression"), texts, 0, _LORA, **others)
+    points = torch.rand(_PEOPLE, 5, 2, generator=generator) * _LATENT * 8
+    conditions = _conditions(made, people, look, scales, points)
     tokens = {
         stream: _reference_tokens(adapter, people if stream == "identity" else look, shortcut)
         for stream, adapter in adapters.items()
@@ -123,7 +128,11 @@ def _compared(base: str, identity: str | None, expression: str | None, shortcut:
             extra = _sdxl_conditions(pooled) if base == "sdxl" else None
             x = latent / (sigma**2 + 1) ** 0.5
             context = text[name].expand(_PEOPLE, -1, -1)
-            noise = reference(x, torch.tensor(step), context, added_cond_kwargs=extra, return_dict=False)[0]
+            control = {}
+            if control_net is not None:
+                control = _controlled(control_net, made.model, x, step, tokens["identity"][place], points, pooled)
+            asked = {"added_cond_kwargs": extra, "return_dict": False, **control}
+            noise = reference(x, torch.tensor(step), context, **asked)[0]
             predicted.append(latent - sigma * noise)
         wanted, unwanted = predicted
         found.append(difference(unwanted + CFG * (wanted - unwanted), theirs))
@@ -190,11 +199,29 @@ def _look(generator: Any) -> Any:
     return expressions.Expression(torch.rand(_PEOPLE, 52, generator=generator), flame=flame)
 
 
-def _conditions(model: Any, people: Any, look: Any, scales: Mapping[str, float]) -> tuple[list, list]:
+def _control_net(config: Mapping[str, Any]) -> Any:
+    """The host's ControlNet for such a network, of random weights."""
+    import copy
+
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import torch
+
+    sizes = copy.deepcopy(dict(config)) | {"hint_channels": 3, "num_head_channels": 64, "num_heads": -1}
+    sizes.pop("out_channels")
+    network = comfy.cldm.cldm.ControlNet(**sizes, dtype=torch.float32, device="cpu").eval()
+    generator = torch.Generator().manual_seed(4)
+    for parameter in network.parameters():
+        scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+    return comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
+
+
+def _conditions(model: Any, people: Any, look: Any, scales: Mapping[str, float], points: Any) -> tuple[list, list]:
     """Positive and negative, as SFSR Conditioning makes them, with the patches in the model."""
     streams = pack("nodes.host.streams")
     given = streams.attachment(model)
-    asked = streams.Asked(people, look, (_LATENT, _LATENT))
+    asked = streams.Asked(people, look, (_LATENT, _LATENT), points)
     acting = [streams.Acting(scales["identity"]), streams.Acting(scales["expression"])]
     given.check(asked)
     given.install(model, *acting)
@@ -355,6 +382,42 @@ def _attend(q: Any, k: Any, v: Any, heads: int) -> Any:
     q, k, v = (rearrange(one, "b n (h d) -> b h n d", h=heads) for one in (q, k, v))
     weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
     return rearrange(weights @ v, "b h n d -> b n (h d)")
+
+
+def _controlled(net: Any, model: Any, x: Any, step: int, tokens: Any, points: Any, pooled: Any) -> dict[str, Any]:
+    """What a ControlNet that attends to the tokens adds to diffusers' network."""
+    import torch
+
+    side = _LATENT * 8
+    hint = torch.stack([_drawn(one.tolist(), side) for one in points]).movedim(-1, 1)
+    size = model.encode_adm(pooled_output=pooled, width=side, height=side).expand(_PEOPLE, -1)
+    found = net.control_model(x=x, hint=hint, timesteps=torch.full((_PEOPLE,), float(step)), context=tokens, y=size)
+    return {
+        "down_block_additional_residuals": [_CONTROL * one for one in found["output"]],
+        "mid_block_additional_residual": _CONTROL * found["middle"][0],
+    }
+
+
+def _drawn(points: list, side: int) -> Any:
+    """Five points as InstantID's authors draw them: each limb on a copy, dimmed, then discs of radius 10."""
+    import math
+
+    import cv2
+    import numpy as np
+    import torch
+
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255)]
+    picture = np.zeros([side, side, 3])
+    for limb in ([0, 2], [1, 2], [3, 2], [4, 2]):
+        xs, ys = np.array(points)[limb].T
+        length = math.sqrt((xs[0] - xs[1]) ** 2 + (ys[0] - ys[1]) ** 2)
+        angle = math.degrees(math.atan2(ys[0] - ys[1], xs[0] - xs[1]))
+        polygon = cv2.ellipse2Poly((int(xs.mean()), int(ys.mean())), (int(length / 2), 4), int(angle), 0, 360, 1)
+        picture = cv2.fillConvexPoly(picture.copy(), polygon, colours[limb[0]])
+    picture = (picture * 0.6).astype(np.uint8)
+    for (x, y), colour in zip(points, colours, strict=True):
+        picture = cv2.circle(picture.copy(), (int(x), int(y)), 10, colour, -1)
+    return torch.from_numpy(picture).float() / 255
 
 
 def _add_lora(unet: Any, adapter: Any, layers: Any) -> None:

@@ -16,8 +16,10 @@ from torch.nn import functional as F
 
 from ...sfsr_model.adapters.action_units import fineface_units
 from ...sfsr_model.adapters.adapter import Adapter, AdapterError
+from ...sfsr_model.adapters.arc2face import PERSON_TOKEN, PROMPT, token_rows
+from ...sfsr_model.adapters.key_points import draw_key_points
 from ...sfsr_model.adapters.keys_values import KeysValues
-from ...sfsr_model.adapters.kinds import FINEFACE
+from ...sfsr_model.adapters.kinds import ARC2FACE, FINEFACE
 from ...sfsr_model.adapters.layers import AttentionLayer, attention_layers
 from ...sfsr_model.adapters.lora import lora_state
 from ...sfsr_model.adapters.projections import projection_of
@@ -27,7 +29,7 @@ from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.encoders.identity_batch import IdentityBatch
 from ...sfsr_model.expressions import Expression, flame_numbers
 from .anchoring import hold_to_target
-from .checks import check_runs
+from .checks import LATENT_FACTOR, check_runs
 from .decoupled import KEY, Attended, Rows, StreamsCond, install
 from .network import patched
 from .smirk_files import flame_map
@@ -49,14 +51,21 @@ class LoadedAdapter:
     shortcut: bool = False
     clip_vision: Any = None
 
-    def attended(self, vector: Tensor, faces: Tensor | None, scale: float) -> Attended:
-        """Keys and values of vectors [B, inputs], and of aligned faces [B, S, S, 3] in 0..1, or zeros for nobody."""
+    def tokens(self, vectors: Tensor, faces: Tensor | None, on: bool) -> Tensor:
+        """Tokens [B, T, C] of vectors [B, inputs] and of aligned faces [B, S, S, 3] in 0..1; where it is not on, of nobody."""
+        if not on:
+            vectors, faces = torch.zeros_like(vectors[:1]), None
         comfy.model_management.load_models_gpu([self.networks])
-        place, networks = self.networks.load_device, self.networks.model
-        features = None if not self.adapter.wants_picture else self._features(faces, len(vector)).to(place)
-        tokens = networks["projection"](vector.to(place), features, self.shortcut)
+        place = self.networks.load_device
+        features = None if not self.adapter.wants_picture else self._features(faces, len(vectors)).to(place)
+        made = self.networks.model["projection"](vectors.to(place), features, self.shortcut)
+        return made.to(comfy.model_management.intermediate_device())
+
+    def attended(self, tokens: Tensor, scale: float) -> Attended:
+        """Their keys and values in every layer."""
+        comfy.model_management.load_models_gpu([self.networks])
         resting = comfy.model_management.intermediate_device()
-        found = networks["keys_values"](tokens)
+        found = self.networks.model["keys_values"](tokens.to(self.networks.load_device))
         return Attended({number: (key.to(resting), value.to(resting)) for number, (key, value) in found.items()}, scale)
 
     def _features(self, faces: Tensor | None, count: int) -> Tensor:
@@ -77,8 +86,56 @@ class Text:
 
 
 @dataclass(frozen=True, eq=False)
+class PersonInPrompt:
+    """Arc2Face's way: the person takes the place of a word, and the text encoder itself gives the person."""
+
+    clip: Any
+
+    def context(self, people: IdentityBatch, acting: Acting) -> Tensor:
+        """The context of each person, [B or 1, T, C]. A weight below 1 lies between nobody's and theirs."""
+        nobody = read_text(self.clip, "").context
+        if not acting.on or not acting.weight:
+            return nobody
+        rows = token_rows(torch.stack([person.mean() for person in distinct(people)]))
+        return torch.cat([nobody.lerp(self._of(row), acting.weight) for row in rows])
+
+    def _of(self, row: Tensor) -> Tensor:
+        tokens = {
+            encoder: [[(row if token == PERSON_TOKEN else token, *rest) for token, *rest in part] for part in parts]
+            for encoder, parts in self.clip.tokenize(PROMPT).items()
+        }
+        return self.clip.encode_from_tokens(tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class PointsControl:
+    """InstantID's ControlNet: it looks at a drawing of the five points, and attends to the person's tokens."""
+
+    control_net: Any
+    strength: float
+    # The run's own, and whom it was made for: the host evaluates conditions together whose ControlNet is the same.
+    _latest: list[tuple[Asked, Any]] = field(default_factory=list)
+
+    def entries(self, asked: Asked, tokens: Tensor) -> dict[str, Any]:
+        """Of a condition's dictionary. Raises ValueError where nobody said where the faces are."""
+        if self.strength == 0.0:
+            return {}
+        if asked.points is None:
+            raise ValueError("face: InstantID draws the face's five points; connect the face output of Face Crop")
+        if not self._latest or self._latest[0][0] is not asked:
+            size = asked.size[0] * LATENT_FACTOR, asked.size[1] * LATENT_FACTOR
+            drawn = torch.stack([draw_key_points(points, size) for points in asked.points]).movedim(-1, 1)
+            self._latest[:] = [(asked, self.control_net.copy().set_cond_hint(drawn, self.strength, (0.0, 1.0)))]
+        return {"control": self._latest[0][1], "control_apply_to_uncond": False, "cross_attn_controlnet": tokens}
+
+
+@dataclass(frozen=True, eq=False)
 class AdapterStreams:
-    """The streams of adapters, each of which may be missing. region: [1, H, W] in 0..1 where they act, or None."""
+    """The streams of adapters, each of which may be missing.
+
+    in_prompt: gives the person in the text's place. control: goes with the identity adapter. region: [1, H, W] in 0..1 where
+    the adapters act, or None.
+    """
 
     layers: tuple[AttentionLayer, ...]
     identity: LoadedAdapter | None
@@ -86,17 +143,23 @@ class AdapterStreams:
     wanted: Text
     unwanted: Text
     traits: Traits
+    in_prompt: PersonInPrompt | None = None
+    control: PointsControl | None = None
     region: Tensor | None = None
 
     def check(self, asked: Asked) -> None:
-        """Raise ValueError for a person whom the identity adapter does not know, or of whom it lacks something."""
-        if self.identity is None:
-            return
-        spaces = [bundled_space(name=name) for name in ID_ENCODERS]
-        if doubt := doubt_of(self.identity.adapter, asked.people.space, [space for space in spaces if space]):
+        """Raise ValueError for a person whom the identity's network does not know, or of whom it lacks something."""
+        spaces = [space for name in ID_ENCODERS if (space := bundled_space(name=name))]
+        doubt = None
+        if self.identity is not None:
+            adapter = self.identity.adapter
+            doubt = doubt_of(adapter.recogniser, f"{adapter.name} ({adapter.facts.title})", asked.people.space, spaces)
+            _person_vectors(adapter, asked.people)
+            _faces(adapter, asked.people)
+        elif self.in_prompt is not None:
+            doubt = doubt_of(ARC2FACE, "Arc2Face", asked.people.space, spaces)
+        if doubt:
             logger.warning("SFSR: %s", doubt)
-        _person_vectors(self.identity.adapter, asked.people)
-        _faces(self.identity.adapter, asked.people)
 
     def install(self, model: Any, identity: Acting, expression: Acting) -> None:
         """The patches of every cross-attention, where a stream is to act."""
@@ -106,20 +169,23 @@ class AdapterStreams:
     def given(self, asked: Asked, identity: Acting, expression: Acting, prompt: bool = True) -> Given:
         """The prompt's context, and the keys and values of each stream. A stream that is off gives those of a zero vector, its
         null; one of weight 0 gives nothing."""
-        streams = []
+        streams, entries = [], {}
         if self.identity is not None and identity.weight:
             vectors = _person_vectors(self.identity.adapter, asked.people)
-            faces = _faces(self.identity.adapter, asked.people)
-            streams.append(_attended(self.identity, vectors, faces, identity))
+            tokens = self.identity.tokens(vectors, _faces(self.identity.adapter, asked.people), identity.on)
+            streams.append(self.identity.attended(tokens, identity.weight))
+            if self.control is not None:
+                entries = self.control.entries(asked, tokens)
         if self.expression is not None and expression.weight:
             vectors = expression_vectors(self.expression.adapter, asked.look)
-            streams.append(_attended(self.expression, vectors, None, expression))
-        text = self.wanted if prompt else self.unwanted
+            streams.append(self.expression.attended(self.expression.tokens(vectors, None, expression.on), expression.weight))
         region = self.region
         if region is not None:
             region = F.interpolate(region[:, None], asked.size, mode="bilinear", antialias=True)[:, 0]
         conds = {KEY: StreamsCond((Rows(tuple(streams), region=region),))} if streams else {}
-        return Given(text.context, text.entries, conds)
+        text = self.wanted if prompt else self.unwanted
+        context = text.context if self.in_prompt is None else self.in_prompt.context(asked.people, identity)
+        return Given(context, {**text.entries, **entries}, conds)
 
 
 def load_adapter(adapter: Adapter, shortcut: bool = False, clip_vision: Any = None) -> LoadedAdapter:
@@ -145,12 +211,12 @@ def with_adapters(
     texts: tuple[Text, Text],
     resolution: int,
     lora: float,
-    region: Tensor | None = None,
+    **others: Any,
 ) -> Any:
     """A clone of a stock model that SFSR Conditioning accepts.
 
     texts: wanted and unwanted. resolution: side of its crops in pixels, 0 for what its kind was trained at. lora: strength of
-    the LoRA in the identity adapter's file. region: where the streams act. Raises AdapterError where an adapter does not fit.
+    the LoRA in the identity adapter's file. others: of AdapterStreams. Raises AdapterError where an adapter does not fit.
     """
     config = model.model.model_config.unet_config
     layers = attention_layers(config)
@@ -161,7 +227,7 @@ def with_adapters(
     if identity is not None and lora:
         _add_lora(cloned, identity.adapter, layers, lora)
     traits = Traits(resolution or _SIDES.get(config["context_dim"], _SIDE))
-    cloned.set_attachments(ATTACHMENT, AdapterStreams(layers, identity, expression, *texts, traits, region))
+    cloned.set_attachments(ATTACHMENT, AdapterStreams(layers, identity, expression, *texts, traits, **others))
     hold_to_target(cloned)
     check_runs(cloned, traits)
     return cloned
@@ -186,15 +252,9 @@ def expression_vectors(adapter: Adapter, look: Expression) -> Tensor:
     return flame_numbers(look, flame_map() if look.flame is None else None)
 
 
-def _attended(loaded: LoadedAdapter, vectors: Tensor, faces: Tensor | None, acting: Acting) -> Attended:
-    if acting.on:
-        return loaded.attended(vectors, faces, acting.weight)
-    return loaded.attended(torch.zeros_like(vectors[:1]), None, acting.weight)
-
-
 def _person_vectors(adapter: Adapter, people: IdentityBatch) -> Tensor:
     """What an identity adapter is told of each person, [B or 1, D]: the person of all pictures once."""
-    persons = _distinct(people)
+    persons = distinct(people)
     if persons[0].dim != adapter.inputs:
         raise ValueError(f"identity: its embeddings have {persons[0].dim} numbers, {adapter.name} takes {adapter.inputs}")
     return torch.stack([person.raw_mean() if adapter.raw else person.mean() for person in persons])
@@ -204,7 +264,7 @@ def _faces(adapter: Adapter, people: IdentityBatch) -> Tensor | None:
     """The aligned face of each person, [B or 1, S, S, 3] in 0..1, for those that look at it."""
     if not adapter.wants_picture:
         return None
-    faces = [person.aligned for person in _distinct(people)]
+    faces = [person.aligned for person in distinct(people)]
     if any(face is None for face in faces):
         raise ValueError(
             f"identity: {adapter.name} looks at the face, and this identity kept none, as it comes from an older file; make it "
@@ -213,7 +273,8 @@ def _faces(adapter: Adapter, people: IdentityBatch) -> Tensor | None:
     return torch.stack([face.float() / 255 for face in faces if face is not None])
 
 
-def _distinct(people: IdentityBatch) -> tuple:
+def distinct(people: IdentityBatch) -> tuple:
+    """The people, or the one who is in all pictures."""
     first = people.people[0]
     return (first,) if all(person is first for person in people.people) else people.people
 

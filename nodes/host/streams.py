@@ -27,11 +27,15 @@ class Traits:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Who, and with which expression: one of each for every picture, or one for all. size: (height, width) of their latents."""
+    """Who, and with which expression: one of each for every picture, or one for all.
+
+    size: (height, width) of their latents. points: [B, 5, 2] in the pixels of the crops, where somebody said where faces are.
+    """
 
     people: IdentityBatch
     look: Expression
     size: tuple[int, int]
+    points: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from .adapter import Adapter
 from .kinds import ANTELOPE_V2, ARC2FACE, BUFFALO_L
 
 SPACES: Mapping[str, str] = MappingProxyType(
@@ -14,16 +13,15 @@ SPACES: Mapping[str, str] = MappingProxyType(
 """How the tags of their embeddings begin: with the published files' SHA-256."""
 
 
-def doubt_of(adapter: Adapter, space: str, others: Collection[str]) -> str | None:
-    """What is to be said of a person of this space to an adapter: nothing of the right recogniser's.
+def doubt_of(wanted: str | None, who: str, space: str, others: Collection[str]) -> str | None:
+    """What is to be said of a person of this space to whom knows people by one recogniser alone: nothing of the right one's.
 
-    others: spaces that are known to be of other recognisers. Raises ValueError for one of these, or of another adapter's
-    recogniser.
+    wanted: that recogniser, a key of SPACES, or None. who: wants it, for people. others: spaces that are known to be of other
+    recognisers. Raises ValueError for one of these, or of another key's.
     """
-    wanted = adapter.recogniser
     if wanted is None or space.startswith(SPACES[wanted]):
         return None
-    choose = f"{adapter.name} ({adapter.facts.title}) knows people by {wanted} alone: choose that in Load ID Encoder"
+    choose = f"{who} knows people by {wanted} alone: choose that in Load ID Encoder"
     known = next((name for name, tag in SPACES.items() if space.startswith(tag)), None)
     if known is not None or space in others:
         raise ValueError(f"identity: it was made by {known or 'another recogniser'}, of the space '{space}'; {choose}")
