@@ -114,8 +114,8 @@ def behind(prompt: Prompt, ends: Prompt) -> Prompt:
 
 
 def needs_checkpoint(prompt: Prompt) -> bool:
-    """Whether the graph loads a text-to-image checkpoint, which nobody has until they fetch one."""
-    return any(entry["class_type"] == "CheckpointLoaderSimple" for entry in prompt.values())
+    """Whether the graph loads a text-to-image model, which nobody has until they fetch one."""
+    return any(entry["class_type"] in ("CheckpointLoaderSimple", "UNETLoader") for entry in prompt.values())
 
 
 def _is_node(entry: Any) -> bool:
