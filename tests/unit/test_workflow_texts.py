@@ -14,7 +14,7 @@ DISPLAYED = {
     node: texts["display_name"].removesuffix(" (SFSR)") for node, texts in read_json(LOCALES / "en/nodeDefs.json").items()
 }
 # The host's nodes that notes name without having them in their graph.
-OF_THE_HOST = {"Load Image", "Batch Images", "Image Rotate"}
+OF_THE_HOST = {"Load Image", "Batch Images", "Image Rotate", "Load CLIP Vision", "Load ControlNet Model"}
 every_workflow = pytest.mark.parametrize("name", NAMES)
 
 
