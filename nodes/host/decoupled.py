@@ -8,12 +8,14 @@ person of its own all get theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import comfy.patcher_extension
 import comfy.utils
+import torch
 from comfy.conds import CONDRegular
 from comfy.ldm.modules import attention
 from torch import Tensor
@@ -34,6 +36,11 @@ class Attended:
 
     keys_values: Mapping[int, tuple[Tensor, Tensor]]
     scale: float
+
+    @property
+    def tokens(self) -> int:
+        key, _ = next(iter(self.keys_values.values()))
+        return key.shape[1]
 
     def of(self, layer: int, count: int, like: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of a layer for so many rows, of the device and kind of `like`."""
@@ -100,19 +107,31 @@ class DecoupledAttention:
 
         out = attend(q, k, v) if self._base is None else self._base(q, k, v, extra_options)
         first = 0
-        for rows in extra_options.get(KEY, ()):
-            queries = q[first : first + rows.count]
-            for stream in rows.streams:
-                added = stream.scale * attend(queries, *stream.of(self._layer, rows.count, q))
-                if rows.region is not None:
-                    added = added * _on_tokens(rows.region, queries.shape[1], extra_options["original_shape"], added)
-                out[first : first + rows.count] += added
-            first += rows.count
+        for group in _together(extra_options.get(KEY, ())):
+            last = first + sum(rows.count for rows in group)
+            for streams in zip(*(rows.streams for rows in group), strict=True):
+                told = [stream.of(self._layer, rows.count, q) for stream, rows in zip(streams, group, strict=True)]
+                keys, values = (torch.cat(parts) for parts in zip(*told, strict=True))
+                added = streams[0].scale * attend(q[first:last], keys, values)
+                if group[0].region is not None:
+                    added = added * _on_tokens(group[0].region, q.shape[1], extra_options["original_shape"], added)
+                out[first:last] += added
+            first = last
         sigma = float(extra_options["sigmas"][0]) if "sigmas" in extra_options else _ALWAYS
         for callback, arguments in self._added:
             if arguments.get("sigma_end", -_ALWAYS) <= sigma <= arguments.get("sigma_start", _ALWAYS):
                 out = out + callback(out, q, k, v, extra_options, **arguments)
         return out.to(q)
+
+
+def _together(parts: Sequence[Rows]) -> Iterator[Sequence[Rows]]:
+    """Rows one after the other whose streams are of the same sizes and loudness, in one region: one attention serves them."""
+
+    def kind(rows: Rows) -> tuple:
+        return id(rows.region), *((stream.scale, stream.tokens) for stream in rows.streams)
+
+    for _, group in itertools.groupby(parts, kind):
+        yield tuple(group)
 
 
 def install(model: Any, layers: Sequence[AttentionLayer]) -> None:
