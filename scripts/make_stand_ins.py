@@ -3,9 +3,8 @@
 python scripts/make_stand_ins.py --models FOLDER [--workflow NAME ...]
 
 FOLDER: a ComfyUI's models folder, best of a ComfyUI that has no models of yours. NAME: a workflow of workflows/api; left out,
-every one that asks for files which do not come with the pack and runs on adapters. A file that is there stays as it is. Pictures
-made with these files are noise: networks are slim, and nobody trained them. In a Python with ComfyUI's and this pack's
-requirements. sdxl_face takes 2 GB, the others 0.5 GB each.
+all that run on adapters. A file that is there stays as it is. Pictures made with these files are noise: networks are slim, and
+nobody trained them. In a Python with ComfyUI's and this pack's requirements. sdxl_face takes 2 GB, the others 0.4 GB each.
 """
 
 from __future__ import annotations

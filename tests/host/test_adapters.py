@@ -9,19 +9,13 @@ import pytest
 import torch
 from harness.client import PromptFailed, PromptRejected
 from testkit.small_graph import SmallGraph
-from testkit.text_to_image import save_text_to_image
+from testkit.text_to_image import SLIM_SD15, save_text_to_image
 
 from sfsr_model.adapters.kinds import FACEID, FACEID_PLUS, FINEFACE, INSTANTID, PORTRAIT
 from sfsr_model.adapters.stand_ins import write_stand_in
-from sfsr_model.network.layout import LATENT_CHANNELS, UNetConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SLIM = UNetConfig(
-    model_channels=320, channel_mult=(1, 1), num_res_blocks=1, attention=(False, True), context_dim=768, num_heads=8,
-    in_channels=LATENT_CHANNELS,
-)  # fmt: skip
-"""What the host takes for Stable Diffusion 1.5, slim."""
-CONFIG = SLIM.ldm_arguments
+CONFIG = SLIM_SD15.ldm_arguments
 FILES = {
     "faceid.bin": FACEID,
     "ip-adapter-faceid-plusv2_sd15.bin": FACEID_PLUS,
@@ -37,7 +31,7 @@ def files(server):
     checkpoint, folder = models / "checkpoints" / "own.safetensors", models / "ipadapter"
     for one in (checkpoint.parent, folder):
         one.mkdir(parents=True, exist_ok=True)
-    save_text_to_image(checkpoint, SLIM)
+    save_text_to_image(checkpoint, SLIM_SD15)
     for name, kind in FILES.items():
         write_stand_in(kind, folder / name, CONFIG, seed=5)
     write_stand_in(PORTRAIT, folder / "other_base.safetensors", CONFIG | {"context_dim": 1024}, seed=5)
@@ -90,7 +84,7 @@ def test_every_kind_equals_its_reference(host_path, host_version):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"ComfyUI {host_version}:\n{done.stdout}\n{done.stderr[-2000:]}"
     rows = [line.split("|")[1:3] for line in done.stdout.splitlines()[2:]]
-    assert len(rows) == 10
+    assert len(rows) == 11
     assert all(float(difference) <= 1e-4 for _, difference in rows)
 
 

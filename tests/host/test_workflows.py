@@ -9,26 +9,15 @@ from harness.client import PromptRejected
 from harness.graph import node
 from harness.workflow import load_workflow, needs_checkpoint, set_input, titled
 from PIL import Image
-from testkit.text_to_image import save_text_to_image
+from testkit.text_to_image import SLIM_SD15, save_text_to_image
 
 from sfsr_model.encoders.identity_file import load_identity
 from sfsr_model.expressions.library import load_library
-from sfsr_model.network.layout import LATENT_CHANNELS, UNetConfig
 from sfsr_model.samples import load_sample, sample_identities
 
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 NAMES = [path.stem for path in sorted(API.glob("*.json"))]
 RUN_AS_THEY_STAND = [name for name in NAMES if not needs_checkpoint(load_workflow(API / f"{name}.json"))]
-# A UNet of few blocks that the host still takes for Stable Diffusion 1.5.
-SMALL_SD15 = UNetConfig(
-    model_channels=320,
-    channel_mult=(1, 1),
-    num_res_blocks=1,
-    attention=(False, True),
-    context_dim=768,
-    num_heads=8,
-    in_channels=LATENT_CHANNELS,
-)
 FEW_STEPS = {"BasicScheduler": 2, "KSampler": 1}
 EARLIER = Path(__file__).parent / "data" / "version_0_1"
 SCENE_SIDE, PLACE = 384, 32  # of the generated scene; where a portrait of 320 pixels is put into it
@@ -99,8 +88,9 @@ def test_every_node_stands_in_a_workflow(client, pack_name):
     assert sorted(ours - used) == [], "these nodes are in no workflow of workflows/api"
 
 
-def test_only_the_scene_of_a_prompt_needs_a_checkpoint():
-    assert [name for name in NAMES if name not in RUN_AS_THEY_STAND] == ["text_to_portrait"]
+def test_only_what_is_about_ones_own_checkpoint_needs_one():
+    others = ["arc2face_portrait", "sd15_face", "sdxl_face", "text_to_portrait"]
+    assert [name for name in NAMES if name not in RUN_AS_THEY_STAND] == others
 
 
 def test_identity_expression_and_target_are_three_pictures(pictures):
@@ -210,7 +200,7 @@ def checkpoints(server):
 def small_checkpoint(checkpoints):
     """A small one of random weights."""
     path = checkpoints / "small.safetensors"
-    save_text_to_image(path, SMALL_SD15)
+    save_text_to_image(path, SLIM_SD15)
     yield path.name
     path.unlink()
 
