@@ -17,7 +17,7 @@ API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 SIDE = 64
 FILES = {"sd15_face": 4, "sdxl_face": 3, "arc2face_portrait": 6}
 every_workflow = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.full] if name == "sdxl_face" else []) for name in STREAMS]
+    "name", [pytest.param(name, marks=[pytest.mark.full] if name == "sdxl_face" else []) for name in FILES]
 )
 
 
