@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import safe_open
 
@@ -40,6 +41,46 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     with safe_open(path, framework="pt") as file:
         return {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def read_foreign_tensors(path: Path) -> dict[str, Any]:
+    """Tensors of another project's file, safetensors or PyTorch's, nested as it has them; nothing else is unpickled.
+
+    Raises ValueError naming a file that is not there, cannot be read, or holds anything but named tensors.
+    """
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            return read_tensors(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file") from error
+    except Exception as error:  # as many kinds as there are ways to damage a file
+        raise ValueError(f"{path.name}: cannot be read as a file of tensors ({error}); get the file again") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name}: holds a {type(found).__name__}, expected named tensors; get the file again")
+    return found
+
+
+def flat_tensors(tensors: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Nested tensors by their names, with dots between what was nested; whatever is no tensor is left out."""
+    import torch
+
+    for key, value in tensors.items():
+        if isinstance(value, Mapping):
+            yield from flat_tensors(value, f"{prefix}{key}.")
+        elif isinstance(value, torch.Tensor):
+            yield f"{prefix}{key}", value
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def state_of(*files: Path) -> tuple[tuple[str, int, int], ...]:

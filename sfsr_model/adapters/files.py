@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..files import flat_tensors
 from .adapter import Adapter, AdapterError, LoraPair
 from .kinds import (
     FACEID,
@@ -43,7 +44,7 @@ def read_adapter(tensors: Mapping[str, Any], name: str, kind: str | None = None)
 
     Raises AdapterError for whatever is no whole adapter for faces, saying what it is, what was expected and what to do.
     """
-    flat = dict(_flat(tensors))
+    flat = dict(flat_tensors(tensors))
     projection, layers = _below(flat, "image_proj."), _below(flat, "ip_adapter.")
     if projection and layers:
         adapter = _ip_adapter(projection, layers, name, kind)
@@ -70,14 +71,6 @@ def companion(name: str) -> str | None:
         if one in name:
             return name.replace(one, other)
     return None
-
-
-def _flat(tensors: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    for key, value in tensors.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, Tensor):
-            yield f"{prefix}{key}", value
 
 
 def _below(flat: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

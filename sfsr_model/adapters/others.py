@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+TEXT_ENCODER = "a text encoder"
+
 # The first that matches; what holds parts of another stands before it.
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     (
@@ -29,7 +31,7 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
         "a diffusion model (UNet)",
         "load it with Load Diffusion Model, and choose the adapter's own file here",
     ),
-    (r"(.*\.)?text_model\..*", "a text encoder", "load it with Load CLIP"),
+    (r"(.*\.)?text_model\..*", TEXT_ENCODER, "load it with Load CLIP"),
     (r"(.*\.)?vision_model\..*", "a picture encoder", "load it with Load CLIP Vision"),
     (r"(encoder|decoder|taesd_\w+)\..*", "an autoencoder", "load it with Load VAE"),
 )

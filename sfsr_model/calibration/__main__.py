@@ -8,8 +8,6 @@ cache`) or photos of yours (--photos). Both take minutes.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..command import exit_status
+from ..files import digest_of, read_foreign_tensors
 
 if TYPE_CHECKING:
     from ..encoders.smirk import SmirkNetwork
@@ -73,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
         faces = f"{len(readings.numbers)} photos, coefficients by {encoder.name}"
         for line in readings.skipped:
             print(f"left out: {line}", file=sys.stderr)
-    digest = _digest(options.smirk)
+    digest = digest_of(options.smirk)
     fit = fit_map(readings, digest, f"{faces}, {options.channels}")
     print("\n".join(report(fit)))
     path = flame_map_path(options.smirk, digest)
@@ -96,8 +95,6 @@ def report(fit: Fit) -> list[str]:
 
 def _network(path: Path) -> SmirkNetwork:
     """The network of a SMIRK file, of which nothing but tensors is unpickled. Raises SmirkFileError naming it."""
-    import torch
-
     from ..encoders.smirk import WHAT, SmirkFileError, load_smirk, smirk_network
 
     if not path.is_file():
@@ -105,20 +102,10 @@ def _network(path: Path) -> SmirkNetwork:
     if path.suffix == ".safetensors":
         return load_smirk(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise SmirkFileError(f"{path.name}: cannot be read as a file of tensors ({error}); expected {WHAT}") from error
-    if not isinstance(found, dict):
-        raise SmirkFileError(f"{path.name}: holds a {type(found).__name__}; expected {WHAT}")
+        found = read_foreign_tensors(path)
+    except ValueError as error:
+        raise SmirkFileError(f"{error}; expected {WHAT}") from error
     return smirk_network(found.get("state_dict", found), path.name)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _teller(done: str) -> Callable[[int], None]:
