@@ -389,7 +389,7 @@ def _controlled(net: Any, model: Any, x: Any, step: int, tokens: Any, points: An
     import torch
 
     side = _LATENT * 8
-    hint = torch.stack([_drawn(one.tolist(), side) for one in points]).movedim(-1, 1)
+    hint = torch.stack([drawn_by_the_authors(one.tolist(), side) for one in points]).movedim(-1, 1)
     size = model.encode_adm(pooled_output=pooled, width=side, height=side).expand(_PEOPLE, -1)
     found = net.control_model(x=x, hint=hint, timesteps=torch.full((_PEOPLE,), float(step)), context=tokens, y=size)
     return {
@@ -398,7 +398,7 @@ def _controlled(net: Any, model: Any, x: Any, step: int, tokens: Any, points: An
     }
 
 
-def _drawn(points: list, side: int) -> Any:
+def drawn_by_the_authors(points: list, side: int) -> Any:
     """Five points as InstantID's authors draw them: each limb on a copy, dimmed, then discs of radius 10."""
     import math
 

@@ -262,3 +262,51 @@ def test_patches_of_other_packs_chain(in_host, tmp_path):
         print("chained")
     """
     assert "chained" in in_host(code).stdout
+
+
+def test_arc2face_writes_the_person_into_the_prompt(in_host, server, files):
+    """Against transformers' text encoder with the embedding in the table of its tokens; nobody is the empty prompt."""
+    checkpoint = server.base_dir / "models" / "checkpoints" / "own.safetensors"
+    code = f"""
+        import torch
+        from safetensors.torch import load_file
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        pack = load({str(REPOSITORY)!r})
+        adapters = importlib.import_module(f"{{pack.__name__}}.nodes.host.adapters")
+        streams = importlib.import_module(f"{{pack.__name__}}.nodes.host.streams")
+        identity = importlib.import_module(f"{{pack.__name__}}.sfsr_model.encoders.identity").Identity
+        batch = importlib.import_module(f"{{pack.__name__}}.sfsr_model.encoders.identity_batch").IdentityBatch
+        _, clip, *_ = comfy.sd.load_checkpoint_guess_config({str(checkpoint)!r}, te_model_options={{"dtype": torch.float32}})
+        part = "cond_stage_model.transformer.text_model."
+        stored = load_file({str(checkpoint)!r})
+        state = {{key.removeprefix(part): value.float() for key, value in stored.items() if key.startswith(part)}}
+        sizes = {{"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}}
+        theirs = CLIPTextModel(CLIPTextConfig(**sizes)).eval()
+        prefix = "text_model." if any(key.startswith("text_model.") for key in theirs.state_dict()) else ""
+        table = "embeddings.token_embedding.weight"
+
+        def reference(ids, row=None):
+            weights = dict(state)
+            if row is not None:
+                weights[table] = state[table].clone()
+                weights[table][1014] = torch.nn.functional.pad(row, (0, 256))
+            theirs.load_state_dict({{prefix + key: value for key, value in weights.items()}}, strict=False)
+            padded = torch.tensor([ids + [49407] * (77 - len(ids))])
+            return theirs(padded).last_hidden_state
+
+        rows = torch.nn.functional.normalize(torch.randn(2, 512), dim=1)
+        people = batch(tuple(identity(row[None], "random", (1.0,), ("random",)) for row in rows))
+        person = adapters.PersonInPrompt(clip)
+        with torch.inference_mode():
+            found = person.context(people, streams.Acting(1.0))
+            nobody, half = (person.context(people, acting) for acting in (streams.Acting(1.0, on=False), streams.Acting(0.5)))
+            ids = [49406, 1125, 539, 320, 1014, 2533, 49407]
+            expected = torch.cat([reference(ids, row) for row in rows])
+            empty = reference([49406, 49407])
+        for one, other in ((found, expected), (nobody, empty), (half, (empty + expected) / 2)):
+            print(float((one - other).abs().max() / other.abs().max()), float((found[0] - found[1]).abs().max()))
+    """
+    rows = [line.split() for line in in_host(code).stdout.splitlines() if re.fullmatch(r"[\d.e-]+ [\d.e-]+", line)]
+    assert len(rows) == 3
+    assert all(float(difference) < 1e-4 < float(apart) for difference, apart in rows)
