@@ -131,8 +131,8 @@ class SFSRConditioning(io.ComfyNode):
             "other sampler.",
             search_aliases=["face swap", "faceswap", "reenactment", "expression transfer", "inpaint face", "apply identity"],
             inputs=[
-                io.Model.Input("model", tooltip="The model from Load SFSR Model; it is cloned, not changed."),
-                io.Vae.Input("vae", tooltip="The VAE from the same node."),
+                io.Model.Input("model", tooltip="From Load SFSR Model or SFSR Model from Adapters; it is cloned, not changed."),
+                io.Vae.Input("vae", tooltip="The VAE from Load SFSR Model, or that of your own checkpoint."),
                 IdentitySocket.Input(
                     "identity", tooltip="Whose face it shall be, from Identity; from Identity Batch another one a frame."
                 ),
