@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harness.client import PromptRejected
-from harness.workflow import load_workflow, set_input
+from harness.graph import node
+from harness.workflow import behind, load_workflow, set_input, titled
 from PIL import Image
 from testkit.model_stand_ins import stand_ins, write_stand_ins
 
 from sfsr_model.samples import load_sample
 
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
-SIDE = 64
+SIDE, STEPS = 64, 2
 FILES = {"sd15_face": 4, "sdxl_face": 3, "arc2face_portrait": 6}
 every_workflow = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.full] if name == "sdxl_face" else []) for name in FILES]
@@ -24,12 +25,10 @@ every_workflow = pytest.mark.parametrize(
 def workflow(name, *changes):
     """The workflow, in two steps on a small crop, with inputs changed."""
     prompt = load_workflow(API / f"{name}.json")
-    small = [("Face Crop", "size", SIDE), ("Steps", "steps", 2)]
+    small = [("Face Crop", "size", SIDE), ("Steps", "steps", STEPS)]
     for title, key, value in (*small, *changes):
         set_input(prompt, title, (key,), value, title)
-    prompt[next(key for key, entry in prompt.items() if entry["class_type"] == "SFSRModelFromAdapters")]["inputs"]["size"] = (
-        SIDE
-    )
+    prompt[titled(prompt, "SFSR Model from Adapters")]["inputs"]["size"] = SIDE
     return prompt
 
 
@@ -95,3 +94,84 @@ def test_every_stand_in_has_a_place_of_its_own():
         paths = [one.path for one in stand_ins(load_workflow(API / f"{name}.json"))]
         assert len(set(paths)) == count
         assert all(len(path.parts) > 1 for path in paths)
+
+
+OTHERS = sorted(
+    path.stem
+    for path in API.glob("*.json")
+    if any(entry["class_type"] == "SFSRLoadModel" for entry in load_workflow(path).values())
+)
+
+
+def with_the_loader_swapped(name):
+    """A workflow on the bundled network, on the checkpoint, adapters and recogniser of sd15_face."""
+    prompt, own = load_workflow(API / f"{name}.json"), load_workflow(API / "sd15_face.json")
+    for title in ("Checkpoint", "SFSR Model from Adapters"):
+        prompt[f"own {title}"] = own[titled(own, title)]
+    prompt["own SFSR Model from Adapters"]["inputs"] |= {
+        "model": ["own Checkpoint", 0], "clip": ["own Checkpoint", 1], "size": SIDE,
+    }  # fmt: skip
+    outputs = {0: ["own SFSR Model from Adapters", 0], 1: ["own Checkpoint", 2]}
+    loader = next(key for key, entry in prompt.items() if entry["class_type"] == "SFSRLoadModel")
+    for entry in prompt.values():
+        inputs = entry["inputs"]
+        inputs |= {key: outputs[value[1]] for key, value in inputs.items() if isinstance(value, list) and value[0] == loader}
+        small = {"SFSRFaceCrop": {"size": SIDE}, "BasicScheduler": {"steps": STEPS}, "KSampler": {"steps": 1}}
+        inputs |= small.get(entry["class_type"], {})
+        if "id_encoder" in inputs and entry["class_type"] == "SFSRFaceCrop":
+            inputs["id_encoder"] = ["detector", 0]  # the stand-in for buffalo_l has none
+        if entry["class_type"] == "LoadIDEncoder":
+            inputs["encoder"] = own[titled(own, "Load ID Encoder")]["inputs"]["encoder"]
+        if entry["class_type"] == "CheckpointLoaderSimple":
+            inputs["ckpt_name"] = own[titled(own, "Checkpoint")]["inputs"]["ckpt_name"]
+    del prompt[loader]
+    prompt["detector"] = node("LoadIDEncoder", encoder="demo (bundled with this pack)", provider="auto")
+    if name == "text_to_portrait":  # random weights draw no face into a scene
+        prompt["portrait"] = node("SFSRSamplePortrait", sample="portrait_20")
+        for title, key in (("Face Crop", "images"), ("Face Paste", "images"), ("Report", "target")):
+            prompt[titled(prompt, title)]["inputs"][key] = ["portrait", 0]
+    return prompt
+
+
+@pytest.fixture
+def saves(client):
+    """Runs a prompt, and holds it to have saved a picture."""
+
+    def run(prompt):
+        assert any(image.type == "output" for image in client.run(prompt, timeout=900).images)
+
+    return run
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in ("samplers", "keep_a_person")])
+def test_other_workflows_run_with_the_loader_swapped(name, models, saves):
+    models("sd15_face")
+    saves(with_the_loader_swapped(name))
+
+
+@pytest.mark.full
+def test_the_samplers_run_without_the_estimator_study(models, refused, saves):
+    models("sd15_face")
+    prompt = with_the_loader_swapped("samplers")
+    assert "it is made of adapters, and this node works on a checkpoint" in refused(prompt)
+    study = titled(prompt, "Estimator Study")
+    shown = [key for key, entry in prompt.items() if any(value[0] == study for value in links(entry))]
+    saves({key: entry for key, entry in prompt.items() if key not in (study, *shown)})
+
+
+def links(entry):
+    return [value for value in entry["inputs"].values() if isinstance(value, list)]
+
+
+@pytest.mark.full
+def test_a_kept_person_has_to_be_of_the_adapters_recogniser(models, client, server, refused, saves):
+    models("sd15_face")
+    prompt = with_the_loader_swapped("keep_a_person")
+    assert "knows people by w600k_r50 of buffalo_l alone" in refused(prompt)
+    save = titled(prompt, "Save Identity")
+    prompt[save]["inputs"]["name"] = "of_an_adapter"
+    client.run(behind(prompt, {save: prompt[save]}), timeout=600)
+    (kept,) = (server.base_dir / "output" / "identities").glob("of_an_adapter_*.safetensors")
+    prompt[titled(prompt, "Load Identity")]["inputs"]["identity"] = f"identities/{kept.name} [output]"
+    saves(prompt)
