@@ -195,7 +195,6 @@ def test_the_threshold_is_the_measured_one():
     for place, words in (
         ("docs/models.md", "below a cosine of {}"),
         ("locales/zh/nodeDefs.json", "\u5185\u7f6e\u6f14\u793a\u7f51\u7edc\u4e3a {}"),
-        ("scripts/harness/demo_run.py", "most strangers stay below {}"),
         ("web/docs/SFSRIdentity.md", "lies above its {}"),
         ("web/docs/SFSRIdentity/zh.md", "\u9ad8\u4e8e\u5b83\u7684 {}"),
         ("web/docs/SFSRReport.md", "mostly below {}"),
