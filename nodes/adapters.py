@@ -10,7 +10,17 @@ from ..sfsr_model.adapters.adapter import AdapterError
 from ..sfsr_model.adapters.kinds import EXPRESSION, IDENTITY, INSTANTID, default_shortcut
 from .given import checked
 from .host.adapter_files import NONE, adapter_files, adapter_names, adapter_path, load_adapter_file
-from .host.adapters import PersonInPrompt, PointsControl, load_adapter, read_text, require_unet, with_adapters
+from .host.adapters import (
+    PersonInPrompt,
+    PointsControl,
+    load_adapter,
+    read_text,
+    require_clip,
+    require_clip_vision,
+    require_control_net,
+    require_unet,
+    with_adapters,
+)
 from .host.folders import fingerprint
 from .sockets import CATEGORY, require_masks, told_beforehand
 
@@ -155,6 +165,7 @@ class SFSRModelFromAdapters(io.ComfyNode):
         region=None,
     ) -> io.NodeOutput:
         require_unet(model)
+        require_clip(clip)
         if identity_adapter == expression_adapter == NONE:
             raise ValueError("identity_adapter, expression_adapter: both are 'none'; choose at least one file")
         identity = expression = None
@@ -164,10 +175,11 @@ class SFSRModelFromAdapters(io.ComfyNode):
         elif identity_adapter != NONE:
             found = load_adapter_file(identity_adapter, "identity_adapter", IDENTITY)
             shortcut = default_shortcut(found.name) if plus_version == BY_NAME else plus_version == PLUS_V2
-            identity = load_adapter(found, shortcut, clip_vision)
+            identity = load_adapter(found, shortcut, None if clip_vision is None else require_clip_vision(clip_vision))
         if expression_adapter != NONE:
             expression = load_adapter(load_adapter_file(expression_adapter, "expression_adapter", EXPRESSION))
         if control_net is not None:
+            require_control_net(control_net)
             if identity is None or identity.adapter.kind != INSTANTID:
                 raise ValueError(
                     "control_net: it goes with InstantID's adapter alone; choose that in identity_adapter, or connect other "
@@ -175,8 +187,8 @@ class SFSRModelFromAdapters(io.ComfyNode):
                 )
             others["control"] = PointsControl(control_net, control_strength)
         if region is not None:
-            advice = "connect a single mask as large as the crop"
-            others["region"] = require_masks(region, tuple(region.shape[-2:]), 1, "one picture", advice)
+            size = tuple(getattr(region, "shape", ())[-2:])
+            others["region"] = require_masks(region, size, 1, "one picture", "connect a single mask", "region")
         try:
             texts = read_text(clip, prompt), read_text(clip, unwanted)
             made = with_adapters(model, identity, expression, texts, size, lora_strength, **others)

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import comfy.clip_vision
+import comfy.controlnet
 import comfy.lora
 import comfy.model_management
 import comfy.ops
+import comfy.sd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -243,6 +246,29 @@ def require_unet(model: Any) -> Any:
             "MODEL of Load Checkpoint with one of those"
         )
     return model
+
+
+def require_clip(clip: Any) -> Any:
+    """What came over a `clip` socket; raises TypeError for what is no text encoder of the host's."""
+    if not isinstance(clip, comfy.sd.CLIP):
+        raise TypeError(f"clip: found a {type(clip).__name__}, expected a CLIP; connect that of Load Checkpoint")
+    return clip
+
+
+def require_clip_vision(clip_vision: Any) -> Any:
+    """What came over a `clip_vision` socket; raises TypeError for what is no picture encoder of the host's."""
+    if not isinstance(clip_vision, comfy.clip_vision.ClipVisionModel):
+        found = type(clip_vision).__name__
+        raise TypeError(f"clip_vision: found a {found}, expected a CLIP_VISION; connect that of Load CLIP Vision")
+    return clip_vision
+
+
+def require_control_net(control_net: Any) -> Any:
+    """What came over a `control_net` socket; raises TypeError for what is no ControlNet of the host's."""
+    if not isinstance(control_net, comfy.controlnet.ControlBase):
+        found = type(control_net).__name__
+        raise TypeError(f"control_net: found a {found}, expected a CONTROL_NET; connect that of Load ControlNet Model")
+    return control_net
 
 
 def expression_vectors(adapter: Adapter, look: Expression) -> Tensor:

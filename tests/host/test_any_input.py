@@ -17,6 +17,10 @@ from harness.client import PromptFailed, PromptRejected
 from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
 from testkit.small_graph import SmallGraph
+from testkit.text_to_image import SLIM_SD15, save_text_to_image
+
+from sfsr_model.adapters.kinds import PORTRAIT
+from sfsr_model.adapters.stand_ins import write_stand_in
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = json.loads((DATA / "schema.json").read_text(encoding="utf-8"))
@@ -77,6 +81,8 @@ SPECIAL = {
     ("SFSRLoadIdentity", "identity"): "kept.safetensors",
     ("SFSRLoadModel", "checkpoint"): "untrained (random weights)",
     ("SFSRReport", "images"): "the portrait",
+    ("SFSRReport", "target"): "the portrait",
+    ("SFSRModelFromAdapters", "identity_adapter"): "ipadapter/any.safetensors",
     ("SFSRSamplePortrait", "sample"): "portrait_05",
 }
 
@@ -97,6 +103,9 @@ def sound_inputs(bench, class_type):
         value = SPECIAL.get((class_type, name), bench.sound.get(about["type"], about.get("default")))
         if value is not None:
             inputs[name] = bench.portrait if value == "the portrait" else value
+    if class_type == "SFSRModelFromAdapters":
+        checkpoint = bench.node("CheckpointLoaderSimple", ckpt_name="any.safetensors")
+        inputs |= {"model": checkpoint.out(0), "clip": checkpoint.out(1)}
     return inputs
 
 
@@ -173,7 +182,14 @@ def files(server, client):
     (saved,) = (server.base_dir / "output" / "identities").glob("to be kept*")
     saved.rename(folders[0] / "kept.safetensors")
     shutil.copy(SAMPLES / "portrait_05.jpg", folders[1])
+    own = [server.base_dir / "models" / folder / "any.safetensors" for folder in ("checkpoints", "ipadapter")]
+    for path in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    save_text_to_image(own[0], SLIM_SD15)
+    write_stand_in(PORTRAIT, own[1], SLIM_SD15.ldm_arguments)
     yield
+    for path in own:
+        path.unlink()
     written = [path for path in server.base_dir.rglob("*") if path.is_file()]
     assert not [path for path in written if path.suffix == ".partial"]
     output = server.base_dir / "output"
