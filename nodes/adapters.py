@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..sfsr_model.adapters.adapter import AdapterError
 from ..sfsr_model.adapters.kinds import EXPRESSION, IDENTITY, INSTANTID, default_shortcut
+from ..sfsr_model.naming import naming
 from .given import checked
 from .host.adapter_files import NONE, adapter_files, adapter_names, adapter_path, load_adapter_file
 from .host.adapters import (
@@ -19,6 +20,7 @@ from .host.adapters import (
     require_clip_vision,
     require_control_net,
     require_unet,
+    told_of,
     with_adapters,
 )
 from .host.folders import fingerprint
@@ -124,7 +126,13 @@ class SFSRModelFromAdapters(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output("model", display_name="model", tooltip="For SFSR Conditioning; the VAE is the checkpoint's.")
+                io.Model.Output("model", display_name="model", tooltip="For SFSR Conditioning; the VAE is the checkpoint's."),
+                io.String.Output(
+                    "info",
+                    display_name="info",
+                    tooltip="Which file gives what, under which licence, and what is left out; connect Preview as Text to read "
+                    "it.",
+                ),
             ],
         )
 
@@ -187,14 +195,16 @@ class SFSRModelFromAdapters(io.ComfyNode):
                 )
             others["control"] = PointsControl(control_net, control_strength)
         if region is not None:
-            size = tuple(getattr(region, "shape", ())[-2:])
-            others["region"] = require_masks(region, size, 1, "one picture", "connect a single mask", "region")
+            extent = tuple(getattr(region, "shape", ())[-2:])
+            with naming("region", (TypeError, ValueError)):
+                others["region"] = require_masks(region, extent, 1, "one picture", "connect a single mask")
         try:
             texts = read_text(clip, prompt), read_text(clip, unwanted)
             made = with_adapters(model, identity, expression, texts, size, lora_strength, **others)
         except AdapterError as error:
             raise AdapterError(f"model: {error}") from error
-        return io.NodeOutput(made)
+        info = told_of(made)
+        return io.NodeOutput(made, info, ui=ui.PreviewText(info))
 
 
 NODES = [SFSRModelFromAdapters]

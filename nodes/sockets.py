@@ -141,20 +141,20 @@ def require_images(images: Any, name: str, alpha: bool = False) -> Any:
     return images if alpha else images[..., :3]
 
 
-def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, advice: str, name: str = "mask") -> Any:
+def require_masks(mask: Any, size: tuple[int, int], count: int, meant_for: str, advice: str) -> Any:
     """Masks [1 or count, H, W] in 0..1 of a mask [H, W] or [B, H, W].
 
-    size: (height, width) they must have; meant_for: what they must fit; advice: what to connect; name: the input. Raises
-    ValueError for another shape or values that are not finite, TypeError for what is no tensor of floating-point numbers.
+    size: (height, width) they must have. Raises ValueError for another shape or values that are not finite; `meant_for` says
+    what they must fit and `advice` what to connect; TypeError for what is no tensor of floating-point numbers.
     """
     if not isinstance(mask, torch.Tensor) or not mask.is_floating_point():
         found = f"a mask of {mask.dtype}" if isinstance(mask, torch.Tensor) else f"a {type(mask).__name__}"
-        raise TypeError(f"{name}: found {found}, expected a MASK of floating-point numbers from 0 to 1; {advice}")
+        raise TypeError(f"mask: found {found}, expected a MASK of floating-point numbers from 0 to 1; {advice}")
     masks = mask[None] if mask.ndim == 2 else mask
     if masks.ndim != 3 or tuple(masks.shape[1:]) != size or len(masks) not in (1, count):
-        raise ValueError(f"{name}: shape {tuple(mask.shape)} does not fit {meant_for}; {advice}")
+        raise ValueError(f"mask: shape {tuple(mask.shape)} does not fit {meant_for}; {advice}")
     if not bool(masks.isfinite().all()):
-        raise ValueError(f"{name}: it holds values that are not finite{_NOT_FINITE}")
+        raise ValueError(f"mask: it holds values that are not finite{_NOT_FINITE}")
     return masks.clamp(0.0, 1.0)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def naming(name: str, kinds: type[ValueError] | tuple[type[ValueError], ...] = ValueError) -> Iterator[None]:
+def naming(name: str, kinds: type[Exception] | tuple[type[Exception], ...] = ValueError) -> Iterator[None]:
     """Put an input's name before the message of an error of these kinds that is raised within the block, unless it is there."""
     try:
         yield

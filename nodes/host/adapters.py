@@ -43,6 +43,11 @@ logger = logging.getLogger(__name__)
 # Pixels of a picture's side that checkpoints of a context's width were trained at.
 _SIDES, _SIDE = {768: 512, 1024: 768, 2048: 1024}, 512
 
+_UNUSED = {
+    "identity": "no adapter gives it, so the person is left out; Improved Midpoint Sampler's identity_guidance can lead there",
+    "expression": "no adapter gives it, so it is left out; Improved Midpoint Sampler's expression_guidance can lead there",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedAdapter:
@@ -150,8 +155,18 @@ class AdapterStreams:
     control: PointsControl | None = None
     region: Tensor | None = None
 
+    def said(self) -> str:
+        """For people: what gives each stream, from whom and under which licence, and what stays unused where nothing does."""
+        person = "the prompt, by Arc2Face's text encoder" if self.in_prompt is not None else _said(self.identity)
+        lines = [f"identity: {person or _UNUSED['identity']}", f"expression: {_said(self.expression) or _UNUSED['expression']}"]
+        return "\n".join([*lines, f"Face Crop's size: {self.traits.resolution}"])
+
     def check(self, asked: Asked) -> None:
         """Raise ValueError for a person whom the identity's network does not know, or of whom it lacks something."""
+        if self.expression is None:
+            logger.warning("SFSR: expression: %s", _UNUSED["expression"])
+        if self.identity is None and self.in_prompt is None:
+            logger.warning("SFSR: identity: %s", _UNUSED["identity"])
         spaces = [space for name in ID_ENCODERS if (space := bundled_space(name=name))]
         doubt = None
         if self.identity is not None:
@@ -189,6 +204,14 @@ class AdapterStreams:
         text = self.wanted if prompt else self.unwanted
         context = text.context if self.in_prompt is None else self.in_prompt.context(asked.people, identity)
         return Given(context, {**text.entries, **entries}, conds)
+
+
+def _said(loaded: LoadedAdapter | None) -> str:
+    if loaded is None:
+        return ""
+    facts = loaded.adapter.facts
+    wants = "" if facts.recogniser is None else f"; knows people by {facts.recogniser} alone"
+    return f"{loaded.adapter.name}, {facts.title} ({facts.licence}){wants}"
 
 
 def load_adapter(adapter: Adapter, shortcut: bool = False, clip_vision: Any = None) -> LoadedAdapter:
@@ -234,6 +257,11 @@ def with_adapters(
     hold_to_target(cloned)
     check_runs(cloned, traits)
     return cloned
+
+
+def told_of(model: Any) -> str:
+    """For people: what the streams of a model that `with_adapters` made are given by."""
+    return model.attachments[ATTACHMENT].said()
 
 
 def require_unet(model: Any) -> Any:

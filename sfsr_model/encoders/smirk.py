@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -99,10 +99,10 @@ def smirk_crop(picture: Tensor, square: Square) -> Tensor:
 class SmirkNetwork(nn.Module):
     """The network; keys of its state are the file's. Made by `smirk_network`."""
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Any = nn) -> None:
         super().__init__()
         self.encoder = _Backbone()
-        self.expression_layers = nn.Sequential(nn.Linear(_WIDTH, len(FLAME_NAMES)))
+        self.expression_layers = nn.Sequential(operations.Linear(_WIDTH, len(FLAME_NAMES)))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Numbers [N, 55] in `FLAME_NAMES` order, within their bounds, of crops [N, 3, 224, 224] in 0..1."""

@@ -88,6 +88,14 @@ def test_every_kind_equals_its_reference(host_path, host_version):
     assert all(float(difference) <= 1e-4 for _, difference in rows)
 
 
+@pytest.mark.full
+def test_stable_diffusion_at_its_true_size_equals_the_reference(host_path):
+    command = [sys.executable, str(REPOSITORY / "scripts" / "compare_adapters.py"), "--comfyui", str(host_path), "--true-size"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-2000:]}"
+    assert len(done.stdout.splitlines()) == 4
+
+
 def test_streams_of_weight_zero_leave_the_checkpoint_as_it_was(own, latents):
     """Bit for bit the plain checkpoint with the same prompts and the same noise mask; each stream changes that."""
     off = own.conditioned(identity_weight=0.0, expression_weight=0.0)
@@ -97,6 +105,22 @@ def test_streams_of_weight_zero_leave_the_checkpoint_as_it_was(own, latents):
     without, stock, *acting = latents(own, own.sampled(off), plain, *(own.sampled(one) for one in streams))
     assert torch.equal(without, stock)
     assert len({one.numpy().tobytes() for one in (stock, *acting)}) == 4
+
+
+def test_the_node_says_what_gives_each_stream_and_what_is_left_out(own, client, server):
+    alone = own.adapted(expression_adapter="none")
+    own.keep(own.sampled(own.conditioned(model=alone), steps=1))
+    own.keep(own.sampled(own.conditioned(), steps=1))
+    client.free()  # the host shows no text of a node that an earlier prompt ran
+    outputs = client.run(own.prompt(), timeout=600).outputs
+    (told,), (both,) = outputs[alone.id]["text"], outputs[own.model.id]["text"]
+    left_out = (
+        "expression: no adapter gives it, so it is left out; Improved Midpoint Sampler's expression_guidance can lead there"
+    )
+    assert told.splitlines()[1:] == [left_out, "Face Crop's size: 512"]
+    assert re.match(r"identity: portrait.safetensors, IP-Adapter FaceID portrait \(.*; knows people by w600k_r50", told)
+    assert re.search("expression: sd15_au_encoder.ckpt, FineFace .Apache-2.0", both)
+    assert f"SFSR: {left_out}" in server.log_text()
 
 
 def test_person_and_expression_reach_the_network(own, latents):

@@ -22,6 +22,8 @@ MACHINE_LISTS = {
     ("SFSRLoadExpressionEncoder", "smirk"),
     ("SFSRLoadIdentity", "identity"),
     ("SFSRLoadModel", "checkpoint"),
+    ("SFSRModelFromAdapters", "expression_adapter"),
+    ("SFSRModelFromAdapters", "identity_adapter"),
     ("SFSRSamplePortrait", "sample"),
 }
 
