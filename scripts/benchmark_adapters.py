@@ -12,11 +12,12 @@ wander.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _table(options: argparse.Namespace) -> str:
     logging.disable(logging.WARNING)
     torch.set_num_threads(options.threads)
     with torch.inference_mode():
-        ways = _ways(options.size)
+        ways, held = _ways(options.size)
         for step in ways.values():
             step()
         times: dict[str, list[float]] = {name: [] for name in ways}
@@ -65,10 +66,11 @@ def _table(options: argparse.Namespace) -> str:
         ratio = statistics.median(one / base for one, base in zip(seconds, plain, strict=True))
         rows.append(f"| {name} | {statistics.median(seconds):.2f} | {ratio:.3f} |")
     head = f"PyTorch {torch.__version__}, {options.threads} thread(s), {options.size} x {options.size} pixels, CPU\n\n"
-    return head + "| a step of | s | over the plain one |\n|---|---|---|\n" + "\n".join(rows)
+    return head + "| a step of | s | over the plain one |\n|---|---|---|\n" + "\n".join(rows) + f"\n\n{held}"
 
 
-def _ways(size: int) -> dict[str, Callable[[], Any]]:
+def _ways(size: int) -> tuple[dict[str, Callable[[], Any]], str]:
+    """What takes turns, by name, and a line on memory."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -101,11 +103,23 @@ def _ways(size: int) -> dict[str, Callable[[], Any]]:
         denoise = pack("nodes.host.study").with_denoiser
         return lambda: denoise(which, *conditions, _CFG, clean, 0, 1, lambda once, seen, _: once(seen, _SIGMA))
 
-    return {
+    networks = [one.networks.model.parameters() for one in (given.identity, given.expression)]
+    (rows,) = own[0][0][1]["model_conds"][pack("nodes.host.decoupled").KEY].cond
+    carried = [part for stream in rows.streams for pair in stream.keys_values.values() for part in pair]
+    held = (
+        f"Memory: the adapters' weights, {_mib(itertools.chain(*networks)):.0f} MiB, until the conditions are made; then "
+        f"{_mib(carried):.1f} MiB a condition."
+    )
+    ways = {
         "the checkpoint": step(model, plain),
         "with person and expression": step(made, own),
         "the same, keys and values in each step": step(_each_step(model, adapters, given, asked), plain),
     }
+    return ways, held
+
+
+def _mib(tensors: Iterable[Any]) -> float:
+    return sum(one.numel() * one.element_size() for one in tensors) / 2**20
 
 
 def _each_step(model: Any, adapters: list, given: Any, asked: Any) -> Any:

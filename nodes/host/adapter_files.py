@@ -36,7 +36,7 @@ def adapter_path(name: str, label: str) -> Path:
             return path
     raise FileNotFoundError(
         f"{label}: '{name}' is not there. Adapters belong into ComfyUI's models/ipadapter, models/instantid or models/sfsr: "
-        f"put it there and refresh the page (key R), or choose '{NONE}', or let Load SFSR Model's bundled network stand in"
+        f"put it there and refresh the page (key R), or choose '{NONE}'; the workflow 'portrait' runs on the bundled network"
     )
 
 
