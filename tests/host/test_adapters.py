@@ -66,12 +66,12 @@ def own():
 
 @pytest.fixture
 def own_refused(server, client):
-    """The message of a graph that is refused, before it runs or at a node."""
+    """The message of a graph that is refused at a node."""
 
     def run(graph, *samples):
         for one in samples:
             graph.keep(one)
-        with server.expecting_error(""), pytest.raises((PromptFailed, PromptRejected)) as caught:
+        with server.expecting_error(""), pytest.raises(PromptFailed) as caught:
             client.run(graph.prompt(), timeout=600)
         return str(caught.value)
 
@@ -216,7 +216,6 @@ def test_areas_and_combined_conditions_get_their_own(own, latents):
     ("changes", "message"),
     [
         ({"identity_adapter": "none", "expression_adapter": "none"}, "both are 'none'; choose at least one file"),
-        ({"identity_adapter": "ipadapter/gone.bin"}, "identity_adapter: 'ipadapter/gone.bin' is not there"),
         ({"identity_adapter": "ipadapter/other_base.safetensors"}, "context 1024.*the model is SD 1.5"),
         ({"identity_adapter": "ipadapter/cut.safetensors"}, "identity_adapter: cut.safetensors: cannot be read"),
         (
@@ -233,6 +232,12 @@ def test_areas_and_combined_conditions_get_their_own(own, latents):
 def test_what_does_not_fit_is_named(own, own_refused, changes, message):
     told = own_refused(own, own.sampled(own.conditioned(model=own.adapted(**changes))))
     assert re.search(message, told, re.DOTALL), told
+
+
+def test_a_missing_file_is_refused_before_anything_runs(own, client):
+    own.keep(own.sampled(own.conditioned(model=own.adapted(identity_adapter="ipadapter/gone.bin"))))
+    with pytest.raises(PromptRejected, match=r"identity_adapter: 'ipadapter/gone.bin' is not there. Adapters belong into"):
+        client.run(own.prompt())
 
 
 def test_models_of_other_kinds_are_named(own, own_refused):
