@@ -23,6 +23,7 @@ from .host.adapters import (
     told_of,
     with_adapters,
 )
+from .host.checks import LATENT_FACTOR
 from .host.folders import fingerprint
 from .sockets import CATEGORY, require_masks, told_beforehand
 
@@ -177,6 +178,8 @@ class SFSRModelFromAdapters(io.ComfyNode):
         if identity_adapter == expression_adapter == NONE:
             raise ValueError("identity_adapter, expression_adapter: both are 'none'; choose at least one file")
         identity = expression = None
+        if size % LATENT_FACTOR:
+            raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}, or 0")
         others: dict[str, Any] = {}
         if identity_adapter == IN_PROMPT:
             others["in_prompt"] = PersonInPrompt(clip)

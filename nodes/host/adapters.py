@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from ...sfsr_model.adapters.action_units import fineface_units
 from ...sfsr_model.adapters.adapter import Adapter, AdapterError
-from ...sfsr_model.adapters.arc2face import PERSON_TOKEN, PROMPT, token_rows
+from ...sfsr_model.adapters.arc2face import LICENCE, PERSON_TOKEN, PROMPT, TEXT_WIDTH, token_rows
 from ...sfsr_model.adapters.key_points import draw_key_points
 from ...sfsr_model.adapters.keys_values import KeysValues
 from ...sfsr_model.adapters.kinds import ARC2FACE, FINEFACE
@@ -157,7 +157,9 @@ class AdapterStreams:
 
     def said(self) -> str:
         """For people: what gives each stream, from whom and under which licence, and what stays unused where nothing does."""
-        person = "the prompt, by Arc2Face's text encoder" if self.in_prompt is not None else _said(self.identity)
+        person = _said(self.identity)
+        if self.in_prompt is not None:
+            person = f"the prompt, by Arc2Face's text encoder ({LICENCE}); knows people by {ARC2FACE} alone"
         lines = [f"identity: {person or _UNUSED['identity']}", f"expression: {_said(self.expression) or _UNUSED['expression']}"]
         return "\n".join([*lines, f"Face Crop's size: {self.traits.resolution}"])
 
@@ -167,7 +169,7 @@ class AdapterStreams:
             logger.warning("SFSR: expression: %s", _UNUSED["expression"])
         if self.identity is None and self.in_prompt is None:
             logger.warning("SFSR: identity: %s", _UNUSED["identity"])
-        spaces = [space for name in ID_ENCODERS if (space := bundled_space(name=name))]
+        spaces = {space: f"'{name}'" for name in ID_ENCODERS if (space := bundled_space(name=name))}
         doubt = None
         if self.identity is not None:
             adapter = self.identity.adapter
@@ -249,6 +251,16 @@ def with_adapters(
     for one in (identity, expression):
         if one is not None:
             one.adapter.fits(layers, config["context_dim"])
+    if "in_prompt" in others and config["context_dim"] != TEXT_WIDTH:
+        raise AdapterError(
+            f"its context is {config['context_dim']} wide, and Arc2Face's network is of Stable Diffusion 1.5's kind "
+            f"({TEXT_WIDTH}); load that, or choose another identity_adapter"
+        )
+    if texts[0].context.shape[-1] != config["context_dim"]:
+        raise AdapterError(
+            f"its context is {config['context_dim']} wide, and what clip makes of a text {texts[0].context.shape[-1]}; connect "
+            "model and clip of one checkpoint"
+        )
     cloned = model.clone()
     if identity is not None and lora:
         _add_lora(cloned, identity.adapter, layers, lora)

@@ -9,6 +9,7 @@ from typing import Any
 import comfy.patcher_extension
 from torch import Tensor
 
+from . import decoupled
 from .anchoring import carried, target_of
 from .guidance import SCALES, is_guided
 from .streams import Traits
@@ -61,6 +62,11 @@ def _problems(traits: Traits, guider: Any, options: dict[str, Any], latent: Tens
                 f"{wrong}, {worse}: connect the latent of SFSR Conditioning as it is, and enlarge the picture behind VAE "
                 "Decode in place of the latent"
             )
+    if _carries_streams(guider) and not _has_patches(options):
+        yield (
+            "the model of this run does not come from that SFSR Conditioning, so person and expression do not reach it: "
+            "connect the model output of that node to the sampler or guider"
+        )
     made_for = carried(guider, TOKENS)
     if latent is not None and made_for is not None and len(latent) < len(made_for):
         yield (
@@ -74,3 +80,13 @@ def _problems(traits: Traits, guider: Any, options: dict[str, Any], latent: Tens
             f"identity_guidance {scales[0]:g} and expression_guidance {scales[1]:g} do nothing in this run, because its model "
             "does not come from that SFSR Conditioning; connect the model output of that node to the sampler or guider"
         )
+
+
+def _carries_streams(guider: Any) -> bool:
+    """Whether a condition of a run holds what adapters' patches add."""
+    return any(decoupled.KEY in one.get("model_conds", ()) for conds in guider.conds.values() for one in conds or ())
+
+
+def _has_patches(options: dict[str, Any]) -> bool:
+    wrappers = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    return bool(comfy.patcher_extension.get_wrappers_with_key(wrappers, decoupled.KEY, options, is_model_options=True))

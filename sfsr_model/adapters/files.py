@@ -215,8 +215,8 @@ def _fineface(flat: Mapping[str, Tensor], name: str) -> Adapter:
     if not encoder or not found:
         here, other = _FINEFACE_FILES if encoder else _FINEFACE_FILES[::-1]
         raise AdapterError(
-            f"{name}: FineFace's {here} without its {other}; it comes as two files: put sd15_{other}.ckpt beside it, under a "
-            "name that differs in this part alone"
+            f"{name}: FineFace's {here} without its {other}; it comes as two files: put both into one folder, named as "
+            "published, sd15_au_encoder.ckpt and sd15_attn_processors.ckpt"
         )
     module = check_projection(encoder, FINEFACE, name)
     names = dict(zip(_odd(len(found)), sorted(found, key=in_file_order), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from .kinds import ANTELOPE_V2, ARC2FACE, BUFFALO_L
@@ -13,18 +13,18 @@ SPACES: Mapping[str, str] = MappingProxyType(
 """How the tags of their embeddings begin: with the published files' SHA-256."""
 
 
-def doubt_of(wanted: str | None, who: str, space: str, others: Collection[str]) -> str | None:
+def doubt_of(wanted: str | None, who: str, space: str, others: Mapping[str, str]) -> str | None:
     """What is to be said of a person of this space to whom knows people by one recogniser alone: nothing of the right one's.
 
     wanted: that recogniser, a key of SPACES, or None. who: wants it, for people. others: spaces that are known to be of other
-    recognisers. Raises ValueError for one of these, or of another key's.
+    recognisers, and what these are called. Raises ValueError for one of these, or of another key's.
     """
     if wanted is None or space.startswith(SPACES[wanted]):
         return None
     choose = f"{who} knows people by {wanted} alone: choose that in Load ID Encoder"
-    known = next((name for name, tag in SPACES.items() if space.startswith(tag)), None)
-    if known is not None or space in others:
-        raise ValueError(f"identity: it was made by {known or 'another recogniser'}, of the space '{space}'; {choose}")
+    known = next((name for name, tag in SPACES.items() if space.startswith(tag)), others.get(space))
+    if known is not None:
+        raise ValueError(f"identity: it was made by {known}, of the space '{space}'; {choose}, and make the identity with it")
     return (
         f"the person was made by a recogniser of the space '{space}', which is not the published file of {wanted}. {choose}, "
         "unless this is the same network in another file"

@@ -222,6 +222,7 @@ def test_areas_and_combined_conditions_get_their_own(own, latents):
             {"identity_adapter": "ipadapter/sd15_au_encoder.ckpt"},
             "FineFace, which gives the expression; choose it in expression",
         ),
+        ({"size": 63}, "size: found 63, expected a multiple of 8"),
         ({"expression_adapter": "ipadapter/portrait.safetensors"}, "portrait, which gives the identity; choose it in identity"),
         (
             {"identity_adapter": "ipadapter/ip-adapter-faceid-plusv2_sd15.bin"},
@@ -232,6 +233,14 @@ def test_areas_and_combined_conditions_get_their_own(own, latents):
 def test_what_does_not_fit_is_named(own, own_refused, changes, message):
     told = own_refused(own, own.sampled(own.conditioned(model=own.adapted(**changes))))
     assert re.search(message, told, re.DOTALL), told
+
+
+def test_a_guider_that_is_fed_the_model_before_the_conditioning_is_told_of(own, latents, server):
+    own_model = own.adapted()
+    conditioned = own.conditioned(model=own_model)
+    found, proper = latents(own, own.sampled(conditioned, model=own_model.out(0)), own.sampled(conditioned))
+    assert not torch.allclose(found, proper, atol=1e-2)
+    assert server.log_text().count("does not come from that SFSR Conditioning, so person and expression do not reach it") == 1
 
 
 def test_a_missing_file_is_refused_before_anything_runs(own, client):
