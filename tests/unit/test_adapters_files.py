@@ -229,7 +229,7 @@ DAMAGED = {
     ),
     "FineFace without its encoder": (
         lambda: without(SLIM_SD15.tensors("fineface"), "au_encoder.weight", "au_encoder.bias"),
-        r"FineFace's attn_processors without its au_encoder; it comes as two files: put sd15_au_encoder\.ckpt beside it",
+        r"FineFace's attn_processors without its au_encoder; it comes as two files: put both into one folder",
     ),
     "FineFace's encoder alone": (
         lambda: {"au_encoder.weight": torch.zeros(52, 12), "au_encoder.bias": torch.zeros(52)},

@@ -106,7 +106,7 @@ def test_half_of_fineface_names_the_other(tmp_path, capsys):
     path, _ = write_stand_in(FINEFACE, tmp_path / "sd15_au_encoder.ckpt", SLIM_SD15.host)
     (tmp_path / "sd15_attn_processors.ckpt").unlink()
     assert convert(path) == 1
-    assert "put sd15_attn_processors.ckpt beside it" in capsys.readouterr().err
+    assert "named as published, sd15_au_encoder.ckpt and sd15_attn_processors.ckpt" in capsys.readouterr().err
 
 
 def test_no_file_is_written_over(tmp_path, capsys):
