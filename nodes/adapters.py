@@ -16,9 +16,7 @@ from .host.adapters import (
     PointsControl,
     load_adapter,
     read_text,
-    require_clip,
-    require_clip_vision,
-    require_control_net,
+    require_of_host,
     require_unet,
     told_of,
     with_adapters,
@@ -174,7 +172,7 @@ class SFSRModelFromAdapters(io.ComfyNode):
         region=None,
     ) -> io.NodeOutput:
         require_unet(model)
-        require_clip(clip)
+        require_of_host("clip", clip)
         if identity_adapter == expression_adapter == NONE:
             raise ValueError("identity_adapter, expression_adapter: both are 'none'; choose at least one file")
         identity = expression = None
@@ -186,11 +184,13 @@ class SFSRModelFromAdapters(io.ComfyNode):
         elif identity_adapter != NONE:
             found = load_adapter_file(identity_adapter, "identity_adapter", IDENTITY)
             shortcut = default_shortcut(found.name) if plus_version == BY_NAME else plus_version == PLUS_V2
-            identity = load_adapter(found, shortcut, None if clip_vision is None else require_clip_vision(clip_vision))
+            if clip_vision is not None:
+                require_of_host("clip_vision", clip_vision)
+            identity = load_adapter(found, shortcut, clip_vision)
         if expression_adapter != NONE:
             expression = load_adapter(load_adapter_file(expression_adapter, "expression_adapter", EXPRESSION))
         if control_net is not None:
-            require_control_net(control_net)
+            require_of_host("control_net", control_net)
             if identity is None or identity.adapter.kind != INSTANTID:
                 raise ValueError(
                     "control_net: it goes with InstantID's adapter alone; choose that in identity_adapter, or connect other "

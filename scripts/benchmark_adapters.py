@@ -18,10 +18,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.in_process import open_host, pack
+from harness.in_process import open_host, pack, stand_in
 
 _CFG = 5.0
 _SIGMA = 2.0
@@ -75,12 +76,9 @@ def _ways(size: int) -> tuple[dict[str, Callable[[], Any]], str]:
 
     generator = torch.Generator().manual_seed(0)
     layout = pack("sfsr_model.network.layout")
-    config = layout.UNetConfig(
-        model_channels=320, channel_mult=(1, 2, 4, 4), attention=(True, True, True, False), context_dim=768, num_heads=8,
-        in_channels=layout.LATENT_CHANNELS,
-    ).ldm_arguments  # fmt: skip
+    config = replace(layout.SD15_INPAINTING, in_channels=layout.LATENT_CHANNELS).ldm_arguments
     model, kinds = _model(config), pack("sfsr_model.adapters.kinds")
-    adapters = [_adapter(kind, config) for kind in (kinds.PORTRAIT, kinds.FINEFACE)]
+    adapters = [stand_in(kind, config) for kind in (kinds.PORTRAIT, kinds.FINEFACE)]
     host, streams = pack("nodes.host.adapters"), pack("nodes.host.streams")
     context = torch.randn(1, 77, 768, generator=generator)
     texts = (host.Text(context), host.Text(context.flip(1)))
@@ -163,17 +161,6 @@ def _model(config: dict) -> Any:
     for parameter in model.diffusion_model.parameters():
         parameter.normal_(0.0, 0.02)
     return comfy.model_patcher.CoreModelPatcher(model, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
-
-
-def _adapter(kind: str, config: dict) -> Any:
-    import tempfile
-
-    from safetensors.torch import load_file
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stand_in.safetensors"
-        pack("sfsr_model.adapters.stand_ins").write_stand_in(kind, path, config)
-        return pack("sfsr_model.adapters.files").read_adapter(load_file(path), path.name)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.in_process import difference, open_host, pack, print_differences
+from harness.in_process import difference, open_host, pack, print_differences, stand_in
 
 CFG = 3.0
 # Of random weights the whole LoRA makes a network in which rounding grows a thousandfold.
@@ -106,7 +106,7 @@ def _compared(
     reference = _diffusers_unet(config)
     model = _host_model(base, config, reference)
     chosen = {"identity": (identity, 0.7), "expression": (expression, 0.9)}
-    adapters = {stream: _adapter(kind, config) for stream, (kind, _) in chosen.items() if kind is not None}
+    adapters = {stream: stand_in(kind, config, dtype=torch.float32) for stream, (kind, _) in chosen.items() if kind is not None}
     scales = {stream: scale for stream, (_, scale) in chosen.items()}
     people, look = _people(generator), _look(generator)
     host = pack("nodes.host.adapters")
@@ -130,7 +130,9 @@ def _compared(
     layers = pack("sfsr_model.adapters.layers").attention_layers(config)
     if "identity" in adapters:
         _add_lora(reference, adapters["identity"], layers)
-    attention = {stream: _Reference(adapter, layers) for stream, adapter in adapters.items()}
+    attention = {
+        stream: {layer.name: adapter.keys_values[layer.number] for layer in layers} for stream, adapter in adapters.items()
+    }
     latent = torch.randn(_PEOPLE, 4, _LATENT, _LATENT, generator=generator)
     sigmas = made.model.model_sampling.sigmas
     found = []
@@ -174,21 +176,6 @@ def _host_model(base: str, config: Mapping[str, Any], unet: Any) -> Any:
     state = unet.state_dict()
     model.diffusion_model.load_state_dict({ours: state[theirs] for theirs, ours in names.items() if theirs in state})
     return comfy.model_patcher.CoreModelPatcher(model, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
-
-
-def _adapter(kind: str, config: Mapping[str, Any]) -> Any:
-    """A random file of the kind's layout, as it is read."""
-    import tempfile
-
-    import torch
-    from safetensors.torch import load_file
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{kind.replace(' ', '-')}.safetensors"
-        pack("sfsr_model.adapters.stand_ins").write_stand_in(kind, path, config, seed=3, dtype=torch.float32)
-        return pack("sfsr_model.adapters.files").read_adapter(
-            load_file(path), path.name, None if "instant" not in kind else kind
-        )
 
 
 def _people(generator: Any) -> Any:
@@ -364,13 +351,6 @@ class _ClipVision:
         return {"penultimate_hidden_states": self.features(pictures)}
 
 
-class _Reference:
-    """An adapter's keys and values, by diffusers' module path."""
-
-    def __init__(self, adapter: Any, layers: Any) -> None:
-        self.weights = {layer.name: adapter.keys_values[layer.number] for layer in layers}
-
-
 def _install_reference(unet: Any, added: list) -> None:
     """Attention in which each stream's is added before the output projection."""
 
@@ -385,8 +365,8 @@ def _install_reference(unet: Any, added: list) -> None:
             q = attn.to_q(hidden)
             out = _attend(q, attn.to_k(context), attn.to_v(context), attn.heads)
             if encoder_hidden_states is not None:
-                for reference, tokens, scale in added:
-                    key, value = (tokens @ weight.T for weight in reference.weights[self.path])
+                for weights, tokens, scale in added:
+                    key, value = (tokens @ weight.T for weight in weights[self.path])
                     out = out + scale * _attend(q, key, value, attn.heads)
             return attn.to_out[0](out)
 

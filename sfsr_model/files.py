@@ -57,10 +57,21 @@ def read_foreign_tensors(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file") from error
     except Exception as error:  # as many kinds as there are ways to damage a file
-        raise ValueError(f"{path.name}: cannot be read as a file of tensors ({error}); get the file again") from error
+        raise ValueError(unreadable(path)) from error
     if not isinstance(found, dict):
         raise ValueError(f"{path.name}: holds a {type(found).__name__}, expected named tensors; get the file again")
     return found
+
+
+def unreadable(path: Path) -> str:
+    """What to say of a file of which no tensors can be read.
+
+    What PyTorch says is for programmers, and proposes to run the file's programs.
+    """
+    return (
+        f"{path.name}: cannot be read as a file of tensors; it is cut off, empty, a page in place of the file, or it holds "
+        "programs, which are never run: get the file again"
+    )
 
 
 def flat_tensors(tensors: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:

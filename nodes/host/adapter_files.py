@@ -10,7 +10,7 @@ import folder_paths
 from ...sfsr_model.adapters.adapter import Adapter, AdapterError
 from ...sfsr_model.adapters.files import companion, read_adapter
 from ...sfsr_model.expressions.flame_map import ENDING as FLAME_MAPS
-from .folders import inside, require_file_name, shared_files, shared_folders, slashed
+from .folders import found_in, names_in, require_file_name
 from .tensor_files import ENDINGS, tensors_of
 
 FOLDERS = ("ipadapter", "instantid", "sfsr")
@@ -22,18 +22,16 @@ for _key in FOLDERS[:2]:
 
 def adapter_names() -> list[str]:
     """NONE, then every file that may hold an adapter, as folder/name. What it is, its entries say when it is read."""
-    names = [f"{key}/{name}" for key in FOLDERS for ending in ENDINGS for name in shared_files(key, ending)]
+    names = names_in(FOLDERS, *ENDINGS)
     return [NONE, *sorted(name for name in names if not name.startswith("sfsr/identities/") and not name.endswith(FLAME_MAPS))]
 
 
 def adapter_path(name: str, label: str) -> Path:
     """The file behind a listed name. Raises FileNotFoundError saying where such files belong. label: the input's name."""
     require_file_name(name, label)
-    key, _, rest = slashed(name).partition("/")
-    for root in shared_folders(key) if key in FOLDERS else ():
-        path = inside(root, rest, models=True)
-        if path is not None and path.is_file():
-            return path
+    path = found_in(FOLDERS, name)
+    if path is not None:
+        return path
     raise FileNotFoundError(
         f"{label}: '{name}' is not there. Adapters belong into ComfyUI's models/ipadapter, models/instantid or models/sfsr: "
         f"put it there and refresh the page (key R), or choose '{NONE}'; the workflow 'portrait' runs on the bundled network"

@@ -288,27 +288,20 @@ def require_unet(model: Any) -> Any:
     return model
 
 
-def require_clip(clip: Any) -> Any:
-    """What came over a `clip` socket; raises TypeError for what is no text encoder of the host's."""
-    if not isinstance(clip, comfy.sd.CLIP):
-        raise TypeError(f"clip: found a {type(clip).__name__}, expected a CLIP; connect that of Load Checkpoint")
-    return clip
+_OF_THE_HOST = {
+    "clip": (comfy.sd.CLIP, "Load Checkpoint"),
+    "clip_vision": (comfy.clip_vision.ClipVisionModel, "Load CLIP Vision"),
+    "control_net": (comfy.controlnet.ControlBase, "Load ControlNet Model"),
+}
+"""By input: what the host's class is, and which of its nodes gives it."""
 
 
-def require_clip_vision(clip_vision: Any) -> Any:
-    """What came over a `clip_vision` socket; raises TypeError for what is no picture encoder of the host's."""
-    if not isinstance(clip_vision, comfy.clip_vision.ClipVisionModel):
-        found = type(clip_vision).__name__
-        raise TypeError(f"clip_vision: found a {found}, expected a CLIP_VISION; connect that of Load CLIP Vision")
-    return clip_vision
-
-
-def require_control_net(control_net: Any) -> Any:
-    """What came over a `control_net` socket; raises TypeError for what is no ControlNet of the host's."""
-    if not isinstance(control_net, comfy.controlnet.ControlBase):
-        found = type(control_net).__name__
-        raise TypeError(f"control_net: found a {found}, expected a CONTROL_NET; connect that of Load ControlNet Model")
-    return control_net
+def require_of_host(name: str, value: Any) -> Any:
+    """What came over one of these inputs; raises TypeError for anything else."""
+    kind, maker = _OF_THE_HOST[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: found a {type(value).__name__}, expected a {name.upper()}; connect that of {maker}")
+    return value
 
 
 def expression_vectors(adapter: Adapter, look: Expression) -> Tensor:

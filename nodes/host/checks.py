@@ -62,7 +62,7 @@ def _problems(traits: Traits, guider: Any, options: dict[str, Any], latent: Tens
                 f"{wrong}, {worse}: connect the latent of SFSR Conditioning as it is, and enlarge the picture behind VAE "
                 "Decode in place of the latent"
             )
-    if _carries_streams(guider) and not _has_patches(options):
+    if _carries_streams(guider) and not decoupled.is_installed(options):
         yield (
             "the model of this run does not come from that SFSR Conditioning, so person and expression do not reach it: "
             "connect the model output of that node to the sampler or guider"
@@ -85,8 +85,3 @@ def _problems(traits: Traits, guider: Any, options: dict[str, Any], latent: Tens
 def _carries_streams(guider: Any) -> bool:
     """Whether a condition of a run holds what adapters' patches add."""
     return any(decoupled.KEY in one.get("model_conds", ()) for conds in guider.conds.values() for one in conds or ())
-
-
-def _has_patches(options: dict[str, Any]) -> bool:
-    wrappers = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    return bool(comfy.patcher_extension.get_wrappers_with_key(wrappers, decoupled.KEY, options, is_model_options=True))

@@ -150,6 +150,12 @@ def install(model: Any, layers: Sequence[AttentionLayer]) -> None:
     model.add_wrapper_with_key(wrappers, KEY, _hand_on)
 
 
+def is_installed(model_options: dict[str, Any]) -> bool:
+    """Whether the model of a sampling run has the patches."""
+    wrappers = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    return bool(comfy.patcher_extension.get_wrappers_with_key(wrappers, KEY, model_options, is_model_options=True))
+
+
 def _hand_on(
     executor: Callable[..., Tensor],
     x: Tensor,

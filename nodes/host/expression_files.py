@@ -7,7 +7,7 @@ from pathlib import Path
 import folder_paths
 
 from ...sfsr_model.bundled import BUNDLED, DEMO
-from .folders import BUNDLED_PREFIX, inside, require_file_name, shared_files, shared_folders, slashed
+from .folders import BUNDLED_PREFIX, found_in, inside, names_in, require_file_name
 
 NO_ENCODER = "no face_landmarker.task found"
 BUILT_IN = "built-in"
@@ -30,7 +30,7 @@ def expression_encoder_names() -> list[str]:
     The first is what a fresh node shows: the bundled one, whatever else lies on the machine.
     """
     names = [DEMO] if BUNDLED.expression.is_file() else []
-    names += [f"{key}/{name}" for key in ENCODER_FOLDERS for name in shared_files(key, ".task")]
+    names += names_in(ENCODER_FOLDERS, ".task")
     return names or [NO_ENCODER]
 
 
@@ -40,12 +40,9 @@ def expression_encoder_path(name: str) -> Path:
     if name == DEMO:
         BUNDLED.require("encoder", BUNDLED.expression)
         return BUNDLED.expression
-    key = slashed(name).partition("/")[0]
-    rest = name[len(key) + 1 :]
-    for root in shared_folders(key) if key in ENCODER_FOLDERS else ():
-        path = inside(root, rest, models=True)
-        if path is not None and path.is_file():
-            return path
+    path = found_in(ENCODER_FOLDERS, name)
+    if path is not None:
+        return path
     found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there"
     raise FileNotFoundError(f"encoder: {found}. {_GET}")
 

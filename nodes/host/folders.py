@@ -51,6 +51,21 @@ def shared_files(key: str, ending: str) -> list[str]:
     return list(dict.fromkeys(Path(name).as_posix() for name in found if name.endswith(ending)))
 
 
+def names_in(keys: Iterable[str], *endings: str) -> list[str]:
+    """What `shared_files` lists of several kinds of folders, as KEY/name."""
+    return [f"{key}/{name}" for key in keys for ending in endings for name in shared_files(key, ending)]
+
+
+def found_in(keys: Iterable[str], name: str) -> Path | None:
+    """The file behind a name that `names_in` lists; None where there is none."""
+    key = slashed(name).partition("/")[0]
+    for root in shared_folders(key) if key in keys else ():
+        path = inside(root, name[len(key) + 1 :], models=True)
+        if path is not None and path.is_file():
+            return path
+    return None
+
+
 def checkpoint_names() -> list[str]:
     """Bundled checkpoints first, then the user's under models/sfsr; the untrained stand-in where none is bundled."""
     bundled = [BUNDLED_PREFIX + path.name for path in sorted(BUNDLED.folder.glob("*.safetensors"))]

@@ -10,7 +10,7 @@ from ...sfsr_model.expressions import FlameMap, load_flame_map
 from ...sfsr_model.expressions.flame_map import ENDING
 from ...sfsr_model.files import state_of
 from .expression_files import ENCODER_FOLDERS
-from .folders import inside, require_file_name, shared_files, shared_folders, slashed
+from .folders import found_in, names_in, require_file_name
 from .tensor_files import ENDINGS, tensors_of
 
 NO_SMIRK = "none"
@@ -23,8 +23,8 @@ _GET = (
 
 def smirk_names() -> list[str]:
     """NO_SMIRK, then every file below the folders whose keys are SMIRK's, as folder/name."""
-    names = [f"{key}/{name}" for key in FOLDERS for ending in ENDINGS for name in shared_files(key, ending)]
-    return [NO_SMIRK, *(name for name in names if (path := _found(name)) is not None and _is_smirk(path, state_of(path)))]
+    found = ((name, found_in(FOLDERS, name)) for name in names_in(FOLDERS, *ENDINGS))
+    return [NO_SMIRK, *(name for name, path in found if path is not None and _is_smirk(path, state_of(path)))]
 
 
 def smirk_files(name: str) -> list[Path]:
@@ -32,7 +32,7 @@ def smirk_files(name: str) -> list[Path]:
     if name == NO_SMIRK:
         return []
     require_file_name(name, "smirk")
-    path = _found(name)
+    path = found_in(FOLDERS, name)
     if path is None:
         raise FileNotFoundError(f"smirk: '{name}' is not there. {_GET}")
     return [path]
@@ -48,18 +48,9 @@ def load_smirk_reader(name: str, channels: str) -> SmirkReader | None:
 def flame_map() -> FlameMap | None:
     """The map from coefficients to SMIRK's numbers that was measured last, None where nobody measured one; raises
     FlameMapError for one that cannot be used."""
-    paths = [path for key in FOLDERS for name in shared_files(key, ENDING) if (path := _found(f"{key}/{name}")) is not None]
+    paths = [path for name in names_in(FOLDERS, ENDING) if (path := found_in(FOLDERS, name)) is not None]
     newest = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
     return None if newest is None else load_flame_map(newest)
-
-
-def _found(name: str) -> Path | None:
-    key, _, rest = slashed(name).partition("/")
-    for root in shared_folders(key) if key in FOLDERS else ():
-        path = inside(root, rest, models=True)
-        if path is not None and path.is_file():
-            return path
-    return None
 
 
 @lru_cache(maxsize=256)

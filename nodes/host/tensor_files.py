@@ -7,6 +7,8 @@ from typing import Any
 
 import comfy.utils
 
+from ...sfsr_model.files import unreadable
+
 ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -15,11 +17,7 @@ def tensors_of(path: Path) -> dict[str, Any]:
     try:
         found = comfy.utils.load_torch_file(str(path), safe_load=True)
     except Exception as error:  # as many kinds as there are ways to damage a file
-        # What PyTorch says here is for programmers, and proposes to run the file's programs.
-        raise ValueError(
-            f"{path.name}: cannot be read as a file of tensors; it is cut off, empty, a page in place of the file, or it holds "
-            "programs, which are never run: get the file again"
-        ) from error
+        raise ValueError(unreadable(path)) from error
     if not isinstance(found, dict):
         raise ValueError(f"{path.name}: holds a {type(found).__name__}, expected named tensors; get the file again")
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,16 @@ def open_host(folder: Path) -> None:
 def pack(module: str) -> Any:
     """A module of this pack."""
     return importlib.import_module(f"{PACK}.{module}")
+
+
+def stand_in(kind: str, config: Mapping[str, Any], **settings: Any) -> Any:
+    """An adapter of random weights in the kind's layout, read from its file. settings: as `write_stand_in`."""
+    from safetensors.torch import load_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stand_in.safetensors"
+        pack("sfsr_model.adapters.stand_ins").write_stand_in(kind, path, config, seed=3, **settings)
+        return pack("sfsr_model.adapters.files").read_adapter(load_file(path), path.name, kind)
 
 
 def difference(theirs: Any, ours: Any) -> float:

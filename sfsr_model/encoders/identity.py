@@ -82,10 +82,7 @@ class Identity:
                 "photos"
             )
         with torch.inference_mode(False):
-            weights = torch.tensor(self.quality, dtype=torch.float32)
-            weights = weights if weights.any() else torch.ones_like(weights)
-            raw = self.embeddings * torch.tensor(self.lengths)[:, None]
-            return (raw * (weights / weights.sum())[:, None]).sum(dim=0)
+            return _average(self.embeddings * torch.tensor(self.lengths)[:, None], self.quality)
 
     def mean(self) -> Tensor:
         """The one vector [D] of unit length that stands for the person: the quality-weighted mean, put back on the sphere.
@@ -99,14 +96,19 @@ class Identity:
 
 
 def weighted_mean(embeddings: Tensor, quality: Sequence[float]) -> Tensor:
-    """The normalised weighted mean [D] of unit embeddings [N, D]; weights of zero throughout count as equal ones."""
-    weights = torch.tensor(quality, dtype=embeddings.dtype, device=embeddings.device)
+    """The normalised weighted mean [D] of unit embeddings [N, D], as `_average` weighs them."""
+    total = _average(embeddings, quality)
+    if total.norm() < 1e-6:
+        total = embeddings[quality.index(max(quality))]
+    return torch.nn.functional.normalize(total, dim=0)
+
+
+def _average(rows: Tensor, quality: Sequence[float]) -> Tensor:
+    """The weighted mean [D] of rows [N, D]; weights of zero throughout count as equal ones."""
+    weights = torch.tensor(quality, dtype=rows.dtype, device=rows.device)
     if not weights.any():
         weights = torch.ones_like(weights)
-    total = (embeddings * (weights / weights.sum())[:, None]).sum(dim=0)
-    if total.norm() < 1e-6:
-        total = embeddings[int(weights.argmax())]
-    return torch.nn.functional.normalize(total, dim=0)
+    return (rows * (weights / weights.sum())[:, None]).sum(dim=0)
 
 
 def same_space(identity: Identity, name: str, space: str, maker: str) -> Identity:
