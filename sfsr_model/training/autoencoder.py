@@ -87,11 +87,10 @@ class AutoencoderTask:
         back, _ = self._there_and_back(autoencoder, answer.movedim(-1, 1), generator)
         self._picture_losses.to(place)
         with autocast(place.type, enabled=False):
-            with torch.no_grad():
-                person = batch.person.to(place) if self._recogniser is None else self._recogniser.embed(answer, points)
+            likeness = self._picture_losses.likeness(answer.movedim(-1, 1), points)
             mask, own = batch.mask.to(place)[:, None], torch.ones(few, device=place)
             expression = batch.expression.to(place)
-            return self._picture_losses(Judged(back, points, person, expression, mask, answer.movedim(-1, 1), own))
+            return self._picture_losses(Judged(back, points, likeness, expression, mask, answer.movedim(-1, 1), own))
 
     def _place(self) -> torch.device:
         return next(self.autoencoder.parameters()).device

@@ -97,7 +97,7 @@ def train(
             if done % settings.log_every == 0 or done == settings.steps:
                 values = {name: float(value.detach()) for name, value in parts.items()}
                 figures = {"loss": found, **values, "rate": optimiser.param_groups[0]["lr"]}
-                bar.set_postfix(loss=f"{figures['loss']:.4f}")
+                bar.set_postfix_str(f"loss {found:.4f}: {_listed(parts)}" if len(parts) > 1 else f"loss {found:.4f}")
                 log.figures(done, figures)
                 if main:
                     report(done, figures)

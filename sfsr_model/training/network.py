@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from ..compound import CompoundConfig
 from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
-from ..estimators.midpoint import Level, beside
+from ..estimators.midpoint import Level, beside, walk
 from ..losses import diffusion_loss, snr_weight, time_gate
 from ..network import Checkpoint, Metadata, save_checkpoint
 from ..network.checkpoint import RENDERED_SPACE
@@ -82,7 +82,8 @@ class NetworkTask:
                 f"{float(self.sigmas[1]):.3f}; raise it"
             )
         self._estimator = estimator(self._losses.estimator)
-        self._picture_losses = PictureLosses(self._losses, self._recogniser, self._reader)
+        likeness = recogniser(settings.encoders.likeness, "encoders.likeness") or self._recogniser
+        self._picture_losses = PictureLosses(self._losses, likeness, self._reader)
 
     def dataset(self) -> Dataset[Sample]:
         """The samples; of a fixed set with their latents, which are computed now where the state folder lacks them."""
@@ -237,13 +238,18 @@ class NetworkTask:
         steps = self._judged_steps[torch.randint(len(self._judged_steps), (few,), generator=generator)]
         noise, fresh = torch.randn(2, few, *examples.latent.shape[1:], generator=generator).to(place)
         crossed = torch.rand(few, generator=generator).to(place) < self._losses.cross * examples.crosses[:few]
-        identity, expression, own = _crossed(examples, crossed)
-        part = examples.part(0, few)
+        whose, which = _crossed(crossed, len(examples.latent))
+        own = (whose == which).float()
+        part, expression = examples.part(0, few), examples.expression[which]
         ones = torch.ones(few, device=place)
-        tokens = modules["compound"](identity, expression, part.pose, ones, ones)
+        tokens = modules["compound"](examples.identity[whose], expression, part.pose, ones, ones)
         sigma = self.sigmas[steps].to(place)
+        started = part.latent + beside(sigma, noise) * noise
+        if self._losses.walked and bool(own.min() == 0):
+            rows = (own == 0).nonzero()[:, 0]
+            started[rows] = self._walked(modules, part.rows(rows), tokens[rows], noise[rows], sigma[rows])
         noisy = Noisy(
-            part.latent + beside(sigma, noise) * noise,
+            started,
             sigma,
             self.sigmas[steps // 2].to(place),
             background=part.latent,
@@ -251,12 +257,31 @@ class NetworkTask:
             noise=fresh,
         )
         found = self._estimator(self._denoiser(modules, part, tokens), noisy, self._losses.gradient).x0
+        assert examples.picture is not None
+        assert examples.points is not None
         assert part.picture is not None
         assert part.mask is not None
         assert part.points is not None
         picture = self.codec.decode(found.float())
         with autocast(place.type, enabled=False):
-            return self._picture_losses(Judged(picture, part.points, identity, expression, part.mask, part.picture, own))
+            likeness = self._picture_losses.likeness(examples.picture[whose], examples.points[whose.cpu()])
+            return self._picture_losses(Judged(picture, part.points, likeness, expression, part.mask, part.picture, own))
+
+    @torch.no_grad()
+    def _walked(self, modules: dict[str, nn.Module], part: Examples, tokens: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """Where the network's own walk from pure noise is at noise levels [N], over the known background, in even log steps."""
+        denoise, count = self._denoiser(modules, part, tokens), self._losses.walked
+        highest = self.sigmas[-1].to(sigma)
+
+        def over_background(x: Tensor, level: Tensor) -> Tensor:
+            return part.hole * x + (1 - part.hole) * (part.latent + beside(level, x) * noise)
+
+        x, level = noise * highest, highest.expand(len(sigma))
+        for step in range(1, count + 1):
+            x = over_background(x, level)
+            following = highest * (sigma / highest) ** (step / count)
+            x, level = walk(x, denoise(x, level), level, following), following
+        return over_background(x, level)
 
     def _denoiser(self, modules: dict[str, nn.Module], examples: Examples, tokens: Tensor) -> Callable[..., Tensor]:
         def predict(noisy: Tensor, sigma: Level) -> Tensor:
@@ -314,17 +339,15 @@ class NetworkTask:
         return RENDERED_SPACE, self.raw[0]["identity"].shape[-1]
 
 
-def _crossed(examples: Examples, crossed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Identity and expression of the first examples, in the crossed ones of the next two of the batch; 1 where they are own.
+def _crossed(crossed: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Whose identity and whose expression the first of `count` examples take, by number: in the crossed ones [few] those of
+    the next two, else their own.
 
-    A batch of one or two photos has no others to take from, which `own` then says too.
+    A batch of one or two photos has no others to take from: the numbers are then alike.
     """
-    few, place = len(crossed), crossed.device
-    rows = torch.arange(len(examples.latent), device=place)
-    identity_from = torch.where(crossed, rows.roll(-1)[:few], rows[:few])
-    expression_from = torch.where(crossed, rows.roll(-2)[:few], rows[:few])
-    own = (identity_from == rows[:few]) & (expression_from == rows[:few])
-    return examples.identity[identity_from], examples.expression[expression_from], own.float()
+    rows = torch.arange(count, device=crossed.device)
+    few = rows[: len(crossed)]
+    return torch.where(crossed, rows.roll(-1)[few], few), torch.where(crossed, rows.roll(-2)[few], few)
 
 
 def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:

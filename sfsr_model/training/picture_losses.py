@@ -17,13 +17,13 @@ from .settings import Losses
 class Judged:
     """Pictures [N, 3, H, W] in 0..1 and what they should show.
 
-    points [N, 5, 2]: where the face is. identity [N, D], expression [N, 52]: whose and which. mask [N, 1, H, W]: the face.
-    answer: the true picture; own [N]: 1 where it shows the wanted person and expression, else 0.
+    points [N, 5, 2]: where the face is. likeness [N, D]: whose, as `PictureLosses.likeness` sees it; expression [N, 52]: which.
+    mask [N, 1, H, W]: the face. answer: the true picture; own [N]: 1 where it shows the wanted person and expression, else 0.
     """
 
     picture: Tensor
     points: Tensor
-    identity: Tensor
+    likeness: Tensor | None
     expression: Tensor
     mask: Tensor
     answer: Tensor
@@ -44,8 +44,9 @@ class PictureLosses(nn.Module):
         weights = self._weights
         found: dict[str, tuple[float, Tensor]] = {}
         if weights.identity and self.recogniser is not None:
+            assert judged.likeness is not None
             shown = self.recogniser.embed(judged.picture.movedim(1, -1), judged.points)
-            found["identity"] = weights.identity, identity_loss(shown, judged.identity).mean()
+            found["identity"] = weights.identity, identity_loss(shown, judged.likeness).mean()
         if weights.expression and self.reader is not None:
             found["expression"] = weights.expression, self._expression(self.reader, judged).mean()
         if weights.perceptual:
@@ -53,6 +54,13 @@ class PictureLosses(nn.Module):
         if weights.background:
             found["background"] = weights.background, background_loss(judged.picture, judged.answer, judged.mask).mean()
         return found
+
+    @torch.no_grad()
+    def likeness(self, pictures: Tensor, points: Tensor) -> Tensor | None:
+        """Who the recogniser sees [N, D] in pictures [N, 3, H, W] with points [N, 5, 2]; None without an identity loss."""
+        if not self._weights.identity or self.recogniser is None:
+            return None
+        return self.recogniser.embed(pictures.movedim(1, -1), points)
 
     def _expression(self, reader: Reader, judged: Judged) -> Tensor:
         """Distance [N] to what the same network reads in the true picture, or to the wanted coefficients where there is none.

@@ -153,8 +153,10 @@ class Losses(_Section):
     weighting, outside: see `losses.diffusion`. identity, expression, perceptual, background: on the decoded x0*, found by
     `estimator` with the policy `gradient`, on `share` of the batch, at noise levels up to `highest_sigma`.
     identity_drop, expression_drop: how often a stream is replaced by its null; pose_drop: how often the pose alone is.
-    cross: which part of that share takes identity and expression of other photos, where the data are photos. latent,
-    colour: the autoencoder's, which keep its latents small and its hues right.
+    cross: which part of that share takes identity and expression of other photos, where the data are photos. walked: in how
+    many steps the network itself walks from pure noise to the noise level of such an example, so that no face shows in it
+    but its own; 0 takes the photo's noised latent. latent, colour: the autoencoder's, which keep its latents small and its
+    hues right.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -171,6 +173,7 @@ class Losses(_Section):
     expression_drop: Share = 0.1
     pose_drop: Share = 0.3
     cross: Share = 0.5
+    walked: Annotated[int, Field(ge=0)] = 0
     latent: Amount = 1e-3
     colour: Amount = 0.0
 
@@ -207,9 +210,11 @@ class Codec(_Section):
 
 class Encoders(_Section):
     """Frozen networks. identity: an ONNX file or pack, or none to take the rendered person's own vector.
+    likeness: another recogniser for the identity loss to look through, which knows more than one small enough to carry along.
     expression: a face_landmarker.task or this project's expression encoder as ONNX, for the expression loss."""
 
     identity: Path | None = None
+    likeness: Path | None = None
     expression: Path | None = None
 
 
@@ -283,7 +288,7 @@ class Settings(_Section):
             )
         if self.task == "sfsr" and self.photos is not None and None in (self.encoders.identity, self.encoders.expression):
             raise ValueError("encoders: photos are read by them; give encoders.identity and encoders.expression")
-        if self.losses.identity and self.encoders.identity is None:
+        if self.losses.identity and self.encoders.identity is None and self.encoders.likeness is None:
             raise ValueError("encoders.identity: the identity loss needs a recogniser's ONNX")
         return self
 
