@@ -25,6 +25,7 @@ class FaceFrame:
     picture: the number of the picture in its batch, counted from 0. pictures: how many that batch had.
     opacity: how much of a new face is seen when it is pasted, 0..1.
     warnings: what should be known of the choice of this face.
+    shot: the number of the shot of a film, within which what belongs to the face changes slowly; None for a picture of its own.
     """
 
     landmarks: Tensor
@@ -38,6 +39,7 @@ class FaceFrame:
     pictures: int = 1
     opacity: float = 1.0
     warnings: tuple[str, ...] = ()
+    shot: int | None = None
 
     def resized(self, size: int) -> FaceFrame:
         """The same face in a crop of another side, for what was made of the crop at that size."""
