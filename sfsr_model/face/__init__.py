@@ -4,7 +4,7 @@ from .crop import crop_transform, invert_affine
 from .frame import FaceFrame, face_frame
 from .landmarks import five_points, plausible
 from .mask import face_mask, feather
-from .warp import crop_face, paste_face, paste_into, warp_mask
+from .warp import crop_face, paste_face, paste_into, seam_colours, warp_mask
 
 __all__ = [
     "FaceFrame",
@@ -18,5 +18,6 @@ __all__ = [
     "paste_face",
     "paste_into",
     "plausible",
+    "seam_colours",
     "warp_mask",
 ]

@@ -19,25 +19,32 @@ _MIN_STD = 0.01
 _COLOURLESS = 0.5 / 255
 
 
-def match_colour(crop: Tensor, target: Tensor, mask: Tensor, strength: float = 1.0) -> Tensor:
-    """Return the crop [B, 3, S, S] with the colours of the target crop [B, 3, T, T], both gamma-coded RGB, 0..1.
+def measure_colours(crop: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """What `match_colour` needs to know of crops [B, 3, S, S] and target crops [B, 3, T, T], gamma-coded RGB, 0..1: [B, 4, 3].
 
-    Means and deviations are measured in the band of the mask [S, S] next to its edge, _BAND of the side wide: skin of
-    forehead, cheeks and jaw, which must agree across the seam, without eyes and mouth, whose change is the very purpose.
-    They are matched (Reinhard et al. 2001) as luma Y' and the differences R - Y', B - Y', so that a gain in contrast does
-    not turn the hue. The gain stays within 1/_GAIN_LIMIT.._GAIN_LIMIT; for a target in black and white all colour goes.
-    strength 0..1 blends with the unchanged crop. T may be another side than S, down to MEASURED_SIDE. Pictures without three
-    channels are returned unchanged.
+    Rows are means and deviations of the crop, then of the target; columns luma Y' and the differences R - Y', B - Y'. They are
+    measured in the band of the mask [S, S] next to its edge, _BAND of the side wide: skin of forehead, cheeks and jaw, which
+    must agree across the seam, without eyes and mouth, whose change is the very purpose. T may be another side than S, down to
+    MEASURED_SIDE.
     """
-    if crop.shape[1] != len(_LUMA):
-        return crop
     coarse = (min(mask.shape[-1], MEASURED_SIDE),) * 2
     mask = mask.cpu()  # some accelerators lack the float64 that feathering uses
     small_mask = F.interpolate(mask[None, None], coarse, mode="area")[0, 0]
     band = small_mask - feather(small_mask, 2 * _BAND * coarse[0])
     weight = (band / band.sum().clamp_min(1e-6)).to(crop)
-    source_mean, source_std = _moments(_to_opponent(F.interpolate(crop, coarse, mode="area")), weight)
-    goal_mean, goal_std = _moments(_to_opponent(F.interpolate(target, coarse, mode="area")), weight)
+    source = _moments(_to_opponent(F.interpolate(crop, coarse, mode="area")), weight)
+    goal = _moments(_to_opponent(F.interpolate(target, coarse, mode="area")), weight)
+    return torch.stack((*source, *goal), 1)[..., 0, 0]
+
+
+def match_colour(crop: Tensor, colours: Tensor, strength: float = 1.0) -> Tensor:
+    """Return the crops [B, 3, S, S] with the colours of their targets, as measured [B, 4, 3] by `measure_colours`.
+
+    Means and deviations are matched (Reinhard et al. 2001) as luma and differences, so that a gain in contrast does not turn
+    the hue. The gain stays within 1/_GAIN_LIMIT.._GAIN_LIMIT; for a target in black and white all colour goes.
+    strength 0..1 blends with the unchanged crop.
+    """
+    source_mean, source_std, goal_mean, goal_std = colours.to(crop)[..., None, None].unbind(1)
     gain = ((goal_std + _MIN_STD) / (source_std + _MIN_STD)).clamp(1 / _GAIN_LIMIT, _GAIN_LIMIT)
     colourful = (goal_mean[:, 1:].abs() + goal_std[:, 1:]).amax(1, keepdim=True) >= _COLOURLESS
     gain = torch.cat((gain[:, :1], gain[:, 1:] * colourful), 1)

@@ -25,8 +25,8 @@ NOSE_PROTRUSION = 0.50
 # Landmarks whose mean is one canonical point. 68 points: iBUG 300-W numbering. Mesh: MediaPipe's numbering, on which the
 # six lid points per eye lie where iBUG puts its own.
 _IBUG_68 = (range(36, 42), range(42, 48), (30,), (48,), (54,))
-_MESH = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380), (4,), (61,), (291,))
-_GROUPS = {5: tuple((i,) for i in range(5)), 68: _IBUG_68, 468: _MESH, 478: _MESH}
+MESH_GROUPS = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380), (4,), (61,), (291,))
+_GROUPS = {5: tuple((i,) for i in range(5)), 68: _IBUG_68, 468: MESH_GROUPS, 478: MESH_GROUPS}
 
 # Bounds of `plausible`. They contain a rigid average face under yaw up to 60 and pitch up to 30 degrees, with margins for
 # individual proportions, an open jaw and detector noise.

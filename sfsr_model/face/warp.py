@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .colour import MEASURED_SIDE, match_colour
+from .colour import MEASURED_SIDE, match_colour, measure_colours
 from .crop import apply_affine, crop_transform, invert_affine
 from .frame import FaceFrame
 from .mask import feather as feather_mask
@@ -63,22 +63,38 @@ def paste_face(image: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0
     return paste_into(image.clone(), crop, frame, feather, colour_match)
 
 
-def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float = 0.06, colour_match: float = 1.0) -> Tensor:
+def seam_colours(picture: Tensor, crop: Tensor, frame: FaceFrame) -> Tensor | None:
+    """The colours [B, 4, 3] of crop and picture at the seam, as `paste_into` matches them; see `measure_colours`.
+
+    picture and crop as for `paste_into`. None where nothing is pasted and for pictures without three channels.
+    """
+    pixels, _ = _channels_first(picture, frame)
+    return _seam_colours(pixels, _crop_channels_first(crop, frame, pixels), frame)
+
+
+def paste_into(
+    picture: Tensor,
+    crop: Tensor,
+    frame: FaceFrame,
+    feather: float = 0.06,
+    colour_match: float = 1.0,
+    colours: Tensor | None = None,
+) -> Tensor:
     """Warp the crop's masked part back to its place, in the picture itself, which is returned.
 
     picture: [H, W, C] or [B, H, W, C]; crop: [S, S, C], or one per picture [B, S, S, C].
     feather: width of the soft edge, inside the mask, as a fraction of the crop's side.
     colour_match: 0 keeps the crop's colours, 1 matches them fully to the picture (`match_colour`).
+    colours: what `seam_colours` measures, where somebody knows better, such as from the frames about it.
     The frame's opacity thins the whole. Only the mask's bounding box is touched; pixels where the warped mask is 0 keep their
     exact bits.
     Raises ValueError when picture or crop do not have the sizes of the frame.
     """
     pixels, _ = _channels_first(picture, frame)
     patch = _crop_channels_first(crop, frame, pixels)
-    if colour_match > 0 and _paste_box(frame) is not None:
-        side = min(frame.crop_size, MEASURED_SIDE)
-        around = resample(pixels, frame.resized(side).transform, (0, 0, side, side))
-        patch = match_colour(patch, around, frame.mask, colour_match)
+    if colour_match > 0:
+        colours = _seam_colours(pixels, patch, frame) if colours is None else colours
+        patch = patch if colours is None else match_colour(patch, colours, colour_match)
     soft = feather_mask(frame.mask, feather * frame.crop_size).to(patch) * frame.opacity
     layers = torch.cat((patch, soft.expand(len(patch), 1, -1, -1)), 1)
     for (left, top, right, bottom), band in _bands(layers, frame):
@@ -89,6 +105,14 @@ def paste_into(picture: Tensor, crop: Tensor, frame: FaceFrame, feather: float =
             mixed = torch.lerp(under.to(band), band[:, channel], mask).to(under)
             under.copy_(torch.where(mask > 0, mixed, under))
     return picture
+
+
+def _seam_colours(pixels: Tensor, patch: Tensor, frame: FaceFrame) -> Tensor | None:
+    if patch.shape[1] != 3 or _paste_box(frame) is None:
+        return None
+    side = min(frame.crop_size, MEASURED_SIDE)
+    around = resample(pixels, frame.resized(side).transform, (0, 0, side, side))
+    return measure_colours(patch, around, frame.mask)
 
 
 def resample(pixels: Tensor, transform: Tensor, box: Box, padding: str = "border") -> Tensor:

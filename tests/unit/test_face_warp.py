@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfsr_model.face.colour import match_colour
+from sfsr_model.face.colour import match_colour, measure_colours
 from sfsr_model.face.crop import apply_affine, template
 from sfsr_model.face.frame import FaceFrame, face_frame
 from sfsr_model.face.mask import face_mask
@@ -205,12 +205,13 @@ def test_colour_match_undoes_a_cast_and_looks_only_near_the_masks_edge():
     target = smooth_picture(96, 96).permute(2, 0, 1)[None]
     cast = target * 0.8 + torch.tensor([0.08, 0.0, -0.05])[None, :, None, None]
     cast[:, :, 40:56, 40:56] = 0.05  # an opened mouth must not brighten the skin
-    matched = match_colour(cast, target, mask)
+    colours = measure_colours(cast, target, mask)
+    matched = match_colour(cast, colours)
     edge = (mask > 0.5) & (torch.hypot(*torch.meshgrid(*[torch.arange(96.0) - 47.5] * 2, indexing="ij")) > 30)
     assert (cast - target)[..., edge].abs().mean() > 0.05
     assert (matched - target)[..., edge].abs().mean() < 0.01
-    assert torch.equal(match_colour(cast, target, mask, 0.0), cast)
-    half = match_colour(cast, target, mask, 0.5)
+    assert torch.equal(match_colour(cast, colours, 0.0), cast)
+    half = match_colour(cast, colours, 0.5)
     assert torch.allclose(half, (cast + matched) / 2, atol=1e-6)
 
 
@@ -218,9 +219,11 @@ def test_a_face_for_a_picture_in_black_and_white_loses_its_colours():
     mask = face_mask(template() * 96 - 0.5, 96)
     colour = smooth_picture(96, 96).permute(2, 0, 1)[None]
     grey = colour.mean(1, keepdim=True).expand_as(colour)
-    matched = match_colour(colour.roll(1, 1), grey, mask)
+    turned = colour.roll(1, 1)
+    matched = match_colour(turned, measure_colours(turned, grey, mask))
     assert (matched.amax(1) - matched.amin(1)).max() < 1e-3
     assert matched.std() > 0.02
-    both = match_colour(torch.cat((colour, colour)), torch.cat((grey, colour)), mask)
+    twice = torch.cat((colour, colour))
+    both = match_colour(twice, measure_colours(twice, torch.cat((grey, colour)), mask))
     assert (both.amax(1) - both.amin(1)).amax((1, 2))[1] > 0.05
     assert torch.allclose(both[1], colour[0], atol=1e-3)
