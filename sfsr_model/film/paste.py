@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..face import FaceFrame, crop_face, paste_into, seam_colours
-from .steady import COLOUR_REACH, smooth_shots
+from .steady import COLOUR_REACH, smooth
 from .target import FollowedFace
 
 Paint = Callable[[Tensor, tuple[FaceFrame, ...]], Tensor]
@@ -52,9 +52,7 @@ class SeamColours:
         start, end = max(0, number - COLOUR_REACH), number + COLOUR_REACH + 1
         part = slice(start, end)
         own = self._shots[part] == self._shots[number]
-        steady = smooth_shots(
-            self._measured[part], torch.zeros(len(own)), COLOUR_REACH, degree=1, weights=self._known[part] * own
-        )
+        steady = smooth(self._measured[part], COLOUR_REACH, degree=1, weights=self._known[part] * own)
         return steady[number - start][None]
 
 
@@ -83,10 +81,10 @@ def swapped(
         for number, (picture, place) in enumerate(zip(part, places, strict=True)):
             crop = crops.get(number)
             if crop is not None:
-                place = place.resized(len(crop)) if len(crop) != place.crop_size else place
+                places[number] = place.resized(len(crop)) if len(crop) != place.crop_size else place
                 if settings.colour_match > 0:
-                    colours.measure(as_float(picture), crop, place)
-            waiting.append((done + number, picture, crop, place))
+                    colours.measure(as_float(picture), crop, places[number])
+            waiting.append((done + number, picture, crop, places[number]))
         done += len(part)
         while waiting and waiting[0][0] + COLOUR_REACH < done:
             yield _pasted(*waiting.popleft(), colours, settings)
