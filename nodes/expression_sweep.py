@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..sfsr_model.expressions import (
     Expression,
@@ -17,6 +17,7 @@ from ..sfsr_model.expressions import (
 from ..sfsr_model.expressions.text import ALL, FAMILIES, MAX_INTENSITY
 from ..sfsr_model.naming import naming
 from .given import checked
+from .noted import shown
 from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
 LISTED = "the list below"
@@ -96,14 +97,15 @@ class SFSRExpressionSweep(io.ComfyNode):
         if expression is None:
             with naming("words"):
                 looks = parse_looks(words) if family == LISTED else family_looks(family)
-            shown = concatenate([word_expression(look.name, look.intensity) for look in looks])
+            worn = concatenate([word_expression(look.name, look.intensity) for look in looks])
             names = [look.name if look.intensity == 1.0 else f"{look.name} {look.intensity:g}" for look in looks]
         else:
-            shown = require(expression, Expression, "expression", "Expression Embed")
-            names = [word or f"expression {number}" for number, word in enumerate(shown.words, 1)]
+            worn = require(expression, Expression, "expression", "Expression Embed")
+            names = [word or f"expression {number}" for number, word in enumerate(worn.words, 1)]
         intensities = even_steps(intensity_from, intensity_to, steps)
         labels = "\n".join(sweep_labels(names, intensities))
-        return io.NodeOutput(sweep(shown, intensities), labels, ui=ui.PreviewText(labels))
+        swept = sweep(worn, intensities)
+        return io.NodeOutput(swept, labels, ui=shown(swept, labels))
 
 
 NODES = [SFSRExpressionSweep]

@@ -71,6 +71,11 @@ class Weights:
         return self.folder / "demo_expression.onnx"
 
     @property
+    def face_points(self) -> Path:
+        """The mean face and its movements, which drawings of expressions are made of."""
+        return self.folder / "drawing" / "face_points.safetensors"
+
+    @property
     def judge_recogniser(self) -> Path:
         """A second recogniser, which measures and conditions nothing."""
         return self.folder / "judges" / "judge_recogniser.onnx"

@@ -15,7 +15,7 @@ SAMPLE_GALLERY = f"{BUNDLED_PREFIX}portraits"
 LIBRARIES = "sfsr_libraries"
 # ComfyUI keeps its own MediaPipe file in models/detection, packs around LivePortrait theirs in models/liveportrait.
 ENCODER_FOLDERS = ("mediapipe", "detection", "liveportrait")
-_GET = (
+GET_LANDMARKER = (
     "Get MediaPipe's face landmarker bundle with blendshapes (face_landmarker.task, about 4 MB, Apache License 2.0) from "
     "MediaPipe's page on its Face Landmarker, put it into ComfyUI's models/mediapipe folder and refresh the page (key R)"
 )
@@ -44,7 +44,13 @@ def expression_encoder_path(name: str) -> Path:
     if path is not None:
         return path
     found = "there is no .task file" if name == NO_ENCODER else f"'{name}' is not there"
-    raise FileNotFoundError(f"encoder: {found}. {_GET}")
+    raise FileNotFoundError(f"encoder: {found}. {GET_LANDMARKER}")
+
+
+def landmarker_file() -> Path | None:
+    """MediaPipe's file: the first .task below the folders; None where there is none, for which `GET_LANDMARKER` says what to
+    do."""
+    return next((path for name in names_in(ENCODER_FOLDERS, ".task") if (path := found_in(ENCODER_FOLDERS, name))), None)
 
 
 def expression_encoder_files(name: str) -> list[Path]:

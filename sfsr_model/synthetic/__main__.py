@@ -86,6 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--size", type=int, default=256)
     check.add_argument("--seed", type=int, default=0)
     check.set_defaults(run=_check)
+
+    points = commands.add_parser(
+        "face-points", help="MediaPipe's 478 points on the mesh, and how each coefficient moves them; run again to resume"
+    )
+    points.add_argument("--cache", type=Path, required=True, help="cache file")
+    points.add_argument("--landmarker", type=Path, required=True, help="MediaPipe's face_landmarker task file")
+    points.add_argument("--out", type=Path, required=True, help="file to write, such as face_points.safetensors")
+    points.add_argument("--pictures", type=int, default=240, help="renders in which the points are looked for (default 240)")
+    points.add_argument("--seed", type=int, default=0)
+    points.set_defaults(run=_face_points)
     return parser
 
 
@@ -148,6 +158,30 @@ def _check(options: argparse.Namespace) -> int:
         print("\n".join(detection_table(model, options.yunet, options.seed, options.count, options.size)))
     if options.landmarker is not None:
         print("\n".join(blendshape_table(model, options.landmarker, options.seed, options.count, options.size)))
+    return 0
+
+
+def _face_points(options: argparse.Namespace) -> int:
+    from ..files import digest_of
+    from ..landmarker import load_landmarker
+    from .face_points import Plan, face_points
+    from .model import FaceModel
+
+    landmarker = load_landmarker(options.landmarker)
+    plan = Plan(options.pictures, options.seed, digest_of(options.landmarker), digest_of(options.cache))
+    model = FaceModel.load(options.cache, options.procedural_skin)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    kept = options.out.with_name(options.out.name + ".finds.npz")
+
+    def told(done: int) -> None:
+        if done % 20 == 0 or done == plan.pictures:
+            print(f"{done} of {plan.pictures}", flush=True)
+
+    found = face_points(model, landmarker, plan, kept, told)
+    about = f"points by MediaPipe's landmarker in {plan.pictures} renders of seed {plan.seed}, on MakeHuman's CC0 mesh"
+    found.save(options.out, about)
+    kept.unlink(missing_ok=True)
+    print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB")
     return 0
 
 

@@ -181,7 +181,15 @@ def _placed(model: FaceModel, mesh: Assembly, host: Shape, head: np.ndarray, tru
     share[first:last] = 1.0
     if "glasses" in mesh.layout.ranges:
         share[mesh.layout.triangles[mesh.layout.ranges["glasses"][0] :].min() :] = 1.0
-    points = turn_head(mesh.vertices, share, head, pose_matrix((0.0, trunk, 0.0)))
+    return to_camera(model, mesh.vertices, share, host, head, trunk)
+
+
+def to_camera(
+    model: FaceModel, vertices: np.ndarray, share: np.ndarray, host: Shape, head: np.ndarray, trunk: float
+) -> np.ndarray:
+    """Vertices [N, 3] of a head at rest in the camera's axes, float32, the origin in the middle of the host's face. share [N]:
+    how far each follows the head's turn [3, 3], see `head_share`; trunk: the trunk's yaw."""
+    points = turn_head(vertices, share, head, pose_matrix((0.0, trunk, 0.0)))
     middle = host.neutral[model.landmark_points[27:36]].mean(0)
     origin = turn_head(middle[None], np.ones(1), head, head)[0]
     return np.ascontiguousarray(points - origin, np.float32)
@@ -236,4 +244,5 @@ def _shadow_map(model: FaceModel, mesh: Assembly, look: Look, screen: np.ndarray
     return depth
 
 
-__all__ = ["LABELS", "Frame", "Picture", "Truth", "Wearer", "check_size", "finish", "render", "render_light", "wearer"]
+__all__ = ["LABELS", "Frame", "Picture", "Truth", "Wearer", "check_size", "finish", "render", "render_light", "to_camera",
+           "wearer"]  # fmt: skip
