@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,9 +12,10 @@ from ..sfsr_model.encoders.choosing import NothingChosenError
 from ..sfsr_model.encoders.detection import LEAVE, TAKE
 from ..sfsr_model.encoders.framing import HOLD, HOLD_PICTURES, NO_FACE_POLICIES, FramingSettings, frame_faces
 from ..sfsr_model.face import FaceFrame, crop_face, paste_into
-from ..sfsr_model.face.placement import placements
+from ..sfsr_model.face.placement import Placement, placements
 from ..sfsr_model.face.storage import uninitialised
 from ..sfsr_model.face.warp import require_size
+from ..sfsr_model.film.paste import SeamColours
 from ..sfsr_model.naming import naming
 from .given import checked
 from .host.checks import LATENT_FACTOR
@@ -215,12 +217,27 @@ class SFSRFacePaste(io.ComfyNode):
             frames = tuple(frame.resized(height) for frame in frames)
         plan = placements(len(images), len(faces), frames)
         pasted = uninitialised((len(plan), *images.shape[1:3], max(3, images.shape[3])), images)
+        colours = _film_colours(images, faces, frames, plan) if colour_match > 0 else None
         for number, placement in steps(plan):
             pasted[number] = images[placement.picture]
             # An alpha channel stays as it is; a gray picture has become an RGB one.
             for crop, frame in placement.pairs:
-                paste_into(pasted[number, ..., :3], faces[crop], frames[frame], feather, colour_match)
+                steady = None if colours is None else colours.of(frames[frame].picture)
+                paste_into(pasted[number, ..., :3], faces[crop], frames[frame], feather, colour_match, steady)
         return io.NodeOutput(pasted)
+
+
+def _film_colours(
+    images: torch.Tensor, faces: torch.Tensor, frames: tuple[FaceFrame, ...], plan: Sequence[Placement]
+) -> SeamColours | None:
+    """The match of colours over time where the frames are a film's, one face in each picture; None elsewhere."""
+    if any(frame.shot is None for frame in frames) or len(plan) != len(frames) or len(frames) < 2:
+        return None
+    colours = SeamColours(torch.tensor([frame.shot for frame in frames]))
+    for placement in plan:
+        for crop, frame in placement.pairs:
+            colours.measure(images[placement.picture][..., :3].expand(-1, -1, 3), faces[crop], frames[frame])
+    return colours
 
 
 def _with_masks(frames: tuple[FaceFrame, ...], mask: torch.Tensor) -> tuple[FaceFrame, ...]:

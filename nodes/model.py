@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..sfsr_model.batch import common_length
 from ..sfsr_model.bundled import restorable
-from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
+from ..sfsr_model.encoders.identity_batch import PEOPLE, IdentityBatch, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face.crop import apply_affine
 from ..sfsr_model.naming import naming
@@ -19,7 +19,7 @@ from ..sfsr_model.network.untrained import UNTRAINED
 from .face import require_frames
 from .given import checked
 from .host.checks import LATENT_FACTOR, size_problem
-from .host.conditioning import StreamSettings, condition
+from .host.conditioning import Conditioned, StreamSettings, condition
 from .host.folders import checkpoint_names, checkpoint_path, default_checkpoint, fingerprint, is_bundled
 from .host.network import build_model, build_vae, require_vae_of
 from .host.streams import Asked, Traits, attachment
@@ -119,10 +119,19 @@ def _guidance(stream: str) -> io.Float.Input:
     )
 
 
+def stream_inputs() -> list[io.Input]:
+    """How much person and expression act, when, and with how much of the guidance."""
+    streams = ("identity", "expression")
+    return [
+        *(_weight(stream) for stream in streams),
+        *(_edge(stream, edge, default) for stream in streams for edge, default in (("start", 0.0), ("end", 1.0))),
+        *(_guidance(stream) for stream in streams),
+    ]
+
+
 class SFSRConditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        streams = ("identity", "expression")
         return io.Schema(
             node_id="SFSRConditioning",
             display_name="SFSR Conditioning",
@@ -139,9 +148,7 @@ class SFSRConditioning(io.ComfyNode):
                 ExpressionSocket.Input("expression", tooltip="Which expression it shall wear, from Expression Embed."),
                 io.Image.Input("image", tooltip="The target's upright face from Face Crop; sides divisible by 8."),
                 io.Mask.Input("mask", tooltip="The part to replace, from Face Crop. The rest is what the model sees."),
-                *(_weight(stream) for stream in streams),
-                *(_edge(stream, edge, default) for stream in streams for edge, default in (("start", 0.0), ("end", 1.0))),
-                *(_guidance(stream) for stream in streams),
+                *stream_inputs(),
                 FaceFrameSocket.Input(
                     "face", optional=True, tooltip="Where the face is, from Face Crop; InstantID's ControlNet wants to know."
                 ),
@@ -174,25 +181,42 @@ class SFSRConditioning(io.ComfyNode):
         expression_guidance: float,
         face=None,
     ) -> io.NodeOutput:
-        people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
-        look = require(expression, Expression, "expression", "Expression Embed")
-        traits = attachment(model).traits
-        require_vae_of(model, vae)
-        image = require_images(image, "image")
-        times = _enlargement(traits, image)
-        image, mask = _enlarged(image, _checked_mask(mask, image), times)
-        framed = {} if face is None else {"face": len(require_frames(face))}
-        batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask), **framed)
-        result = condition(
+        result = conditioned(
             model,
             vae,
-            Asked(people.expand(batch), look.expand(batch), *_place(face, image)),
+            per_frame(require(identity, PEOPLE, "identity", "Identity")),
+            require(expression, Expression, "expression", "Expression Embed"),
             image,
             mask,
             StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
             StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
+            face,
         )
         return io.NodeOutput(result.model, result.positive, result.negative, result.latent)
+
+
+def conditioned(
+    model,
+    vae,
+    people: IdentityBatch,
+    look: Expression,
+    image,
+    mask,
+    identity: StreamSettings,
+    expression: StreamSettings,
+    face=None,
+    same_noise: bool = False,
+) -> Conditioned:
+    """What a sampler needs for crops and their masks, enlarged where the network wants it; batches meet by the one rule."""
+    traits = attachment(model).traits
+    require_vae_of(model, vae)
+    image = require_images(image, "image")
+    times = _enlargement(traits, image)
+    image, mask = _enlarged(image, _checked_mask(mask, image), times)
+    framed = {} if face is None else {"face": len(require_frames(face))}
+    batch = common_length(image=len(image), identity=len(people), expression=len(look), mask=len(mask), **framed)
+    asked = Asked(people.expand(batch), look.expand(batch), *_place(face, image))
+    return condition(model, vae, asked, image, mask, identity, expression, same_noise)
 
 
 def _place(face, image: torch.Tensor) -> tuple[tuple[int, int], torch.Tensor | None]:

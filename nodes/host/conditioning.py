@@ -40,11 +40,13 @@ def condition(
     mask: Tensor,
     identity: StreamSettings,
     expression: StreamSettings,
+    same_noise: bool = False,
 ) -> Conditioned:
     """Build what a sampler needs for a batch of B pictures.
 
-    image [B or 1, H, W, 3] in 0..1; mask [B or 1, H, W]. A single image is encoded once, whatever B is. The model is cloned;
-    the one given stays as it was. Raises TypeError or ValueError naming the input at fault.
+    image [B or 1, H, W, 3] in 0..1; mask [B or 1, H, W]. A single image is encoded once, whatever B is. same_noise: all
+    pictures start from the noise of the first. The model is cloned; the one given stays as it was. Raises TypeError or
+    ValueError naming the input at fault.
     """
     streams = attachment(model)
     streams.check(asked)
@@ -69,7 +71,10 @@ def condition(
         positive.append(as_pair(given(segment.identity, segment.expression), extra))
     negative = [as_pair(given(False, False, prompt=False), background)]
     count = max(len(asked.people), len(asked.look), len(samples))
-    latent = {"samples": samples.expand(count, *samples.shape[1:]), "noise_mask": mask[:, None]}
+    latent: dict[str, Any] = {"samples": samples.expand(count, *samples.shape[1:]), "noise_mask": mask[:, None]}
+    if same_noise:
+        # The host draws a picture's noise by its number here.
+        latent["batch_index"] = [0] * count
     return Conditioned(cloned, positive, negative, latent)
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ..face.crop import crop_transform
 
-POINTS_REACH = 7
-"""Frames on either side over which points are smoothed by default; at 30 frames a second half a second in all."""
+POINTS_REACH = 5
+"""Frames on either side over which points are smoothed by default; at 30 frames a second a third of a second in all."""
 SCALE_TIMES = 3
 """The crop's scale is smoothed over so many times the frames that the points are: a head that turns does not zoom the crop."""
 COLOUR_REACH = 15

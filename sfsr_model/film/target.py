@@ -7,7 +7,7 @@ are made when they are asked for. So a long film costs no more memory than a sho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor
 from ..encoders.choosing import Choice, NothingChosenError
 from ..encoders.detection import Detection, accepted, no_face, order_faces, overruled
 from ..encoders.faces import look
-from ..encoders.framing import ERROR, HOLD, FramingSettings
+from ..encoders.framing import ERROR, HOLD, PREVIEW_SIDE, FramingSettings
 from ..encoders.identity import IDEncoder
 from ..encoders.norm_floor import norm_floor
+from ..encoders.preview import number_faces
 from ..face import FaceFrame
 from ..face.crop import apply_affine
 from ..face.mask import face_mask
@@ -29,7 +30,7 @@ from .track import Track, Tracker, size_of, tracks_of
 # What the place of a frame without a find counts beside that of one with it.
 _GUESSED = 0.1
 # Another face that lies so near to where the followed one should be hides it, in the latter's sizes.
-_HIDES = 1.5
+_HIDES = 2.5
 
 
 @dataclass(frozen=True)
@@ -252,3 +253,13 @@ class FilmWatcher:
 def followed_frames(face: FollowedFace) -> tuple[FaceFrame, ...]:
     """The face's place in each frame of the film."""
     return tuple(face.frame(number) for number in range(len(face)))
+
+
+def preview_frame(face: FollowedFace, picture: Tensor, number: int) -> Tensor:
+    """Frame `number` [H, W, 3], reduced, with its faces numbered, the followed one in green; where a new face goes without a
+    find, a note says so."""
+    choice = face.choices[number]
+    step = max(1, max(picture.shape[:2]) // PREVIEW_SIDE)
+    faces = [replace(one, box=one.box / step, points=one.points / step) for one in choice.faces]
+    note = "" if choice.chosen else "between finds" if face.opacity[number] > 0 else "kept"
+    return number_faces(picture[step // 2 :: step, step // 2 :: step], faces, choice.chosen, note)
