@@ -9,14 +9,15 @@ from comfy_api.latest import io
 
 from ..sfsr_model.encoders.identity import same_space
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
-from ..sfsr_model.expressions import Expression
+from ..sfsr_model.expressions import PARTS, Expression, part_mask
 from ..sfsr_model.face import FaceFrame
-from ..sfsr_model.guidance import ExpressionEnergy, IdentityEnergy, crop_points
+from ..sfsr_model.guidance import MEASURES, STEP_SIZES, ExpressionEnergy, IdentityEnergy, Term, face_place
 from ..sfsr_model.schedule import MIDPOINT_LOCATIONS
 from .face import require_frames
 from .given import checked
+from .host.decoders import AUTOMATIC, DECODERS
 from .host.network import require_vae
-from .host.sampler import SolverOptions, guided_midpoint_sampler, improved_midpoint_sampler
+from .host.sampler import GuideOptions, SolverOptions, guided_midpoint_sampler, improved_midpoint_sampler
 from .identity import ENCODERS
 from .sockets import (
     CATEGORY,
@@ -28,6 +29,8 @@ from .sockets import (
     require,
     require_expression_encoder,
 )
+
+WHOLE_FACE = "whole face"
 
 
 class ImprovedMidpointSampler(io.ComfyNode):
@@ -132,8 +135,84 @@ class ImprovedMidpointSampler(io.ComfyNode):
                 FaceFrameSocket.Input(
                     "face",
                     optional=True,
-                    tooltip="Where the face is in the crop, from Face Crop, for both guidances; without it the place that the "
-                    "crop aims at.",
+                    tooltip="Where the face is, from Face Crop, for both guidances: in its crop, or in the whole picture where "
+                    "that is sampled; without it the place that the crop aims at.",
+                ),
+                io.Combo.Input(
+                    "decoder",
+                    options=list(DECODERS),
+                    default=AUTOMATIC,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How both guidances see an estimate: the face's part alone through the vae, the whole, or the "
+                    "host's tiny decoder (TAESD in models/vae_approx). Automatic: tiny where it is there, else face only.",
+                ),
+                io.Combo.Input(
+                    "step_size",
+                    options=list(STEP_SIZES),
+                    default=STEP_SIZES[0],
+                    optional=True,
+                    advanced=True,
+                    tooltip="What the two guidances are shares of: what is open at this noise level, times the way to the "
+                    "goal; or the correction that the cfg makes in this step (0.1 to 0.3 is usual; takes a cfg above 1).",
+                ),
+                io.Int.Input(
+                    "rounds",
+                    default=1,
+                    min=1,
+                    max=8,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How often each guided step is made; in between fresh noise leads back up. Every round costs one.",
+                ),
+                io.Int.Input(
+                    "looks",
+                    default=1,
+                    min=1,
+                    max=16,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Looks at the face that each gradient is the mean of: as it is, and random small crops, half of "
+                    "them mirrored. More make it harder to please the encoder without likeness.",
+                ),
+                io.Combo.Input(
+                    "energy",
+                    options=list(MEASURES),
+                    default=MEASURES[0],
+                    optional=True,
+                    advanced=True,
+                    tooltip="What is made small: 1 - cosine and the mean difference of coefficients, or the length of the "
+                    "residual, in which the largest differences weigh most.",
+                ),
+                io.Combo.Input(
+                    "expression_parts",
+                    options=[WHOLE_FACE, *PARTS],
+                    default=WHOLE_FACE,
+                    optional=True,
+                    advanced=True,
+                    tooltip="The part of the face that expression guidance cares for.",
+                ),
+                io.Float.Input(
+                    "enough_identity",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Cosine to the person at which identity guidance leaves a picture alone; where all agree, guidance "
+                    "ends. 1: never.",
+                ),
+                io.Float.Input(
+                    "enough_expression",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.005,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Energy of the expression, as a rule the mean difference of coefficients, at which expression "
+                    "guidance leaves a picture alone; where all agree, guidance ends. 0: never.",
                 ),
             ],
             outputs=[
@@ -160,6 +239,14 @@ class ImprovedMidpointSampler(io.ComfyNode):
         vae=None,
         expression_encoder=None,
         face=None,
+        decoder: str = AUTOMATIC,
+        step_size: str = STEP_SIZES[0],
+        rounds: int = 1,
+        looks: int = 1,
+        energy: str = MEASURES[0],
+        expression_parts: str = WHOLE_FACE,
+        enough_identity: float = 1.0,
+        enough_expression: float = 0.0,
     ) -> io.NodeOutput:
         options = SolverOptions(order, midpoint_location, midpoint_fraction, background_anchoring, eta)
         frames = None if face is None else require_frames(face)
@@ -168,7 +255,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
         with torch.inference_mode(False):
             if identity_guidance > 0.0:
                 _connected("identity_guidance", identity_guidance, vae=vae, identity=identity, id_encoder=id_encoder)
-                terms.append((identity_guidance, _identity_energy(identity, id_encoder, frames)))
+                person = _identity_energy(identity, id_encoder, frames, energy)
+                terms.append(Term(identity_guidance, person, person.at_cosine(enough_identity)))
             if expression_guidance > 0.0:
                 _connected(
                     "expression_guidance",
@@ -177,7 +265,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
                     expression=expression,
                     expression_encoder=expression_encoder,
                 )
-                terms.append((expression_guidance, _expression_energy(expression, expression_encoder, frames)))
+                look = _expression_energy(expression, expression_encoder, frames, energy, expression_parts)
+                terms.append(Term(expression_guidance, look, enough_expression))
         if not terms:
             return io.NodeOutput(improved_midpoint_sampler(options))
         if guidance_end < guidance_start:
@@ -185,7 +274,8 @@ class ImprovedMidpointSampler(io.ComfyNode):
                 f"guidance_end: found {guidance_end:g}, which is before guidance_start ({guidance_start:g}), so that "
                 "none would act; raise guidance_end, or set both guidances to 0"
             )
-        return io.NodeOutput(guided_midpoint_sampler(options, vae, terms, guidance_start, guidance_end))
+        guiding = GuideOptions(guidance_start, guidance_end, step_size, rounds, looks, decoder)
+        return io.NodeOutput(guided_midpoint_sampler(options, vae, terms, guiding))
 
 
 _MAKERS = {
@@ -207,17 +297,20 @@ def _connected(guidance: str, scale: float, **inputs: Any) -> None:
             )
 
 
-def _identity_energy(identity: Any, id_encoder: Any, frames: tuple[FaceFrame, ...] | None) -> IdentityEnergy:
+def _identity_energy(identity: Any, id_encoder: Any, frames: tuple[FaceFrame, ...] | None, measure: str) -> IdentityEnergy:
     people = per_frame(require(identity, PEOPLE, "identity", _MAKERS["identity"]))
     encoder = require(id_encoder, ENCODERS, "id_encoder", _MAKERS["id_encoder"])
     same_space(people.people[0], "identity", encoder.space, f"the connected encoder {encoder.name}")
-    return IdentityEnergy(encoder.differentiable(), people.means(), crop_points(frames))
+    return IdentityEnergy(encoder.differentiable(), people.means(), face_place(frames), measure)
 
 
-def _expression_energy(expression: Any, expression_encoder: Any, frames: tuple[FaceFrame, ...] | None) -> ExpressionEnergy:
+def _expression_energy(
+    expression: Any, expression_encoder: Any, frames: tuple[FaceFrame, ...] | None, measure: str, parts: str
+) -> ExpressionEnergy:
     look = require(expression, Expression, "expression", _MAKERS["expression"])
     encoder = require_expression_encoder(expression_encoder)
-    return ExpressionEnergy(encoder.differentiable(), look, crop_points(frames))
+    chosen = None if parts == WHOLE_FACE else part_mask(parts)
+    return ExpressionEnergy(encoder.differentiable(), look, face_place(frames), measure, chosen)
 
 
 NODES = [ImprovedMidpointSampler]

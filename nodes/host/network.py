@@ -12,6 +12,7 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.sd
 import comfy.supported_models_base
+import comfy.taesd.taesd
 import torch
 from torch import Tensor
 
@@ -139,14 +140,34 @@ def require_vae(vae: Any) -> Any:
 
 
 def require_vae_of(model: Any, vae: Any) -> Any:
-    """The same; raises ValueError for another model's, told by its latents' channels. model: a patcher."""
-    found, wanted = require_vae(vae).latent_channels, model.model.latent_format.latent_channels
+    """The same; raises ValueError for another model's, told by its latents' channels and the pixels of a cell, and for one of
+    TAESD's layout by its factor. model: a patcher. Where two models' latents differ in their meaning alone nothing can tell."""
+    form = model.model.latent_format
+    found, wanted = require_vae(vae).latent_channels, form.latent_channels
     if found != wanted:
-        raise ValueError(
-            f"vae: its latents have {found} channels, this model's have {wanted}; connect the VAE output of the node that "
-            "loaded the model"
-        )
+        raise ValueError(_of_another(model, vae, f"latents have {found} channels", f"have {wanted}"))
+    found, wanted = vae.spacial_compression_decode(), form.spacial_downscale_ratio
+    if found != wanted:
+        raise ValueError(_of_another(model, vae, f"latents have {found} pixels to a cell", f"have {wanted}"))
+    # A checkpoint of this project has a factor of its own. Half precision keeps three digits of it.
+    if is_taesd(vae) and not isinstance(form, SFSRLatents):
+        factor = float(vae.first_stage_model.vae_scale)
+        if abs(factor / form.scale_factor - 1) > 0.01:
+            raise ValueError(_of_another(model, vae, f"factor is {factor:.4g}", f"is {form.scale_factor:.4g}"))
     return vae
+
+
+def _of_another(model: Any, vae: Any, found: str, wanted: str) -> str:
+    return (
+        f"vae: its {found}, this model's {wanted}; connect the VAE output of the node that loaded the model (found "
+        f"{type(getattr(vae, 'first_stage_model', None)).__name__}, the model is {type(model.model).__name__} with latents of "
+        f"{type(model.model.latent_format).__name__})"
+    )
+
+
+def is_taesd(vae: Any) -> bool:
+    """Whether a VAE is of TAESD's layout."""
+    return isinstance(vae.first_stage_model, comfy.taesd.taesd.TAESD)
 
 
 def _compound(checkpoint: Checkpoint) -> Any:

@@ -67,6 +67,10 @@ class PhotoEncoder(Protocol):
         """Expression and head pose of the face at five points [5, 2] of a picture [H, W, 3]; None if it sees none there."""
         ...
 
+    def read_every(self, picture: Tensor) -> list[tuple[Detection, Expression]]:
+        """All faces of a picture [H, W, 3] from which an expression can be read, each with its own; the largest first."""
+        ...
+
     def differentiable(self) -> Reading:
         """The network as a module of its own, a new one at each call."""
         ...
@@ -92,7 +96,9 @@ def with_flame(expression: Expression, smirk: SmirkReader | None, picture: Tenso
     return expression if smirk is None else replace(expression, flame=smirk.read(picture, square()))
 
 
-class _PointsReading(Reading):
+class PointsReading(Reading):
+    """An `ExpressionReader` that looks where the points are."""
+
     def __init__(self, reader: ExpressionReader) -> None:
         super().__init__()
         self.reader = copy.deepcopy(reader)
@@ -123,10 +129,14 @@ class PhotoReader:
         for number, picture in enumerate(pictures):
             candidates, _ = look(picture, self.finder)
             faces = accepted(candidates)
-            large = [one for one in faces if (one.box[2] - one.box[0]).item() >= MIN_WIDTH]
+            large = _large(faces)
             place = wanted_face(picture, number, large, _why_none(candidates, faces), order, index)
             rows.append(self.read_at(picture, large[place].points))
         return concatenate(rows)
+
+    def read_every(self, picture: Tensor) -> list[tuple[Detection, Expression]]:
+        """As `PhotoEncoder.read_every`."""
+        return [(face, self.read_at(picture, face.points)) for face in _large(accepted(look(picture, self.finder)[0]))]
 
     def read_at(self, picture: Tensor, points: Tensor) -> Expression:
         """As `PhotoEncoder.read_at`; the given points are believed."""
@@ -138,7 +148,12 @@ class PhotoReader:
     def differentiable(self) -> Reading:
         """As `PhotoEncoder.differentiable`."""
         with torch.inference_mode(False):
-            return _PointsReading(self.reader)
+            return PointsReading(self.reader)
+
+
+def _large(faces: Sequence[Detection]) -> list[Detection]:
+    """Those from which an expression can be read."""
+    return [one for one in faces if (one.box[2] - one.box[0]).item() >= MIN_WIDTH]
 
 
 def _why_none(candidates: Sequence[Detection], faces: Sequence[Detection]) -> str:

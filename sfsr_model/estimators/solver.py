@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..schedule import ScaledLinearSchedule, midpoint_sigma
+from ..schedule import NoisePath, ScaledLinearSchedule, midpoint_sigma
 from .midpoint import Level, one_step, two_step
 
 # x0*, its noise level and the denoise mask (or None) to a better x0*.
@@ -34,6 +34,8 @@ def sample_improved_midpoint(
     background_anchoring: float = 1.0,
     eta: float = 0.0,
     refine: Refine | None = None,
+    rounds: Callable[[float], int] | None = None,
+    path: NoisePath = NoisePath(),  # noqa: B008 - frozen
 ) -> Tensor:
     """Solve the probability-flow ODE from sigmas[0] to sigmas[-1] by estimating x0* once a step.
 
@@ -41,7 +43,10 @@ def sample_improved_midpoint(
     With `order` 2 x0* is the improved midpoint estimate (two evaluations a step), with 1 the plain one (DDIM).
     `background_anchoring` in [0, 1] says how firmly the known background, where the caller gives a denoise mask,
     is put back before each evaluation, the midpoint's included. `eta` in [0, 1] adds the ancestral sampler's noise. `refine`
-    changes x0* once a step, after the estimate and before the move.
+    changes x0* once a step, after the estimate and before the move. `rounds` says how often the step at a noise level is made,
+    at least once, asked again after each: in between, fresh noise leads back up to the level (the time travel of Lugmayr et al.
+    2022, "RePaint", and Yu et al. 2023, "FreeDoM"). `path`: how x is made of data and noise. The ODE
+    dx / dsigma = (x - x0*) / sigma is the same for both kinds; fresh noise is not.
 
     x [B, C, H, W] at noise level sigmas[0]; sigmas falling, [steps + 1]. A list of one noise level returns x as it is.
     Raises ValueError for an empty or rising list, and for a latent or a prediction that is not finite.
@@ -69,28 +74,43 @@ def sample_improved_midpoint(
             )
         return x0
 
+    def fresh(latent: Tensor) -> Tensor:
+        return torch.randn(latent.shape, generator=generator, dtype=torch.float32).to(latent)
+
     for step, (sigma, sigma_next) in enumerate(pairwise(levels)):
-        down, up = _ancestral_levels(sigma, sigma_next, eta)
-        if order == 1 or down == sigma:
-            estimate = one_step(denoise, x, sigma)
-        else:
-            middle = midpoint_sigma(sigma, down, midpoint_location, midpoint_fraction, schedule)
-            estimate = two_step(denoise, x, sigma, middle, down)
-        x0 = estimate.x0 if refine is None else refine(estimate.x0, sigma, mask)
+        down, up = _ancestral_levels(sigma, sigma_next, eta, path)
+        made = 0
+        while True:
+            if order == 1 or down == sigma:
+                estimate = one_step(denoise, x, sigma)
+            else:
+                middle = midpoint_sigma(sigma, down, midpoint_location, midpoint_fraction, schedule)
+                estimate = two_step(denoise, x, sigma, middle, down)
+            x0 = estimate.x0 if refine is None else refine(estimate.x0, sigma, mask)
+            moved = x0 + (down / sigma) * (x - x0)
+            if up > 0.0:
+                moved = path.signal(sigma_next) / path.signal(down) * moved + up * fresh(x)
+            made += 1
+            if rounds is None or made >= rounds(sigma):
+                break
+            share = path.signal(sigma) / path.signal(sigma_next)
+            x = share * moved + (sigma**2 - (share * sigma_next) ** 2) ** 0.5 * fresh(x)
         if callback is not None:
             callback({"x": x, "i": step, "sigma": sigmas[step], "sigma_hat": sigmas[step], "denoised": x0})
-        x = x0 + (down / sigma) * (x - x0)
-        if up > 0.0:
-            noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
-            x = x + up * noise
+        x = moved
     return x
 
 
-def _ancestral_levels(sigma: float, sigma_next: float, eta: float) -> tuple[float, float]:
-    """Noise level to step down to, and the deviation of the fresh noise that leads back up to sigma_next."""
+def _ancestral_levels(sigma: float, sigma_next: float, eta: float, path: NoisePath) -> tuple[float, float]:
+    """Noise level to step down to, and the deviation of the fresh noise that leads back up to sigma_next.
+
+    With r = sigma / signal both kinds of path are x0 + r noise, where the ancestral step is known.
+    """
     if not (sigma >= sigma_next >= 0.0 and sigma > 0.0):
         raise ValueError(f"sigmas: expected falling noise levels, found {sigma} followed by {sigma_next}")
     if eta == 0.0 or sigma_next == 0.0:
         return sigma_next, 0.0
-    up = min(sigma_next, eta * (sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2) ** 0.5)
-    return (sigma_next**2 - up**2) ** 0.5, up
+    signal = path.signal(sigma_next)
+    ratio, inverse = sigma_next / signal, path.signal(sigma) / sigma
+    up = min(ratio, eta * ratio * (1.0 - (ratio * inverse) ** 2) ** 0.5)
+    return path.level((ratio**2 - up**2) ** 0.5), signal * up

@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     for add in (shared.add_checkpoint, shared.add_faces, shared.add_judges, shared.add_guidance):
         add(solvers)
     solvers.set_defaults(run=_solvers)
+    guidance = commands.add_parser("guidance", help="guidance of x0* with both streams off, and which estimate is best guided")
+    guidance.add_argument("--out", type=Path, required=True, help="folder of the results; new, empty, or of the same study")
+    shared.add_guided(guidance)
+    for add in (shared.add_checkpoint, shared.add_faces):
+        add(guidance)
+    guidance.set_defaults(run=_guidance)
     study = commands.add_parser("study", help=f"the paper's study in its parts: {', '.join(PARTS)}; run it again to resume")
     add_paper(study)
     study.set_defaults(run=_paper)
@@ -118,6 +124,23 @@ def _solvers(options: argparse.Namespace) -> int:
         options.expression_judge,
     )  # fmt: skip
     print(compare_solvers(plan))
+    return 0
+
+
+def _guidance(options: argparse.Namespace) -> int:
+    from .guided.study import GuidedStudy, study_guidance
+    from .study import Study
+
+    study = Study(
+        options.checkpoint, options.cache, options.recogniser, options.seed, options.samples, options.batch, options.size,
+        options.device, options.pose,
+    )  # fmt: skip
+    plan = GuidedStudy(
+        study, options.out, options.guide, options.expression_guide, options.judge, options.expression_judge,
+        options.solver_steps, tuple(options.guided), options.compared, options.identity_scale, options.expression_scale,
+        options.views,
+    )  # fmt: skip
+    print(study_guidance(plan))
     return 0
 
 

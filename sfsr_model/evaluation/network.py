@@ -113,6 +113,10 @@ class Network:
         inputs = torch.cat((x_t, surroundings.hole, surroundings.faceless), 1)
         return self.unet(inputs, times, encoder_hidden_states=tokens).sample
 
+    def denoiser_of(self, tokens: Tensor, surroundings: Surroundings) -> Denoiser:
+        """D(x, sigma) on x = x0 + sigma eps under tokens [B, T, C], without guidance."""
+        return denoiser(lambda x, level: self.predict(x, level, tokens, surroundings), self.metadata.prediction)
+
     def denoiser(
         self, identity: Tensor, expression: Tensor, pose: Tensor | None, surroundings: Surroundings, guidance: Guidance
     ) -> Denoiser:
@@ -124,8 +128,7 @@ class Network:
             weights += [(1.0, 0.0)]
         tokens = torch.cat([self.tokens(identity, expression, pose, *pair) for pair in weights])
         count = len(weights)
-        shown = Surroundings(*(value.repeat(count, 1, 1, 1) for value in vars(surroundings).values()))
-        denoise = denoiser(lambda x, level: self.predict(x, level, tokens, shown), self.metadata.prediction)
+        denoise = self.denoiser_of(tokens, Surroundings(*(one.repeat(count, 1, 1, 1) for one in vars(surroundings).values())))
 
         def guided(x: Tensor, sigma: Level) -> Tensor:
             level = sigma.repeat(count) if isinstance(sigma, Tensor) and sigma.ndim else sigma

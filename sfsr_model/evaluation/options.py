@@ -56,6 +56,25 @@ def add_guidance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expression-guidance", type=float, default=2.0, help="scale of the expression (default 2)")
 
 
+def add_guided(parser: argparse.ArgumentParser) -> None:
+    """What leads, what measures, and how often."""
+    parser.add_argument("--guide", type=Path, required=True, help="ONNX file or pack of the recogniser that leads")
+    parser.add_argument("--expression-guide", type=Path, required=True,
+                        help="ONNX file of this project's expression encoder that leads")  # fmt: skip
+    parser.add_argument("--judge", type=Path, required=True, help="ONNX file or pack of another recogniser, which measures")
+    parser.add_argument("--expression-judge", type=Path, required=True,
+                        help="face_landmarker.task, or ONNX file of another expression encoder, which measures")  # fmt: skip
+    parser.add_argument("--samples", type=int, default=50, help="held-out people (default 50)")
+    parser.add_argument("--batch", type=int, default=10, help="people at once (default 10)")
+    parser.add_argument("--solver-steps", type=int, default=12, help="of the improved midpoint, even (default 12)")
+    parser.add_argument("--guided", type=int, nargs="+", default=[0, 1, 2, 4, 8],
+                        help="steps that are guided, about the middle of the run (default 0 1 2 4 8)")  # fmt: skip
+    parser.add_argument("--compared", type=int, default=4, help="guided steps where estimates are compared (default 4)")
+    parser.add_argument("--identity-scale", type=float, default=1.0, help="of the identity's gradient; 0 is off (default 1)")
+    parser.add_argument("--expression-scale", type=float, default=5.0, help="of the expression's; 0 is off (default 5)")
+    parser.add_argument("--views", type=int, default=1, help="looks that each gradient is the mean of (default 1)")
+
+
 def add_run(parser: argparse.ArgumentParser, steps: str = "--steps") -> None:
     """What an evaluation is made of, beside the faces, the checkpoint and the folder. steps: the solver's option."""
     add_judges(parser)

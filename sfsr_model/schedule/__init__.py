@@ -6,4 +6,5 @@ exploding form that ComfyUI's samplers use, where sigma = s_t / a_t and the log-
 
 from .midpoint import MIDPOINT_LOCATIONS as MIDPOINT_LOCATIONS
 from .midpoint import midpoint_sigma as midpoint_sigma
+from .path import NoisePath as NoisePath
 from .scaled_linear import ScaledLinearSchedule as ScaledLinearSchedule

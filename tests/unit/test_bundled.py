@@ -25,7 +25,7 @@ from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.encoders.points import PointsReader
 from sfsr_model.evaluation.report import expression_errors
 from sfsr_model.expressions import Expression
-from sfsr_model.guidance import ExpressionEnergy, crop_points
+from sfsr_model.guidance import ExpressionEnergy, face_place
 from sfsr_model.landmarker.photos import read_gallery
 from sfsr_model.samples import FOLDER, load_sample
 
@@ -203,7 +203,7 @@ def test_it_measures_and_guides(reader, portraits):
     crops = torch.rand(1, 64, 64, 3, requires_grad=True)
     with torch.inference_mode():
         reading = reader.differentiable()
-    energy = ExpressionEnergy(reading, Expression(torch.full((1, 52), 0.5)), crop_points())
+    energy = ExpressionEnergy(reading, Expression(torch.full((1, 52), 0.5)), face_place())
     energy(crops).sum().backward()
     assert float(crops.grad.abs().max()) > 0
     assert reading.reader is not reader.reader

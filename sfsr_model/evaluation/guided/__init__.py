@@ -1,0 +1,1 @@
+"""What guidance of x0* is worth: people and expressions that the network is not told of, reached by gradients alone."""
