@@ -175,12 +175,20 @@ def _triplets(sample: Sample) -> Batch:
 
 
 def _photos(sample: Sample) -> Batch:
-    images = sample["image"].movedim(1, -1).float() / 255
-    points = five_points(sample["landmarks"])
+    images, points = sample["image"].movedim(1, -1).float() / 255, five_points(sample["landmarks"])
+    whole = sample.get("whole")
     return Batch(
-        images, points, sample["identity"], sample["coefficients"], sample["pose"], images, images, points,
-        sample["mask"].float() / 255, single=True,
-    )  # fmt: skip
+        reference=images if whole is None else whole.movedim(1, -1).float() / 255,
+        reference_points=points if whole is None else sample["whole_points"],
+        person=sample["identity"],
+        expression=sample["coefficients"],
+        pose=sample["pose"],
+        target=images,
+        answer=images,
+        answer_points=points,
+        mask=sample["mask"].float() / 255,
+        single=True,
+    )
 
 
 def collated(dataset: Dataset[Sample], first: int, last: int) -> Sample:

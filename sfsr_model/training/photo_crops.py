@@ -21,7 +21,8 @@ class PhotoCrops(Dataset[dict[str, Tensor]]):
     """Every photo of a store in VIEWS views: as it is, and in a mirror in another light; each with points off as a detector's.
 
     Samples: image uint8 [3, S, S]; mask uint8 [S, S], 255 inside; landmarks [5, 2] in the crop; identity [0]; coefficients and
-    pose: as the store has them of the photo, whatever the view. Sample number v * N + n is view v of photo n.
+    pose: as the store has them of the photo, whatever the view; whole uint8 [3, W, W] and whole_points [5, 2]: the photo,
+    for who is in it, because a recogniser looks beyond the crop. Sample number v * N + n is view v of photo n.
     """
 
     def __init__(self, photos: TaughtFaces, size: int, seed: int) -> None:
@@ -43,9 +44,9 @@ class PhotoCrops(Dataset[dict[str, Tensor]]):
         numbers = torch.as_tensor(list(indices))
         view = numbers // len(self.photos)
         found = self.photos.__getitems__((numbers % len(self.photos)).tolist())
-        images = torch.where(view[:, None, None, None] == 1, found["image"].flip(-1), found["image"]).float() / 255
+        whole = torch.where(view[:, None, None, None] == 1, found["image"].flip(-1), found["image"])
         points = self._points[numbers]
-        crops = crop_faces(images.movedim(1, -1), points, self.size)
+        crops = crop_faces(whole.movedim(1, -1).float() / 255, points, self.size)
         relit = torch.cat(
             [in_other_light(crop[None], self._generator(number)) for crop, number in zip(crops, indices, strict=True)]
         )
@@ -58,6 +59,8 @@ class PhotoCrops(Dataset[dict[str, Tensor]]):
             "identity": torch.zeros(len(numbers), 0),
             "coefficients": found["coefficients"],
             "pose": found["pose"],
+            "whole": whole,
+            "whole_points": points,
         }
 
     def _generator(self, number: int) -> torch.Generator:

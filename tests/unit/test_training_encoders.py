@@ -14,7 +14,7 @@ from sfsr_model.encoders.alignment import arcface_template
 from sfsr_model.encoders.expression import load_expression_reader
 from sfsr_model.encoders.pack import load_recogniser
 from sfsr_model.training.__main__ import main
-from sfsr_model.training.aligned import faces_of
+from sfsr_model.training.aligned import cut_off, faces_of
 from sfsr_model.training.data import collated
 from sfsr_model.training.exported import take_over
 from sfsr_model.training.expression_encoder import ExpressionTask
@@ -78,6 +78,20 @@ def test_faces_vary_by_the_generator_alone(started):
     assert torch.equal(varied[0], varied[1])
     assert not torch.equal(varied[0], varied[2])
     assert 0 <= float(varied[0].min()) <= float(varied[0].max()) <= 1
+
+
+def test_some_faces_end_in_black_as_at_a_pictures_edge():
+    faces = torch.ones(2000, 3, 112, 112)
+    black = cut_off(faces, torch.Generator().manual_seed(0))[:, 0] == 0
+    assert 0.3 < float(black.flatten(1).any(1).float().mean()) < 0.45
+    edges = {"top": black[:, 0], "bottom": black[:, -1], "left": black[:, :, 0], "right": black[:, :, -1]}
+    whole = {name: edge.all(1) for name, edge in edges.items()}
+    assert 0.2 < float(whole["top"].float().mean()) < 0.32
+    assert all(0.02 < float(whole[name].float().mean()) < 0.06 for name in ("bottom", "left", "right"))
+    # One edge of each, never the middle of the face.
+    assert int(torch.stack(list(whole.values())).sum(0).max()) == 1
+    assert not black[:, 28:-17, 17:-17].any()
+
 
 
 @pytest.mark.parametrize("architecture", ["residual", "plain"])

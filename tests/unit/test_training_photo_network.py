@@ -1,9 +1,12 @@
 """Labelled photos beside renders in the training of autoencoder and network: what is cut out, who it is, what crosses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from testkit.onnx_models import save_recogniser
 from testkit.onnx_nets import save_se_recogniser
 from testkit.tiny_landmarker import write_tiny_task
 from testkit.tiny_training import SIZE, write_labelled, write_settings, write_triplets
@@ -77,6 +80,19 @@ def test_photos_are_cut_out_as_a_detector_finds_them(shared):
     assert (mirrored - plain).abs().mean() < (mirrored - sample["image"][1].float()).abs().mean()
 
 
+def test_who_is_in_a_photo_is_seen_in_the_whole_of_it(started):
+    settings, task = started()
+    sample = collated(task.photos, 0, 12)
+    assert sample["whole"].shape == (12, 3, 80, 80)
+    photos = TaughtFaces(settings.photos.path).__getitems__(range(6))["image"]
+    assert torch.equal(sample["whole"], torch.cat((photos, photos.flip(-1))))
+    wanted = task._recogniser.embed(sample["whole"].movedim(1, -1).float() / 255, sample["whole_points"])
+    found = task._encoded(sample).identity
+    torch.testing.assert_close(found, torch.nn.functional.normalize(wanted, dim=-1))
+    # An aligned face reaches above the crop, where it would be black.
+    assert not torch.allclose(found, task._encoded({**sample, "whole": sample["whole"] // 2}).identity)
+
+
 def test_another_picture_says_who_somebody_is():
     people = torch.tensor([5, 9, 5, 7, 5, 9])
     others = OtherPictures(people, torch.arange(6.0)[:, None])
@@ -132,18 +148,46 @@ def test_losses_on_pictures_ask_photos_for_others_faces(started):
     settings, task = started(losses={"identity": 1.0, "expression": 1.0, "share": 1.0, "cross": 1.0}, steps=1)
     dataset = task.dataset()
     examples = task._examples(first_step(settings, dataset), torch.Generator().manual_seed(0))
-    identity, expression, own = _crossed(examples, examples.crosses > 0)
+    whose, which = _crossed(examples.crosses > 0, 6)
     for row in range(6):
-        if examples.crosses[row]:
-            assert torch.equal(identity[row], examples.identity[(row + 1) % 6])
-            assert torch.equal(expression[row], examples.expression[(row + 2) % 6])
-            assert own[row] == 0
-        else:
-            assert torch.equal(identity[row], examples.identity[row])
-            assert own[row] == 1
+        crossed = bool(examples.crosses[row])
+        assert int(whose[row]) == (row + crossed) % 6
+        assert int(which[row]) == (row + 2 * crossed) % 6
     figures = []
     train(settings, task, lambda step, values: figures.append(values))
     assert {"identity", "expression", "diffusion"} <= figures[0].keys()
+
+
+def test_a_crossed_example_shows_no_face_but_what_the_network_made(started):
+    settings, task = started(losses={"identity": 1.0, "share": 1.0, "walked": 3})
+    examples = task._examples(first_step(settings, task.dataset()), torch.Generator().manual_seed(0))
+    count = len(examples.latent)
+    ones = torch.ones(count)
+    tokens = task.compound(examples.identity, examples.expression, examples.pose, ones, ones)
+    noise = torch.randn(examples.latent.shape, generator=torch.Generator().manual_seed(1))
+    sigma = torch.full((count,), 0.5)
+
+    def walked(latent):
+        return task._walked(task.modules, replace(examples, latent=latent), tokens, noise, sigma)
+
+    noised, own = examples.latent + 0.5 * noise, walked(examples.latent)
+    beyond = (1 - examples.hole).expand_as(own)
+    torch.testing.assert_close(own * beyond, noised * beyond)
+    # Inside, nothing of the photo's face plays a part.
+    other = walked(examples.latent * beyond)
+    torch.testing.assert_close(own * examples.hole, other * examples.hole)
+    assert float(((own - noised) * examples.hole).abs().max()) > 0.1
+
+
+def test_the_identity_loss_looks_through_a_recogniser_of_its_own(started, shared, tmp_path):
+    other = save_recogniser(tmp_path / "other.onnx", dim=96)
+    encoders = {"identity": str(shared / "recogniser.onnx"), "expression": str(shared / "tiny.task"), "likeness": str(other)}
+    settings, task = started(losses={"identity": 1.0, "share": 1.0}, encoders=encoders)
+    examples = task._examples(first_step(settings, task.dataset()), torch.Generator().manual_seed(0))
+    seen = task._picture_losses.likeness(examples.picture, examples.points)
+    assert seen.shape == (len(examples.latent), 96)
+    assert examples.identity.shape[1] != 96
+    assert task.loss(task.modules, first_step(settings, task.dataset()), step_generator(0, 0))[1]["identity"] > 0
 
 
 def test_the_autoencoder_sees_both(shared, tmp_path):
