@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..encoders.detection import Detection
+from ..encoders.detection import Detection, order_faces
 from ..encoders.expression_photos import MIN_WIDTH, Reading, wanted_face, with_flame
 from ..encoders.smirk import SmirkReader, square_around
 from ..expressions import Expression, concatenate
@@ -82,6 +82,15 @@ class ExpressionEncoder:
             assert reading is not None
             rows.append(self._expression(picture, reading, place))
         return concatenate(rows)
+
+    @torch.no_grad()
+    def read_every(self, picture: Tensor) -> list[tuple[Detection, Expression]]:
+        """As `PhotoEncoder.read_every`."""
+        found, reading, _ = self.faces(picture)
+        if reading is None:
+            return []
+        faces = [(face, self._expression(picture, reading, place)) for place, face in enumerate(found)]
+        return sorted(faces, key=lambda pair: order_faces(found).index(pair[0]))
 
     def read_at(self, picture: Tensor, points: Tensor) -> Expression | None:
         """As `PhotoEncoder.read_at`: the nearest face counts, where its points lie on average within an eye's distance."""
