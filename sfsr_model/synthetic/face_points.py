@@ -3,6 +3,8 @@
 MediaPipe's landmarker finds the points in renders of many people, views and openings of the mouth. Each find is carried to the
 skin that is seen there, as a triangle and a place in it, and of all finds of a point (its mirror image's too, mirrored) the one
 nearest to the others is taken. So a point at the lips' or the lids' seam stays on one side of it. Irises lie on the eyeballs.
+The assets' movements are then made as strong as MediaPipe's last network reads them: at a coefficient of a half it reads a
+half. Where it reads nothing they stay as strong as the assets have them.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import numpy as np
 
 from ..drawing.edges import LEFT_IRIS, RIGHT_IRIS
 from ..drawing.face_points import FacePoints
+from ..drawing.head import uncrossed
 from ..drawing.lines import POINTS
-from ..expressions import ARKIT_INDEX, ARKIT_NAMES
+from ..expressions import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS
 from ..files import whole_file
 from .errors import AssetError
 from .identity import IdentitySpace
@@ -44,6 +47,9 @@ _FRONTAL = 0.15
 _REACH = 9
 _FEWEST_FINDS = 5
 _SAVE_EVERY = 20
+# Strengths that are tried (from, to, how many), coefficients at which they are compared, what the network must read to tell
+# anything, and the eyes' distance of the faces it reads.
+_STRENGTHS, _COEFFICIENTS, _READ, _PIXELS = (0.2, 1.25, 22), (0.25, 0.5, 0.75, 1.0), 0.25, 100.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,25 @@ def face_points(
 
     rest = points_of(np.zeros(len(ARKIT_NAMES), np.float32))
     moves = np.stack([points_of(row) - rest for row in np.eye(len(ARKIT_NAMES), dtype=np.float32)])
-    return FacePoints.of(rest, moves)
+    return _as_strong_as_read(FacePoints.of(rest, moves), landmarker)
+
+
+def _as_strong_as_read(points: FacePoints, landmarker: FaceLandmarker) -> FacePoints:
+    """The movements times the strength, one for both sides, at which what is read is nearest to the coefficients."""
+    import torch
+
+    tried, wanted = torch.linspace(*_STRENGTHS), torch.tensor(_COEFFICIENTS)
+    strengths, paired = torch.ones(len(points.moves)), dict(LEFT_RIGHT_PAIRS)
+    for left in sorted(set(range(len(ARKIT_NAMES))) - set(paired.values())):
+        sides = [left, paired[left]] if left in paired else [left]
+        scales = tried[:, None] * wanted
+        moved = scales.reshape(-1, 1, 1) * points.moves[sides].sum(0)
+        with torch.no_grad():
+            faces = torch.stack([uncrossed(points.mean + move) for move in moved])
+            read = landmarker.coefficients(faces * _PIXELS)[:, sides].mean(1).reshape(scales.shape)
+        if float(read.max()) >= _READ:
+            strengths[sides] = tried[(read - wanted).square().sum(1).argmin()]
+    return FacePoints(points.mean, points.moves * strengths[:, None, None])
 
 
 def _find(model: FaceModel, landmarker: FaceLandmarker, plan: Plan, kept: Path, told: Callable[[int], None]) -> Finds:

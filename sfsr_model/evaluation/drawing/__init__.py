@@ -1,0 +1,1 @@
+"""Drawings of wanted expressions against photos that show them."""
