@@ -22,6 +22,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from testkit.small_graph import SmallGraph
 
+from sfsr_model.encoders.detection import detect_faces
+from sfsr_model.encoders.untrained import UntrainedEncoder
+from sfsr_model.face.crop import template
+from sfsr_model.samples import load_sample
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORTRAIT = json.loads((REPOSITORY / "workflows" / "api" / "portrait.json").read_text(encoding="utf-8"))
 
@@ -195,3 +200,20 @@ def copy_of_pack() -> Callable[[Path], Path]:
         return folder
 
     return copy_to
+
+
+@pytest.fixture
+def decoded_cosine(client, tmp_path) -> Callable[..., float]:
+    """Cosine of a small graph's decoded latent to its person, by the encoder itself at the place that the crop aims at."""
+
+    def run(graph: SmallGraph, sampled: Node) -> float:
+        picture = graph.node("PreviewImage", images=graph.node("VAEDecode", samples=sampled, vae=graph.vae))
+        result = client.run(graph.prompt(), timeout=600)
+        (shown,) = [image for image in result.images if image.node_id == picture.id]
+        with Image.open(client.download(shown, tmp_path / shown.filename)) as file:
+            pixels = torch.frombuffer(bytearray(file.convert("RGB").tobytes()), dtype=torch.uint8).reshape(64, 64, 3) / 255
+        encoder, person = UntrainedEncoder(), load_sample("portrait_05")[0]
+        goal = encoder.embed(person, detect_faces(person)[0].points)
+        return torch.cosine_similarity(encoder.embed(pixels, template() * 64 - 0.5), goal, dim=0).item()
+
+    return run

@@ -8,10 +8,6 @@ import torch
 from harness.client import PromptInterrupted
 from testkit import tiny_landmarker
 
-from sfsr_model.encoders.untrained import UntrainedEncoder
-from sfsr_model.face.crop import template
-from sfsr_model.samples import load_sample
-
 
 @pytest.fixture(scope="module")
 def expression_encoder(server):
@@ -48,31 +44,14 @@ def test_zero_is_off_and_outside_its_part_nothing_happens(small, latents, server
     assert not torch.allclose(plain, acting, atol=1e-2)
 
 
-def decoded_cosine(client, small, tmp_path, sampled):
-    """Cosine of the decoded picture to the person, by the encoder itself at the place that the crop aims at."""
-    from PIL import Image
-
-    picture = small.node("PreviewImage", images=small.node("VAEDecode", samples=sampled, vae=small.vae))
-    result = client.run(small.prompt(), timeout=600)
-    (shown,) = [image for image in result.images if image.node_id == picture.id]
-    with Image.open(client.download(shown, tmp_path / shown.filename)) as file:
-        pixels = torch.frombuffer(bytearray(file.convert("RGB").tobytes()), dtype=torch.uint8).reshape(64, 64, 3) / 255
-    encoder = UntrainedEncoder()
-    from sfsr_model.encoders.detection import detect_faces
-
-    person = load_sample("portrait_05")[0]
-    goal = encoder.embed(person, detect_faces(person)[0].points)
-    return torch.cosine_similarity(encoder.embed(pixels, template() * 64 - 0.5), goal, dim=0).item()
-
-
-def test_it_leads_to_the_person(client, small, tmp_path):
+def test_it_leads_to_the_person(small, decoded_cosine):
     """With the untrained networks, too: the last step's x0* is the picture, and guidance moved it towards the person."""
     conditioned = small.conditioned()
     quiet = {"background_anchoring": 0.0}
     plain = small.custom(conditioned, small.sampler(**quiet))
     guided = small.custom(conditioned, small.sampler(identity_guidance=10.0, **quiet, **identity_wires(small)))
-    before = decoded_cosine(client, small, tmp_path, plain)
-    after = decoded_cosine(client, small, tmp_path, guided)
+    before = decoded_cosine(small, plain)
+    after = decoded_cosine(small, guided)
     assert after > before + 0.01
 
 

@@ -1,7 +1,8 @@
-"""Text-to-image checkpoints of random weights, which the host takes for Stable Diffusion 1.5 or SDXL: they draw noise."""
+"""Text-to-image networks of random weights, which the host takes for Stable Diffusion 1.5, SDXL or 3: they draw noise."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,8 @@ transformers on the way down, the text's width and that of the size's condition,
 way up, nor by how the channels grow."""
 SDXL_FACTOR = 0.13025
 """HOST_FACTOR of SDXL."""
+SD3_FACTOR, SD3_SHIFT, SD3_CHANNELS = 1.5305, 0.0609, 16
+"""Of SD3's latents."""
 
 _TEXT = "cond_stage_model.transformer.text_model"
 _TEXTS_OF_SDXL = "conditioner.embedders.0.transformer.text_model", "conditioner.embedders.1.model"
@@ -65,14 +68,48 @@ def save_network(path: Path, unet: UNetConfig) -> None:
     _write(path, _random("", unet_shapes(unet)))
 
 
+def save_control_net(path: Path, unet: Mapping[str, Shape]) -> None:
+    """Save a ControlNet for the UNet of these shapes: its way down and its middle, and what they add to the UNet's own."""
+    _write(path, _random("control_model.", control_net_shapes(unet)))
+
+
+def save_lora(path: Path, unet: Mapping[str, Shape], rank: int = 4) -> None:
+    """Save a LoRA of every layer that makes queries in the UNet of these shapes, in the names of most LoRA files."""
+    shapes = {}
+    for key, (outputs, inputs) in ((key, shape) for key, shape in unet.items() if key.endswith(".to_q.weight")):
+        name = f"lora_unet_{key.removesuffix('.weight').replace('.', '_')}"
+        shapes |= {f"{name}.lora_up.weight": (outputs, rank), f"{name}.lora_down.weight": (rank, inputs)}
+    _write(path, _random("", shapes))
+
+
+def save_clip_vision(path: Path) -> None:
+    """Save CLIP ViT-H/14's picture encoder, for Load CLIP Vision: 1.3 GB, because the host knows no slim one."""
+    _write(path, _random("", clip_h_vision_shapes()))
+
+
+def save_sd3(path: Path, blocks: int = 2) -> None:
+    """Save a network that the host takes for SD3, a flow over patches of 16 channels, for Load Diffusion Model: 2 MB.
+
+    The host tells the width by the number of blocks. Its text and the size of its pooled text are those of CLIP ViT-L/14 alone.
+    """
+    _write(path, _random("", sd3_shapes(blocks)))
+
+
+def save_tiny_decoder(path: Path, channels: int = LATENT_CHANNELS) -> None:
+    """Save TAESD's decoder alone, as the host looks for it below vae_approx."""
+    prefix = "taesd_decoder."
+    decoder = {key.removeprefix(prefix): shape for key, shape in taesd_shapes(channels).items() if key.startswith(prefix)}
+    _write(path, _random("", decoder))
+
+
 def save_text_encoder(path: Path) -> None:
     """Save CLIP ViT-L/14's text encoder, for Load CLIP: 0.25 GB."""
     _write(path, _random("text_model.", clip_l_shapes()))
 
 
-def save_autoencoder(path: Path, factor: float = HOST_FACTOR) -> None:
+def save_autoencoder(path: Path, factor: float = HOST_FACTOR, shift: float = 0.0, channels: int = LATENT_CHANNELS) -> None:
     """Save an autoencoder of TAESD's layout, for Load VAE."""
-    _write(path, _autoencoder("", factor))
+    _write(path, _autoencoder("", factor, shift, channels))
 
 
 def clip_l_shapes() -> dict[str, Shape]:
@@ -99,6 +136,38 @@ def clip_g_shapes() -> dict[str, Shape]:
         for name, outputs, inputs in (("attn.out_proj", 1, 1), ("mlp.c_fc", 4, 1), ("mlp.c_proj", 1, 4)):
             shapes[f"{block}.{name}.weight"] = (outputs * width, inputs * width)
             shapes[f"{block}.{name}.bias"] = (outputs * width,)
+    return shapes
+
+
+def clip_h_vision_shapes() -> dict[str, Shape]:
+    """Of CLIP ViT-H/14's picture encoder, in the names of transformers."""
+    import torch
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    sizes = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
+    with torch.device("meta"):
+        state = CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes, patch_size=14, projection_dim=1024)).state_dict()
+    return {key: tuple(value.shape) for key, value in state.items() if not key.endswith("position_ids")}
+
+
+def control_net_shapes(unet: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Every parameter of a ControlNet that looks at pictures of three channels, for a UNet of these shapes."""
+    parts = ("time_embed.", "label_emb.", "input_blocks.", "middle_block.")
+    shapes = {key: shape for key, shape in unet.items() if key.startswith(parts)}
+    width = unet["input_blocks.0.0.weight"][0]
+
+    def convolution(name: str, inputs: int, outputs: int, kernel: int) -> None:
+        shapes.update({f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)})
+
+    seen = 3, 16, 16, 32, 32, 96, 96, 256, width
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(seen)):
+        convolution(f"input_hint_block.{2 * index}", inputs, outputs, 3)
+    for block in range(1 + max(int(key.split(".")[1]) for key in unet if key.startswith("input_blocks."))):
+        start = f"input_blocks.{block}.0"
+        ends = (f"{start}.bias", f"{start}.op.bias", f"{start}.out_layers.3.bias")  # the first layer, a halving, any other
+        (width,) = next(unet[key] for key in ends if key in unet)
+        convolution(f"zero_convs.{block}.0", width, width, 1)
+    convolution("middle_block_out.0", width, width, 1)
     return shapes
 
 
@@ -164,6 +233,32 @@ def sdxl_shapes(config: Mapping[str, Any]) -> dict[str, Shape]:
     return shapes
 
 
+def sd3_shapes(blocks: int) -> dict[str, Shape]:
+    """Every parameter of SD3's MMDiT of so many blocks, whose last one hands on no text."""
+    width, text, patch = 64 * blocks, _CLIP_L["hidden_size"], 2
+    shapes: dict[str, Shape] = {"x_embedder.proj.weight": (width, SD3_CHANNELS, patch, patch), "x_embedder.proj.bias": (width,)}
+
+    def layer(name: str, outputs: int, inputs: int) -> None:
+        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
+
+    for name, given in (("t_embedder", 256), ("y_embedder", text)):
+        layer(f"{name}.mlp.0", width, given)
+        layer(f"{name}.mlp.2", width, width)
+    layer("context_embedder", width, text)
+    for index in range(blocks):
+        for part in ("x_block", "context_block"):
+            block, last = f"joint_blocks.{index}.{part}", part == "context_block" and index == blocks - 1
+            layer(f"{block}.attn.qkv", 3 * width, width)
+            layer(f"{block}.adaLN_modulation.1", (2 if last else 6) * width, width)
+            if not last:
+                layer(f"{block}.attn.proj", width, width)
+                layer(f"{block}.mlp.fc1", 4 * width, width)
+                layer(f"{block}.mlp.fc2", width, 4 * width)
+    layer("final_layer.linear", patch**2 * SD3_CHANNELS, width)
+    layer("final_layer.adaLN_modulation.1", 2 * width, width)
+    return shapes
+
+
 def _down(config: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
     """Blocks on the way down, each with its number of transformers, None for one that halves."""
     depths, block = iter(config["transformer_depth"]), 1
@@ -189,10 +284,10 @@ def _save(path: Path, parts: Mapping[str, Mapping[str, Shape]], factor: float) -
     _write(path, weights)
 
 
-def _autoencoder(prefix: str, factor: float) -> dict[str, Tensor]:
-    weights = _random(prefix, taesd_shapes())
+def _autoencoder(prefix: str, factor: float, shift: float = 0.0, channels: int = LATENT_CHANNELS) -> dict[str, Tensor]:
+    weights = _random(prefix, taesd_shapes(channels))
     weights[f"{prefix}vae_scale"].fill_(factor)
-    weights[f"{prefix}vae_shift"].fill_(0.0)
+    weights[f"{prefix}vae_shift"].fill_(shift)
     return weights
 
 
