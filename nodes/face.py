@@ -15,7 +15,8 @@ from ..sfsr_model.face import FaceFrame, crop_face, paste_into
 from ..sfsr_model.face.placement import Placement, placements
 from ..sfsr_model.face.storage import uninitialised
 from ..sfsr_model.face.warp import require_size
-from ..sfsr_model.film.paste import SeamColours
+from ..sfsr_model.film.paste import SeamColours, calm_faces
+from ..sfsr_model.film.steady import CALM_REACH
 from ..sfsr_model.naming import naming
 from .given import checked
 from .host.checks import LATENT_FACTOR
@@ -194,13 +195,16 @@ class SFSRFacePaste(io.ComfyNode):
                     optional=True,
                     tooltip="The mask that went into SFSR Conditioning, if it is not Face Crop's own; nothing else is pasted.",
                 ),
+                calm_input(),
             ],
             outputs=[io.Image.Output("images", display_name="images", tooltip="The pictures with the new faces in them.")],
         )
 
     @classmethod
     @checked
-    def execute(cls, images, faces, face, feather: float, colour_match: float, mask=None) -> io.NodeOutput:
+    def execute(
+        cls, images, faces, face, feather: float, colour_match: float, mask=None, calm_frames: int = CALM_REACH
+    ) -> io.NodeOutput:
         require_images(images, "images")
         faces, frames = require_images(faces, "faces"), require_frames(face)
         side, (height, width) = frames[0].crop_size, faces.shape[1:3]
@@ -217,7 +221,10 @@ class SFSRFacePaste(io.ComfyNode):
             frames = tuple(frame.resized(height) for frame in frames)
         plan = placements(len(images), len(faces), frames)
         pasted = uninitialised((len(plan), *images.shape[1:3], max(3, images.shape[3])), images)
-        colours = _film_colours(images, faces, frames, plan) if colour_match > 0 else None
+        film = _is_film(frames, plan)
+        if film and calm_frames:
+            faces = calm_faces(faces.expand(len(frames), -1, -1, -1), frames, calm_frames)
+        colours = _film_colours(images, faces, frames) if film and colour_match > 0 else None
         for number, placement in steps(plan):
             pasted[number] = images[placement.picture]
             # An alpha channel stays as it is; a gray picture has become an RGB one.
@@ -227,16 +234,32 @@ class SFSRFacePaste(io.ComfyNode):
         return io.NodeOutput(pasted)
 
 
-def _film_colours(
-    images: torch.Tensor, faces: torch.Tensor, frames: tuple[FaceFrame, ...], plan: Sequence[Placement]
-) -> SeamColours | None:
-    """The match of colours over time where the frames are a film's, one face in each picture; None elsewhere."""
-    if any(frame.shot is None for frame in frames) or len(plan) != len(frames) or len(frames) < 2:
-        return None
+def calm_input() -> io.Int.Input:
+    """Over how many frames new faces of a film are calmed."""
+    return io.Int.Input(
+        "calm_frames",
+        default=CALM_REACH,
+        min=0,
+        max=30,
+        optional=True,
+        advanced=True,
+        tooltip="For films, from Film Face Crop: frames before and after each with which the new face is averaged wherever "
+        "nothing moves, so that it does not flicker. 0 leaves each frame to itself.",
+    )
+
+
+def _is_film(frames: tuple[FaceFrame, ...], plan: Sequence[Placement]) -> bool:
+    """Whether the frames are a film's: one face in each picture, in their order."""
+    return len(plan) == len(frames) > 1 and all(
+        frame.shot is not None and frame.picture == number for number, frame in enumerate(frames)
+    )
+
+
+def _film_colours(images: torch.Tensor, faces: torch.Tensor, frames: tuple[FaceFrame, ...]) -> SeamColours:
+    """The match of colours over time."""
     colours = SeamColours(torch.tensor([frame.shot for frame in frames]))
-    for placement in plan:
-        for crop, frame in placement.pairs:
-            colours.measure(images[placement.picture][..., :3].expand(-1, -1, 3), faces[crop], frames[frame])
+    for number, frame in enumerate(frames):
+        colours.measure(images[number][..., :3].expand(-1, -1, 3), faces[min(number, len(faces) - 1)], frame)
     return colours
 
 

@@ -17,9 +17,10 @@ from ..sfsr_model.encoders.identity_batch import PEOPLE, IdentityBatch, per_fram
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face import FaceFrame, crop_face
 from ..sfsr_model.film.paste import PasteSettings, as_float, swapped
-from ..sfsr_model.film.steady import POINTS_REACH
+from ..sfsr_model.film.steady import CALM_REACH, POINTS_REACH
 from ..sfsr_model.film.target import FilmSettings, FilmWatcher, FollowedFace, followed_frames, preview_frame
 from ..sfsr_model.naming import naming
+from .face import calm_input
 from .given import checked
 from .host.checks import LATENT_FACTOR
 from .host.conditioning import StreamSettings
@@ -256,6 +257,7 @@ class SFSRFilmSwap(io.ComfyNode):
                     tooltip="Lower values make a better and larger file; 0 loses next to nothing.",
                 ),
                 *_following_inputs(),
+                calm_input(),
             ],
             outputs=[
                 io.Video.Output("video_out", display_name="video", tooltip="The saved film."),
@@ -305,6 +307,7 @@ class SFSRFilmSwap(io.ComfyNode):
         person=None,
         steadiness: int = POINTS_REACH,
         hold_pictures: int = HOLD_PICTURES,
+        calm_frames: int = CALM_REACH,
     ) -> io.NodeOutput:
         film = open_film(video)
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
@@ -333,7 +336,7 @@ class SFSRFilmSwap(io.ComfyNode):
 
         path, subfolder = new_film_path(prefix, film.size)
         pictures = (picture for _, picture in film.frames())
-        pasted = swapped(pictures, followed, paint, chunk, PasteSettings(feather, colour_match))
+        pasted = swapped(pictures, followed, paint, chunk, PasteSettings(feather, colour_match, calm_frames))
         file = FilmFile(path, film, crf, None if metadata_is_off() else _about(cls))
         try:
             for seconds, picture in zip(times, pasted, strict=True):

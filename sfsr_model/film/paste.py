@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..face import FaceFrame, crop_face, paste_into, seam_colours
-from .steady import COLOUR_REACH, smooth
+from .steady import CALM_REACH, COLOUR_REACH, calm, smooth
 from .target import FollowedFace
 
 Paint = Callable[[Tensor, tuple[FaceFrame, ...]], Tensor]
@@ -19,16 +19,23 @@ Paint = Callable[[Tensor, tuple[FaceFrame, ...]], Tensor]
 the film: each one's number is its `picture`."""
 
 
+Item = tuple[int, Tensor, "Tensor | None", FaceFrame]
+"""A frame's number, its picture, the new face for it, if any, and where that goes."""
+
+
 @dataclass(frozen=True)
 class PasteSettings:
-    """feather: width of the soft edge as a share of the crop's side; colour_match: 0..1, as `paste_into` takes them."""
+    """feather: width of the soft edge as a share of the crop's side; colour_match: 0..1, as `paste_into` takes them; calm: the
+    frames on either side with which new faces are calmed."""
 
     feather: float = 0.06
     colour_match: float = 1.0
+    calm: int = CALM_REACH
 
 
 class SeamColours:
-    """Colours at the seam over the T frames of a film: measured frame by frame, matched as the frames about each say."""
+    """Colours at the seam over the T frames of a film: each frame's own means, so that the new face is as bright as the skin
+    about it, and deviations that change slowly, so that its contrast does not pump."""
 
     def __init__(self, shots: Tensor) -> None:
         self._shots = shots
@@ -51,9 +58,10 @@ class SeamColours:
             return None
         start, end = max(0, number - COLOUR_REACH), number + COLOUR_REACH + 1
         part = slice(start, end)
-        own = self._shots[part] == self._shots[number]
-        steady = smooth(self._measured[part], COLOUR_REACH, degree=1, weights=self._known[part] * own)
-        return steady[number - start][None]
+        weights = self._known[part] * (self._shots[part] == self._shots[number])
+        colours = self._measured[number].clone()
+        colours[1::2] = smooth(self._measured[part, 1::2], COLOUR_REACH, degree=1, weights=weights)[number - start]
+        return colours[None]
 
 
 def swapped(
@@ -62,11 +70,29 @@ def swapped(
     """The frames of a film with new faces, float [H, W, 3], in their order; `chunk` of them are painted at a time.
 
     pictures: the frames that the face was followed in, [H, W, 3], float in 0..1 or bytes. Frames without the face are neither
-    painted nor changed. At most `chunk` + COLOUR_REACH frames are held. Raises ValueError for fewer or more frames than the
-    face was followed in.
+    painted nor changed. At most `chunk`, `settings.calm` and COLOUR_REACH frames are held. Raises ValueError for fewer or more
+    frames than the face was followed in.
     """
-    colours = SeamColours(torch.tensor(face.shots))
-    waiting: deque[tuple[int, Tensor, Tensor | None, FaceFrame]] = deque()
+    painted = _painted(pictures, face, paint, chunk)
+    calmed = _calmed(painted, settings.calm) if settings.calm else painted
+    return _pasted(calmed, torch.tensor(face.shots), settings)
+
+
+def calm_faces(faces: Tensor, frames: Sequence[FaceFrame], reach: int) -> Tensor:
+    """New faces [N, S, S, 3] of a film's frames, calmed within each shot (`calm`); those that are not shown stay out of it."""
+    items = (
+        (number, face, face if at.opacity else None, at) for number, (face, at) in enumerate(zip(faces, frames, strict=True))
+    )
+    calmed = [crop if crop is not None else face for _, face, crop, _ in _calmed(items, reach)]
+    return torch.stack(calmed)
+
+
+def as_float(picture: Tensor) -> Tensor:
+    """A picture of bytes or floats as float32 in 0..1."""
+    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
+
+
+def _painted(pictures: Iterable[Tensor], face: FollowedFace, paint: Paint, chunk: int) -> Iterator[Item]:
     frames = iter(pictures)
     done = 0
     while part := list(islice(frames, chunk)):
@@ -80,28 +106,53 @@ def swapped(
             crops = dict(zip(meant, paint(cut, tuple(places[number] for number in meant)), strict=True))
         for number, (picture, place) in enumerate(zip(part, places, strict=True)):
             crop = crops.get(number)
-            if crop is not None:
-                places[number] = place.resized(len(crop)) if len(crop) != place.crop_size else place
-                if settings.colour_match > 0:
-                    colours.measure(as_float(picture), crop, places[number])
-            waiting.append((done + number, picture, crop, places[number]))
+            fitting = place if crop is None or len(crop) == place.crop_size else place.resized(len(crop))
+            yield done + number, picture, crop, fitting
         done += len(part)
-        while waiting and waiting[0][0] + COLOUR_REACH < done:
-            yield _pasted(*waiting.popleft(), colours, settings)
     if done < len(face):
         raise ValueError(f"film: it has {done} frames now, the face was followed in {len(face)}")
+
+
+def _calmed(items: Iterable[Item], reach: int) -> Iterator[Item]:
+    near: deque[Item] = deque()
+    waiting = 0  # so many at the end of `near` have not been yielded
+    for item in items:
+        near.append(item)
+        waiting += 1
+        if waiting > reach:
+            yield _calm_one(near, len(near) - waiting, reach)
+            waiting -= 1
+        if len(near) > 2 * reach:
+            near.popleft()
     while waiting:
-        yield _pasted(*waiting.popleft(), colours, settings)
+        yield _calm_one(near, len(near) - waiting, reach)
+        waiting -= 1
 
 
-def as_float(picture: Tensor) -> Tensor:
-    """A picture of bytes or floats as float32 in 0..1."""
-    return picture.float() / 255 if picture.dtype == torch.uint8 else picture
+def _calm_one(near: Sequence[Item], place: int, reach: int) -> Item:
+    number, picture, crop, frame = near[place]
+    if crop is None:
+        return near[place]
+    about = [(one - number, other) for one, _, other, at in near if other is not None and at.shot == frame.shot]
+    about = [(offset, other) for offset, other in about if 0 < abs(offset) <= reach]
+    return number, picture, calm(crop, about, reach), frame
 
 
-def _pasted(
-    number: int, picture: Tensor, crop: Tensor | None, place: FaceFrame, colours: SeamColours, settings: PasteSettings
-) -> Tensor:
+def _pasted(items: Iterable[Item], shots: Tensor, settings: PasteSettings) -> Iterator[Tensor]:
+    colours = SeamColours(shots)
+    waiting: deque[Item] = deque()
+    for number, picture, crop, place in items:
+        if crop is not None and settings.colour_match > 0:
+            colours.measure(as_float(picture), crop, place)
+        waiting.append((number, picture, crop, place))
+        if len(waiting) > COLOUR_REACH:
+            yield _paste(waiting.popleft(), colours, settings)
+    while waiting:
+        yield _paste(waiting.popleft(), colours, settings)
+
+
+def _paste(item: Item, colours: SeamColours, settings: PasteSettings) -> Tensor:
+    number, picture, crop, place = item
     result = as_float(picture)
     if crop is None:
         return result

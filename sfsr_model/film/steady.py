@@ -8,8 +8,11 @@ part, with as many frames more at either end, comes out the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..face.crop import crop_transform
 
@@ -19,6 +22,10 @@ SCALE_TIMES = 3
 """The crop's scale is smoothed over so many times the frames that the points are: a head that turns does not zoom the crop."""
 COLOUR_REACH = 15
 """Frames on either side over which the match of colours is smoothed."""
+CALM_REACH = 5
+"""Frames on either side with which new faces are calmed."""
+# What two frames of a calm face differ by without a movement, in 0..1, looked at over this share of the crop's side.
+_UNMOVED, _PATCH = 16 / 255, 0.04
 # Added to the diagonal for slope and curvature, in units of the window: what too few frames say of them is not believed.
 _DOUBT = 1e-3
 
@@ -63,6 +70,25 @@ def smooth_shots(values: Tensor, shots: Tensor, reach: int, degree: int = 2, wei
         parts.append(smooth(values[part], reach, degree, None if weights is None else weights[part]))
         start += length
     return torch.cat(parts) if parts else values
+
+
+def calm(face: Tensor, about: Sequence[tuple[int, Tensor]], reach: int) -> Tensor:
+    """A new face [S, S, 3] of a film, averaged with those of the frames about it wherever nothing moves.
+
+    about: how far each of them is from this frame, up to `reach`, and its face. A patch counts the less the more it differs, so
+    flicker goes and a blink stays (a bilateral filter in time; Tomasi and Manduchi, ICCV 1998).
+    """
+    own = face.movedim(-1, 0)
+    total, weights = own.clone(), torch.ones_like(own[:1])
+    half = max(1, round(_PATCH * len(face) / 2))
+    for offset, other in about:
+        there = other.movedim(-1, 0)
+        unlike = (there - own).abs().mean(0, keepdim=True)
+        unlike = F.avg_pool2d(F.pad(unlike[None], (half,) * 4, mode="replicate"), 2 * half + 1, 1)[0]
+        weight = (1 - (abs(offset) / (reach + 1)) ** 3) ** 3 * (-((unlike / _UNMOVED) ** 2)).exp()
+        total += weight * there
+        weights += weight
+    return (total / weights).movedim(0, -1)
 
 
 def steady_transforms(points: Tensor, shots: Tensor, size: int, reach: int) -> Tensor:

@@ -1,6 +1,6 @@
 """One face of a film: followed by place and person, steady, and framed alike in every frame."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -9,9 +9,11 @@ import torch
 from sfsr_model.encoders.choosing import NothingChosenError
 from sfsr_model.encoders.detection import Detection, judged
 from sfsr_model.encoders.framing import FramingSettings
+from sfsr_model.face import paste_into, warp_mask
 from sfsr_model.face.crop import crop_transform, template
 from sfsr_model.film.cuts import CutFinder
-from sfsr_model.film.steady import filled, smooth, smooth_shots, steady_transforms
+from sfsr_model.film.paste import PasteSettings, SeamColours, calm_faces, swapped
+from sfsr_model.film.steady import CALM_REACH, COLOUR_REACH, filled, smooth, smooth_shots, steady_transforms
 from sfsr_model.film.target import FilmSettings, FilmWatcher, followed_frames
 
 HEIGHT, WIDTH = 200, 400
@@ -203,3 +205,93 @@ def test_cuts_are_told_from_motion():
     assert not any(panned)
     assert finder.begins(scenes[1])
     assert not finder.begins(scenes[1].roll(2, 1))
+
+
+def painted(followed, generator_seed=4):
+    """A new face for each frame: a smooth pattern that flickers."""
+    generator = torch.Generator().manual_seed(generator_seed)
+    base = torch.nn.functional.interpolate(torch.rand(1, 3, 4, 4, generator=generator), 64, mode="bicubic")[0].movedim(0, -1)
+    return (base + 0.02 * torch.randn(len(followed), 64, 64, 3, generator=generator)).clamp(0, 1)
+
+
+SCENES = [[(100 + t, RED)] for t in range(12)] + [[]] * 2 + [[(114 + t, RED)] for t in range(30)] + [[]] * 12
+
+
+def test_a_film_in_parts_is_the_film_as_a_whole():
+    followed = watched(SCENES, hold=6)
+    pictures = (torch.rand(len(followed), HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(5)) * 255).to(torch.uint8)
+    faces = painted(followed)
+    asked = []
+
+    def paint(crops, frames):
+        assert crops.shape == (len(frames), 64, 64, 3)
+        asked.append(len(frames))
+        return faces[[frame.picture for frame in frames]]
+
+    settings = PasteSettings()
+    whole = list(swapped(pictures, followed, paint, 100, settings))
+    assert sum(asked) == sum(value > 0 for value in followed.opacity) < len(followed)
+    for chunk in (1, 7):
+        parts = list(swapped(iter(pictures), followed, paint, chunk, settings))
+        assert all(map(torch.equal, whole, parts))
+    # As Face Paste puts it together from the single steps.
+    frames = followed_frames(followed)
+    calmed = calm_faces(faces, frames, settings.calm)
+    colours = SeamColours(torch.tensor(followed.shots))
+    floats = pictures.float() / 255
+    for picture, crop, frame in zip(floats, calmed, frames, strict=True):
+        colours.measure(picture, crop, frame)
+    for number, (picture, crop, frame) in enumerate(zip(floats, calmed, frames, strict=True)):
+        outside = warp_mask(frame) == 0
+        pasted = paste_into(picture.clone(), crop, frame, colours=colours.of(number))
+        assert torch.equal(pasted, whole[number])
+        assert torch.equal(whole[number][outside], picture[outside])
+        assert bool((whole[number] != picture).any()) == (frame.opacity > 0)
+
+
+@pytest.mark.parametrize(("change", "told"), [(-1, "it has 55 frames now"), (1, "more frames now than the 56")])
+def test_a_film_that_has_changed_meanwhile(change, told):
+    followed = watched(SCENES)
+    pictures = [torch.zeros(HEIGHT, WIDTH, 3)] * (len(followed) + change)
+    with pytest.raises(ValueError, match=told):
+        list(swapped(pictures, followed, lambda crops, frames: crops, 8, PasteSettings()))
+
+
+def test_few_frames_are_held_at_a_time():
+    followed = watched([[(100, RED)]] * 80)
+    read = []
+
+    def frames():
+        for number in range(80):
+            read.append(number)
+            yield torch.zeros(HEIGHT, WIDTH, 3)
+
+    film = swapped(frames(), followed, lambda crops, frames: crops, 4, PasteSettings())
+    for number, _ in enumerate(film):
+        assert len(read) - number <= 4 + CALM_REACH + COLOUR_REACH + 1
+
+
+def test_calm_takes_flicker_and_keeps_movement():
+    generator = torch.Generator().manual_seed(6)
+    faces = 0.5 + 0.02 * torch.randn(21, 64, 64, 3, generator=generator)
+    faces[10, 20:40, 20:40] += 0.4  # a blink of a single frame
+    frames = followed_frames(watched([[(100, RED)]] * 21))
+    calmed = calm_faces(faces, frames, 5)
+    assert calmed[5:16, 45:].diff(dim=0).abs().mean() < 0.4 * faces[5:16, 45:].diff(dim=0).abs().mean()
+    assert (calmed[10] - calmed[9])[24:36, 24:36].mean() == pytest.approx(0.4, abs=0.02)
+    cut = tuple(replace(frame, shot=int(number > 10)) for number, frame in enumerate(frames))
+    assert torch.equal(calm_faces(faces, cut, 5)[11:], calm_faces(faces[11:], cut[11:], 5))
+
+
+def test_contrast_changes_slowly_and_brightness_at_once():
+    followed = watched([[(100, RED)]] * 40)
+    faces = painted(followed)
+    faces[::2] = 0.5 + 1.1 * (faces[::2] - 0.5)
+    pictures = torch.rand(40, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(7)) * 0.1 + 0.3
+    pictures[20:] += 0.2
+    colours = SeamColours(torch.tensor(followed.shots))
+    for number, frame in enumerate(followed_frames(followed)):
+        colours.measure(pictures[number], faces[number], frame)
+    matched = torch.stack([colours.of(number)[0] for number in range(40)])
+    assert (matched[20, 2, 0] - matched[19, 2, 0]).item() == pytest.approx(0.2, abs=0.03)
+    assert matched[5:15, 1].diff(dim=0).abs().max() < 0.005

@@ -1,0 +1,206 @@
+"""A film as the target, measured on rendered films: what flickers, trembles or takes another person, beside frames done singly.
+
+The films are rendered, so where the face is in each frame is known. The true motion is taken out by its landmarks: each frame
+is warped so that its 68 landmarks lie where they lie on the mean, and what changes between two frames then is flicker, light,
+and what the expression uncovers; of the film as it was taken, and of the film with the new face.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..encoders.framing import HOLD, FramingSettings, frame_faces
+from ..encoders.recogniser import InsightFaceEncoder
+from ..face import FaceFrame, crop_face, crop_transform, face_mask, paste_into
+from ..face.crop import apply_affine
+from ..film.paste import PasteSettings, as_float, swapped
+from ..film.steady import POINTS_REACH
+from ..film.target import FilmSettings, FilmWatcher, FollowedFace
+from .generate import Sampling, Wanted, generate
+from .network import Network
+
+# The side of the picture in which the motion is taken out.
+_SIDE = 96
+_CHUNK = 8
+_TORN = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class TrueFilm:
+    """A rendered film and its truth. images uint8 [T, H, W, 3]; five [T, 5, 2] and landmarks [T, 68, 2] in pixels;
+    coefficients [T, 52]; pose [T, 3]."""
+
+    images: Tensor
+    five: Tensor
+    landmarks: Tensor
+    coefficients: Tensor
+    pose: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Swapped:
+    """A film with a new face. images uint8 [T, H, W, 3]; points [T, 5, 2]: where the face was taken to be. finding, seconds:
+    the processor's time a frame, for finding the face and for everything."""
+
+    images: Tensor
+    points: Tensor
+    finding: float
+    seconds: float
+
+
+class FilmPainter:
+    """Gives the faces of a film another person, whose unit embedding [D] is `person`, each with its own expression."""
+
+    def __init__(self, network: Network, person: Tensor, film: TrueFilm, sampling: Sampling, size: int, seed: int) -> None:
+        self._network, self._person, self._film = network, person, film
+        self._sampling, self._size, self._seed = sampling, size, seed
+
+    def paint(self, crops: Tensor, frames: Sequence[FaceFrame], same_noise: bool = True) -> Tensor:
+        """New faces [N, S, S, 3] for crops; one noise for all, or one for each frame of the film."""
+        numbers = [frame.picture for frame in frames]
+        wanted = Wanted(
+            self._person.expand(len(numbers), -1),
+            self._film.coefficients[numbers],
+            self._film.pose[numbers],
+            crops.clamp(0, 1),
+            torch.stack([frame.mask for frame in frames]),
+        )
+        noise = torch.cat([self._noise(0 if same_noise else number) for number in numbers])
+        return generate(self._network, wanted, noise, self._sampling).cpu()
+
+    def _noise(self, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self._seed + number)
+        return torch.randn(1, *self._network.latent_shape(self._size), generator=generator)
+
+
+def as_film(painter: FilmPainter, film: TrueFilm, encoder: InsightFaceEncoder, size: int) -> Swapped:
+    """The film followed, steady, one noise for all, colours matched over time."""
+    start = time.process_time()
+    followed = follow(film.images, encoder, size)
+    found = time.process_time()
+    made = [in_bytes(one) for one in swapped(film.images, followed, painter.paint, _CHUNK, PasteSettings())]
+    end = time.process_time()
+    return Swapped(torch.stack(made), followed.points, (found - start) / len(film), (end - start) / len(film))
+
+
+def singly(painter: FilmPainter, film: TrueFilm, encoder: InsightFaceEncoder, size: int) -> Swapped:
+    """Each frame done for itself, as Face Crop, noise of its own and Face Paste do it."""
+    start = time.process_time()
+    settings = FramingSettings(size, "largest first", 0, HOLD)
+    framing = frame_faces((as_float(picture) for picture in film.images), encoder, settings)
+    found = time.process_time()
+    made = []
+    for first in range(0, len(film), _CHUNK):
+        frames = framing.frames[first : first + _CHUNK]
+        pictures = [as_float(film.images[frame.picture]) for frame in frames]
+        crops = torch.stack([crop_face(picture, frame) for picture, frame in zip(pictures, frames, strict=True)])
+        faces = painter.paint(crops, frames, same_noise=False)
+        made += [in_bytes(paste_into(*one)) for one in zip(pictures, faces, frames, strict=True)]
+    end = time.process_time()
+    points = torch.stack([frame.landmarks for frame in framing.frames])
+    return Swapped(torch.stack(made), points, (found - start) / len(film), (end - start) / len(film))
+
+
+def follow(images: Tensor, encoder: InsightFaceEncoder | None, size: int, reach: int = POINTS_REACH) -> FollowedFace:
+    """The leftmost face of the first frame of images uint8 [T, H, W, 3], over the whole film."""
+    watcher = FilmWatcher(FilmSettings(FramingSettings(size, "left to right", 0, HOLD), reach), encoder)
+    for picture in images:
+        watcher.watch(as_float(picture))
+    return watcher.followed()
+
+
+def flicker(images: Tensor, film: TrueFilm) -> float:
+    """The mean change between frames of images uint8 [T, H, W, 3] in grey levels, inside the inner face and where the true
+    film's landmarks have been brought together."""
+    stills, mask = without_motion(images, film)
+    return float(((stills[1:] - stills[:-1]).abs().mean(1) * mask).sum() / mask.sum() / (len(stills) - 1) * 255)
+
+
+def without_motion(images: Tensor, film: TrueFilm) -> tuple[Tensor, Tensor]:
+    """Frames [T, 3, S, S] in 0..1 in which the film's landmarks stand still, and the inner face's mask [S, S]."""
+    upright = apply_affine(crop_transform(film.five, _SIDE), film.landmarks)
+    still = upright.mean(0)
+    rows, columns = torch.meshgrid(*[torch.arange(_SIDE, dtype=torch.float64)] * 2, indexing="ij")
+    pixels = torch.stack((columns, rows), -1).reshape(-1, 2)
+    height, width = images.shape[1:3]
+    size = torch.tensor([width, height], dtype=torch.float64)
+    frames = []
+    for image, landmarks in zip(images, film.landmarks.to(torch.float64), strict=True):
+        places = thin_plate(still, landmarks)(pixels)
+        grid = ((2 * places + 1) / size - 1).reshape(1, _SIDE, _SIDE, 2).float()
+        frames.append(F.grid_sample(image.movedim(-1, 0)[None].float() / 255, grid, align_corners=False)[0])
+    mask = face_mask(apply_affine(crop_transform(film.five, _SIDE), film.five.to(torch.float64)).mean(0), _SIDE)
+    return torch.stack(frames), (mask > 0.99).float()
+
+
+def thin_plate(source: Tensor, target: Tensor) -> Callable[[Tensor], Tensor]:
+    """The thin plate spline that takes points [N, 2] to others: a function of places [M, 2] (Bookstein, PAMI 1989)."""
+    count = len(source)
+    plane = torch.cat((torch.ones(count, 1, dtype=torch.float64), source), 1)
+    system = torch.zeros(count + 3, count + 3, dtype=torch.float64)
+    system[:count, :count] = _plate(torch.cdist(source, source)) + _TORN * torch.eye(count, dtype=torch.float64)
+    system[:count, count:], system[count:, :count] = plane, plane.T
+    weights = torch.linalg.solve(system, torch.cat((target, torch.zeros(3, 2, dtype=torch.float64))))
+
+    def mapped(places: Tensor) -> Tensor:
+        ones = torch.ones(len(places), 1, dtype=torch.float64)
+        return torch.cat((_plate(torch.cdist(places, source)), ones, places), 1) @ weights
+
+    return mapped
+
+
+def _plate(distance: Tensor) -> Tensor:
+    squared = distance**2
+    return squared * (squared + 1e-12).log()
+
+
+def jitter(points: Tensor, film: TrueFilm) -> float:
+    """How much the points [T, 5, 2] tremble against the truth, as a share of the eyes' distance: the root mean square change of
+    their error from frame to frame, over the square root of two (for white noise, its deviation)."""
+    error = (points - film.five) / eye_distance(film)
+    return float((error.diff(dim=0).square().sum(-1).mean() / 2).sqrt())
+
+
+def eye_distance(film: TrueFilm) -> Tensor:
+    """The eyes' distance when the face looks into the camera, in pixels."""
+    return (film.five[:, 1] - film.five[:, 0]).norm(dim=-1).max()
+
+
+def likeness(images: Tensor, film: TrueFilm, person: Tensor, judge: InsightFaceEncoder) -> Tensor:
+    """The judge's cosines [T] of the film's face, at its true points, to a person's unit embedding [D]."""
+    prepared = [judge.prepare(as_float(image)) for image in images]
+    faces = [judge.align(picture, points) for picture, points in zip(prepared, film.five, strict=True)]
+    return F.normalize(judge.embed_aligned(faces), dim=-1) @ person
+
+
+def switches(followed: FollowedFace, own: Tensor, others: Sequence[Tensor]) -> int:
+    """In how many frames a new face would go to somebody else: nearer to another's true points [T, 5, 2] than to its own."""
+    distance = (followed.points - own).norm(dim=-1).mean(-1)
+    nearest = torch.stack([(followed.points - other).norm(dim=-1).mean(-1) for other in others]).amin(0)
+    shown = torch.tensor(followed.opacity) > 0
+    return int((shown & (nearest < distance)).sum())
+
+
+def in_bytes(picture: Tensor) -> Tensor:
+    """A picture in 0..1 as uint8."""
+    return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def true_film(pictures: Sequence) -> TrueFilm:
+    """The frames of `film.rendered.render_film`, stacked."""
+
+    def stacked(name: str, kind: np.dtype | type = np.float64) -> Tensor:
+        return torch.from_numpy(np.stack([np.asarray(getattr(one, name), kind) for one in pictures]))
+
+    points = {name: stacked(name) for name in ("five", "landmarks", "pose")}
+    return TrueFilm(stacked("image", np.uint8), coefficients=stacked("coefficients", np.float32), **points)
