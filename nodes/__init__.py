@@ -26,6 +26,7 @@ FAMILIES = (
     "prompt",
     "face",
     "model",
+    "film_driver",
     "film_target",
     "adapters",
     "sampling",

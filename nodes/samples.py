@@ -1,11 +1,12 @@
-"""Portraits: those that come with the pack, so that every bundled workflow runs before the first upload, and the user's own."""
+"""Portraits and films: those that come with the pack, so that bundled workflows run before any upload, and the user's own."""
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from comfy_api.latest import InputImpl, io
 
-from ..sfsr_model.samples import load_sample, sample_names
+from ..sfsr_model.samples import film_names, load_sample, sample_names
 from .given import checked
+from .host.film_names import chosen_film, input_films
 from .host.folders import fingerprint
 from .host.pictures import load_picture, picture_names, picture_path
 from .sockets import CATEGORY, require_images, told_beforehand
@@ -57,9 +58,45 @@ class SFSRSamplePortrait(io.ComfyNode):
         return io.NodeOutput(require_images(load_picture(sample, "sample"), "sample"))
 
 
+class SFSRSampleFilm(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SFSRSampleFilm",
+            display_name="Film (SFSR)",
+            category=CATEGORY,
+            description="A film with a face in it: your own, or a sample that shows no real person.",
+            search_aliases=["sample video", "load video", "driving video", "my film", "upload"],
+            inputs=[
+                io.Combo.Input(
+                    "sample",
+                    display_name="film",
+                    options=[*film_names(), *input_films()],  # no default: the first is what a fresh node shows
+                    upload=io.UploadType.video,
+                    tooltip="A film that comes with the pack, or one of yours: upload it, or drop it on the node.",
+                )
+            ],
+            outputs=[io.Video.Output("video", display_name="video", tooltip="The film, sound included.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sample: str | None = None) -> bool | str:
+        """Takes the place of the host's own list check, which does not know of a film in a folder of the input folder."""
+        return told_beforehand(lambda name: chosen_film(name, "film"), sample)
+
+    @classmethod
+    def fingerprint_inputs(cls, sample: str | None) -> str | float:
+        return fingerprint(sample, lambda name: [chosen_film(name, "film")])
+
+    @classmethod
+    @checked
+    def execute(cls, sample: str) -> io.NodeOutput:
+        return io.NodeOutput(InputImpl.VideoFromFile(str(chosen_film(sample, "film"))))
+
+
 def _files(name: str) -> list:
     """The files of the user that a name stands for: none for a sample, which comes with the pack."""
     return [] if name in sample_names() else [picture_path(name, "sample")]
 
 
-NODES = [SFSRSamplePortrait]
+NODES = [SFSRSamplePortrait, SFSRSampleFilm]

@@ -1,4 +1,4 @@
-"""What lies under workflows/samples: portraits rendered by this project, showing nobody, and what is made of them."""
+"""What lies under workflows/samples: portraits and films rendered by this project, showing nobody, and what is made of them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def load_sample(name: str) -> Tensor:
 
     with Image.open(FOLDER / f"{name}.jpg") as picture:
         return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0)[None]
+
+
+def film_names() -> list[str]:
+    """Short films that this project rendered, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.mp4"))
+
+
+def film_path(name: str) -> Path:
+    """The file of one of them. Raises ValueError, listing what there is, for an unknown name."""
+    if name not in film_names():
+        raise ValueError(f"film: '{name}' does not exist; expected one of {', '.join(film_names())}")
+    return FOLDER / f"{name}.mp4"
 
 
 def sample_gallery() -> dict[str, tuple[Path, ...]]:

@@ -16,7 +16,7 @@ from nodes import LoadImage  # the host's own module of that name
 
 from ...sfsr_model.naming import naming
 from ...sfsr_model.samples import FOLDER as SAMPLES
-from ...sfsr_model.samples import sample_names
+from ...sfsr_model.samples import film_names, film_path, sample_names
 from .folders import inside, require_file_name
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def _listed(_folder: Path, _changed: int) -> tuple[str, ...]:
     return tuple(LoadImage.INPUT_TYPES()["required"]["image"][0])
 
 
-def picture_path(name: str, label: str) -> Path:
+def picture_path(name: str, label: str, kind: str = "picture") -> Path:
     """The file behind a name of the input folder, or of the folder that the name ends with in brackets, as the host marks it.
 
     Raises FileNotFoundError, saying what to do, when it is not there, and ValueError for what can be no file's name.
@@ -50,7 +50,7 @@ def picture_path(name: str, label: str) -> Path:
     path = inside(root, plain.strip())
     if path is None or not path.is_file():
         raise FileNotFoundError(
-            f"{label}: there is no picture '{name}' in ComfyUI's {root.name} folder, and no sample of that name; choose one "
+            f"{label}: there is no {kind} '{name}' in ComfyUI's {root.name} folder, and no sample of that name; choose one "
             "from the list, or upload it anew"
         )
     return path
@@ -67,16 +67,18 @@ def load_picture(name: str, label: str) -> Tensor:
 @web.middleware
 async def _samples(request: web.Request, handler) -> web.StreamResponse:
     if request.method in ("GET", "HEAD") and request.path in _VIEWS and (sample := _asked_for(request.query)) is not None:
-        return web.FileResponse(SAMPLES / f"{sample}.jpg")
+        return web.FileResponse(sample)
     return await handler(request)
 
 
-def _asked_for(query: Mapping[str, str]) -> str | None:
-    """The sample that the page asks for as for a picture of the input folder, unless that folder has a file of its name."""
+def _asked_for(query: Mapping[str, str]) -> Path | None:
+    """The file of a sample that the page asks for as if it lay in the input folder, unless that has a file of its name."""
     name = query.get("filename")
-    if query.get("type") != "input" or query.get("subfolder") or name not in sample_names():
+    if query.get("type") != "input" or query.get("subfolder") or name not in [*sample_names(), *film_names()]:
         return None
-    return None if (Path(folder_paths.get_input_directory()) / name).is_file() else name
+    if (Path(folder_paths.get_input_directory()) / name).is_file():
+        return None
+    return film_path(name) if name in film_names() else SAMPLES / f"{name}.jpg"
 
 
 def _show_samples() -> None:

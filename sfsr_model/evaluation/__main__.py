@@ -10,6 +10,7 @@ from ..command import exit_status
 from . import options as shared
 from .drawing.command import add_command as add_drawing
 from .encoders.command import add_command
+from .film import add_command as add_film
 from .paper.options import PARTS, add_paper, paper_of
 from .photos.command import add_command as add_photos
 
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add_command(commands)
     add_photos(commands)
     add_drawing(commands)
+    add_film(commands)
     solvers = commands.add_parser("solvers", help="the improved midpoint solver against stock samplers at equal cost")
     solvers.add_argument("--out", type=Path, required=True, help="folder of the results; new, empty, or of the same comparison")
     solvers.add_argument("--samples", type=int, default=32, help="held-out triplets (default 32)")

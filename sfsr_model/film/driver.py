@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from ..expressions import ARKIT_INDEX, ARKIT_NAMES, Expression, clamp_flame
 from .smoothing import GAZE, LIDS, METHODS, blinking, calm, calm_expression
 
-HOLD, INTERPOLATE, NEUTRAL, REFUSE = "hold the last", "interpolate", "neutral", "error"
+HOLD, INTERPOLATE, NEUTRAL, REFUSE = "hold the last face", "interpolate", "neutral", "error"
 MISSING = (INTERPOLATE, HOLD, NEUTRAL, REFUSE)
 QUIETEST, FRAME, AS_READ = "quietest frames", "chosen frame", "as read"
 RESTS = (QUIETEST, FRAME, AS_READ)
@@ -93,11 +94,10 @@ class Driven:
     blinks: int
 
 
-def drive(readings: Readings, rate: float, settings: DriverSettings) -> Driven:
-    """The expressions that another face is to wear, at a rate of frames a second.
+def drive(readings: Readings, rate: float, settings: DriverSettings, rest_frames: Sequence[int]) -> Driven:
+    """The expressions that another face is to wear, at a rate of frames a second. rest_frames: as `resting_frames` finds them.
 
-    Raises ValueError for a film that never shows the face, for frames without it where the settings refuse them, and for a
-    chosen resting frame that is missing or does not show it.
+    Raises ValueError for a film that never shows the face, and for frames without it where the settings refuse them.
     """
     seen, missing = readings.seen, torch.nonzero(~readings.seen)[:, 0].tolist()
     if not bool(seen.any()):
@@ -108,26 +108,25 @@ def drive(readings: Readings, rate: float, settings: DriverSettings) -> Driven:
             f"{len(missing)} of {len(readings)} frames show no face (counted from 0: {named}); choose another policy for such "
             "frames, or leave them out"
         )
-    frames = _rest_frames(readings, settings)
+    rows = list(rest_frames)
     kept = settings.rest == AS_READ  # nothing is taken off
-    rest = torch.zeros(len(ARKIT_NAMES)) if kept else _resting(readings.coefficients[frames])
-    rows = list(frames)
+    rest = torch.zeros(len(ARKIT_NAMES)) if kept else _resting(readings.coefficients[rows])
     raw = _filled(readings.coefficients, seen, settings.missing, rest)
     shots = readings.shots
     worn = calm_expression(raw, shots, rate, settings.smoothing, settings.method, settings.keep_blinks)
     worn = worn.clamp(0, 1) if kept else _without(worn, rest)
 
-    def followed(values: Tensor | None, off: Tensor | None) -> Tensor | None:
-        """Other numbers [T, C] in the same way, less what they are at rest."""
+    def followed(values: Tensor | None, as_read: bool) -> Tensor | None:
+        """Other numbers [T, C] in the same way, less what they are at rest unless they are wanted as read."""
         if values is None:
             return None
-        at_rest = values[rows].median(0).values if rows else values.new_zeros(values.shape[1])
+        at_rest = values[rows].median(0).values
         filled = _filled(values, seen, settings.missing, at_rest)
         moved = calm(filled, shots, rate, settings.smoothing, settings.method)
-        return moved if off is None else moved - at_rest
+        return moved if as_read else moved - at_rest
 
-    pose = None if settings.pose == NO_POSE else followed(readings.pose, None if settings.pose == ABSOLUTE else rest)
-    flame = followed(readings.flame, None if kept else rest)
+    pose = None if settings.pose == NO_POSE else followed(readings.pose, settings.pose == ABSOLUTE)
+    flame = followed(readings.flame, kept)
     expression = Expression(
         worn.float(),
         None if pose is None else pose.float().clamp(_MIN_ANGLE, _MAX_ANGLE),
@@ -156,14 +155,15 @@ def quietest(readings: Readings) -> list[int]:
     return sorted(known[raised.argsort()[:count]].tolist())
 
 
-def _rest_frames(readings: Readings, settings: DriverSettings) -> list[int]:
+def resting_frames(readings: Readings, settings: DriverSettings) -> list[int]:
+    """The frames that show the driver at rest. Raises ValueError for a chosen one that is missing or does not show the face."""
     if settings.rest != FRAME:
         return quietest(readings)
     number = settings.rest_frame
     if not 0 <= number < len(readings):
-        raise ValueError(f"rest_frame: there is no frame {number}; expected 0 to {len(readings) - 1}")
+        raise ValueError(f"there is no frame {number}; expected 0 to {len(readings) - 1}")
     if not bool(readings.seen[number]):
-        raise ValueError(f"rest_frame: frame {number} shows no face; choose one in which the driver rests and looks ahead")
+        raise ValueError(f"frame {number} shows no face; choose one in which the driver rests and looks ahead")
     return [number]
 
 

@@ -7,8 +7,9 @@ import torch
 
 from sfsr_model.encoders.detection import Detection
 from sfsr_model.expressions import ARKIT_INDEX, Expression
+from sfsr_model.film import driver
 from sfsr_model.film.curves import main_movements, plot
-from sfsr_model.film.driver import MISSING, DriverSettings, Readings, drive, quietest
+from sfsr_model.film.driver import MISSING, DriverSettings, Readings, quietest, resting_frames
 from sfsr_model.film.performance import perform
 from sfsr_model.film.reading import DriverWatcher
 from sfsr_model.film.smoothing import LIDS, METHODS, blinking, calm
@@ -26,6 +27,10 @@ def readings(coefficients, pose=None, seen=None, shots=None):
         torch.ones(count, dtype=torch.bool) if seen is None else torch.as_tensor(seen),
         torch.zeros(count, dtype=torch.long) if shots is None else torch.as_tensor(shots),
     )
+
+
+def drive(read, rate, settings):
+    return driver.drive(read, rate, settings, resting_frames(read, settings) if read.seen.any() else [])
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +133,7 @@ def test_a_chosen_frame_is_the_resting_face():
     done = drive(readings(values), RATE, DriverSettings(smoothing=0, rest="chosen frame", rest_frame=4))
     assert done.rest_frames == (4,)
     assert done.expression.coefficients[4].abs().max() < 1e-6
-    with pytest.raises(ValueError, match="rest_frame: there is no frame 10"):
+    with pytest.raises(ValueError, match="there is no frame 10"):
         drive(readings(values), RATE, DriverSettings(rest="chosen frame", rest_frame=10))
     with pytest.raises(ValueError, match="frame 3 shows no face"):
         drive(
@@ -161,7 +166,7 @@ def test_frames_without_a_face_follow_the_policy(policy):
     done = drive(readings(values, seen=seen), RATE, settings).expression
     expected = {
         "interpolate": [0.1, 0.4, 0.5, 0.7],
-        "hold the last": [0.1, 0.3, 0.3, 0.7],
+        "hold the last face": [0.1, 0.3, 0.3, 0.7],
         "neutral": [0, 0, 0, 0],
     }[policy]
     assert done.coefficients[[0, 4, 5, 8], JAW].tolist() == pytest.approx(expected)
