@@ -1,6 +1,7 @@
 """Film, measured on rendered films whose truth is known: `python -m sfsr_model.evaluation film`.
 
-The driver's half: how well the expressions that are read from a film follow what the face did.
+The driver's half is here: how well the expressions that are read from a film follow what the face did. `film_target.py` has the
+other: what flickers or trembles in a film whose face is exchanged.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def row_table(rows: Iterable[Row]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class DriverFilm:
-    """What was read of a rendered driver, and the truth: coefficients [T, 52] and pose [T, 3]. seconds: time to read a frame."""
+    """What was read of a rendered driver, and the truth: coefficients [T, 52], pose [T, 3]. seconds: time to read a frame."""
 
     readings: Readings
     coefficients: np.ndarray
@@ -164,13 +165,19 @@ def by_coefficient(films: Sequence[DriverFilm], rate: float = RATE) -> dict[str,
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     """The command `film`."""
-    film = commands.add_parser("film", help="a driver's expressions read from rendered films, against the truth")
+    film = commands.add_parser(
+        "film", help="expressions read from rendered films, and films with another face, against the truth"
+    )
     film.add_argument("--cache", type=Path, required=True, help="the renderer's cache file, such as faces.npz")
     film.add_argument("--out", type=Path, required=True, help="folder for film.json and film.md")
     film.add_argument("--seed", type=int, default=101, help="of what the drivers do (default 101)")
     film.add_argument("--people", type=int, nargs="+", default=[1, 14], help="numbers of the rendered drivers (default 1 14)")
     film.add_argument("--frames", type=int, default=240, help=f"of each film, {RATE} a second (default 240)")
     film.add_argument("--size", type=int, default=256, help="pixels of a frame's side (default 256)")
+    film.add_argument(
+        "--target-frames", type=int, default=60, help="of the film that gets another face; 0 for none (default 60)"
+    )
+    film.add_argument("--steps", type=int, default=4, help="of the sampler for that face (default 4)")
     film.set_defaults(run=_film)
 
 
@@ -189,6 +196,10 @@ def _film(options: argparse.Namespace) -> int:
         )
         print(f"driver {person}: {options.frames} frames read", flush=True)
     rows, single = driver_rows(films), by_coefficient(films)
+    if options.target_frames:
+        from .film_target import target_rows
+
+        rows += target_rows(model, options.seed, options.target_frames, options.size, options.steps)
     lines = [*row_table(rows), "", *table(("coefficient", "r"), [(name, f"{r:.2f}") for name, r in single.items()])]
     about = {"seed": options.seed, "people": options.people, "frames": options.frames, "size": options.size, "rate": RATE}
     with whole_file(options.out / "film.md") as partial:

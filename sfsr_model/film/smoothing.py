@@ -29,8 +29,9 @@ _OTHERS = tuple(index for index in range(len(ARKIT_NAMES)) if index not in {*LID
 
 
 def reach_of(strength: float, rate: float) -> int:
-    """Frames on either side over which a strength from 0 to 1 smooths at a rate of frames a second; at least 1 above 0."""
-    return max(1, round(strength * _LONGEST_REACH * rate)) if strength > 0 else 0
+    """Frames on either side over which a strength from 0 to 1 smooths at a rate of frames a second; 0 where they lie so far
+    apart in time that nothing of one is in the next."""
+    return round(strength * _LONGEST_REACH * rate)
 
 
 def calm(values: Tensor, shots: Tensor, rate: float, strength: float, method: str, weights: Tensor | None = None) -> Tensor:

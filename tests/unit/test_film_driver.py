@@ -80,6 +80,13 @@ def test_stronger_is_calmer_and_zero_changes_nothing(performed):
     assert rough[0] == pytest.approx(float(read.coefficients.diff(n=2, dim=0).abs().mean()))
 
 
+def test_frames_far_apart_in_time_are_left_alone():
+    values = torch.rand(8, 52, generator=torch.Generator().manual_seed(3))
+    shots = torch.zeros(8, dtype=torch.long)
+    assert torch.equal(calm(values, shots, 1.0, 0.5, "symmetric"), values)
+    assert not torch.allclose(calm(values, shots, 30.0, 0.5, "symmetric"), values, atol=0.05)
+
+
 def test_blinks_stay_sharp_and_do_not_leak_into_the_frames_around(performed):
     truth, read = performed
     sharp = drive(read, RATE, DriverSettings(smoothing=1.0, rest="as read")).expression.coefficients
