@@ -97,6 +97,12 @@ class DecoupledAttention:
         """Another's addition: callback(out, q, k, v, extra_options, **arguments), between sigma_start and sigma_end of them."""
         self._added.append((callback, arguments))
 
+    def copy(self) -> DecoupledAttention:
+        """One to which others may add without this one changing."""
+        copied = DecoupledAttention(self._layer, self._base)
+        copied._added[:] = self._added
+        return copied
+
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         """q, k, v: [N, L or T, C], projected. Returns [N, L, C]."""
 
@@ -143,11 +149,23 @@ def install(model: Any, layers: Sequence[AttentionLayer]) -> None:
         pair, triple = layer.block, (*layer.block, layer.index)
         # The host asks for the exact place first. Other packs name a block of one transformer by the block alone.
         slot: Slot = pair if alone and triple not in found else triple
-        patch = DecoupledAttention(layer.number, found.get(triple, found.get(pair)))
+        there = found.get(triple, found.get(pair))
+        # One of ours gives the streams of whatever conditions it meets, so a second around it would give them twice.
+        patch = there.copy() if isinstance(there, DecoupledAttention) else DecoupledAttention(layer.number, there)
         model.set_model_attn2_replace(patch, *layer.block, None if slot == pair else layer.index)
     wrappers = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
     model.remove_wrappers_with_key(wrappers, KEY)
     model.add_wrapper_with_key(wrappers, KEY, _hand_on)
+    cloned = comfy.patcher_extension.CallbacksMP.ON_CLONE
+    model.remove_callbacks_with_key(cloned, KEY)
+    model.add_callback_with_key(cloned, KEY, _with_patches_of_its_own)
+
+
+def _with_patches_of_its_own(_: Any, clone: Any) -> None:
+    """For a clone's patches. The host lets clones share them, and what a pack behind would add to one would stay in the model
+    that the graph keeps for its next run."""
+    slots = clone.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    slots.update({slot: patch.copy() for slot, patch in slots.items() if isinstance(patch, DecoupledAttention)})
 
 
 def is_installed(model_options: dict[str, Any]) -> bool:

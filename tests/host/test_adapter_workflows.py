@@ -17,14 +17,43 @@ from sfsr_model.samples import load_sample
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 SIDE, STEPS = 64, 2
 FILES = {"sd15_face": 4, "sdxl_face": 3, "arc2face_portrait": 6}
+PLUS = {
+    version: ("sd15_face", f"ipadapter/ip-adapter-faceid-{version}_sd15.bin", "models/buffalo_l/")
+    for version in ("plus", "plusv2")
+}
+VARIANTS = {**PLUS, "instantid": ("sdxl_face", "instantid/ip-adapter.bin", "models/antelopev2/")}
+"""Other persons' adapters in these workflows: which workflow, which adapter, and the recogniser that it knows people by."""
 every_workflow = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.full] if name == "sdxl_face" else []) for name in FILES]
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("sd15_face", "arc2face_portrait") else [pytest.mark.full])
+        for name in (*FILES, *VARIANTS)
+    ],
 )
+
+
+def loaded(name):
+    """A workflow, or one of VARIANTS, as docs/adapters.md says how to wire it."""
+    base, adapter, recogniser = VARIANTS.get(name, (name, None, None))
+    prompt = load_workflow(API / f"{base}.json")
+    if adapter is None:
+        return prompt
+    own = prompt[titled(prompt, "SFSR Model from Adapters")]["inputs"]
+    # Of random weights the whole LoRA inside plus makes a network that overflows.
+    own |= {"identity_adapter": adapter, "lora_strength": 0.2}
+    prompt[titled(prompt, "Load ID Encoder")]["inputs"]["encoder"] = recogniser
+    if name in PLUS:
+        prompt["clip vision"] = node("CLIPVisionLoader", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors")
+        own["clip_vision"] = ["clip vision", 0]
+    else:
+        prompt["points"] = node("ControlNetLoader", control_net_name="instantid/diffusion_pytorch_model.safetensors")
+        own["control_net"] = ["points", 0]
+    return prompt
 
 
 def workflow(name, *changes):
     """The workflow, in two steps on a small crop, with inputs changed."""
-    prompt = load_workflow(API / f"{name}.json")
+    prompt = loaded(name)
     small = [("Face Crop", "size", SIDE), ("Steps", "steps", STEPS)]
     for title, key, value in (*small, *changes):
         set_input(prompt, title, (key,), value, title)
@@ -39,7 +68,7 @@ def models(server, client):
     made = []
 
     def write(name):
-        made.extend(write_stand_ins(load_workflow(API / f"{name}.json"), folder)[0])
+        made.extend(write_stand_ins(loaded(name), folder)[0])
 
     yield write
     client.free()

@@ -13,7 +13,7 @@ from harness.graph import Prompt
 from sfsr_model.adapters.kinds import KINDS
 from sfsr_model.adapters.stand_ins import write_stand_in
 from sfsr_model.files import whole_file
-from sfsr_model.network.layout import HOST_FACTOR
+from sfsr_model.network.layout import HOST_FACTOR, unet_shapes
 
 from .onnx_models import save_recogniser
 from .random_smirk import write_smirk
@@ -22,12 +22,16 @@ from .text_to_image import (
     SLIM_SD15,
     SLIM_SDXL,
     save_autoencoder,
+    save_clip_vision,
+    save_control_net,
     save_network,
     save_sdxl,
     save_text_encoder,
     save_text_to_image,
+    sdxl_shapes,
 )
 
+_RECOGNISERS = {"antelopev2": "glintr100.onnx"}
 RECOGNISER = "w600k_r50.onnx"
 """The file in a pack's folder, as buffalo_l has it. Without a detector beside it faces are found by the carried one."""
 _FOLDERS = {
@@ -35,6 +39,8 @@ _FOLDERS = {
     ("UNETLoader", "unet_name"): "diffusion_models",
     ("CLIPLoader", "clip_name"): "text_encoders",
     ("VAELoader", "vae_name"): "vae",
+    ("CLIPVisionLoader", "clip_name"): "clip_vision",
+    ("ControlNetLoader", "control_net_name"): "controlnet",
     ("LoadIDEncoder", "encoder"): "insightface",
     # The names in these begin with the folder.
     ("SFSRLoadExpressionEncoder", "smirk"): "",
@@ -81,11 +87,12 @@ def _stand_in(path: Path, name: str, sdxl: bool, config: Mapping[str, Any]) -> S
     if name.endswith("_adapter"):
         return StandIn(path, lambda where: write_stand_in(_kind(path.name), where, config))
     if name == "encoder" and not path.suffix:
-        path = path / RECOGNISER
+        path = path / _RECOGNISERS.get(path.name, RECOGNISER)
     write: Callable[[Path], Any] = {
         "ckpt_name": save_sdxl if sdxl else lambda where: save_text_to_image(where, SLIM_SD15),
         "unet_name": lambda where: save_network(where, SLIM_SD15),
-        "clip_name": save_text_encoder,
+        "clip_name": save_clip_vision if path.parts[0] == "clip_vision" else save_text_encoder,
+        "control_net_name": lambda where: save_control_net(where, sdxl_shapes(SLIM_SDXL) if sdxl else unet_shapes(SLIM_SD15)),
         "vae_name": lambda where: save_autoencoder(where, SDXL_FACTOR if sdxl else HOST_FACTOR),
         "encoder": lambda where: save_recogniser(where, seed=len(path.name)),
         "smirk": write_smirk,

@@ -1,4 +1,4 @@
-"""A graph for pictures of 64 x 64 pixels, which the host tests and the benchmark build upon."""
+"""Graphs for pictures of 64 x 64 pixels, which the host tests and the benchmark build upon."""
 
 from __future__ import annotations
 
@@ -70,3 +70,20 @@ class SmallGraph(GraphBuilder):
     def keep(self, samples: Node) -> Node:
         """Save latents so that a test can read them."""
         return self.node("SaveLatent", samples=samples, filename_prefix="kept")
+
+
+class OwnGraph(SmallGraph):
+    """The small graph on a stock checkpoint with adapters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checkpoint = self.node("CheckpointLoaderSimple", ckpt_name="own.safetensors")
+        self.vae = self.checkpoint.out(2)
+        self.model = self.adapted()
+
+    def adapted(self, **changes: Any) -> Node:
+        """SFSR Model from Adapters with inputs changed."""
+        wires = {"model": self.checkpoint.out(0), "clip": self.checkpoint.out(1)}
+        texts = {"prompt": "a face", "unwanted": "noise"}
+        chosen = {"identity_adapter": "ipadapter/portrait.safetensors", "expression_adapter": "ipadapter/sd15_au_encoder.ckpt"}
+        return self.node("SFSRModelFromAdapters", **{**wires, **texts, **chosen, **changes})
