@@ -23,6 +23,7 @@ from ..sfsr_model.naming import naming
 from .given import checked
 from .host.expression_files import GET_LANDMARKER, landmarker_file
 from .host.folders import fingerprint
+from .host.page import SHOWS_ON_THE_WAY
 from .host.progress import steps
 from .sockets import CATEGORY, ExpressionSocket, FaceFrameSocket, face_choice, require, require_images
 
@@ -39,6 +40,7 @@ class SFSRDrawExpression(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SFSRDrawExpression",
+            **SHOWS_ON_THE_WAY,
             display_name="Draw Expression (SFSR)",
             category=CATEGORY,
             description="Draws a face with an expression as lines on black, as ControlNetMediaPipeFace (SD 1.5 and 2.1) was "

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..sfsr_model.expressions import HEAD, PARTS, Expression, blend, take_parts
 from .given import checked
+from .host.page import SHOWS_ON_THE_WAY
 from .noted import made_from
 from .sockets import CATEGORY, ExpressionSocket, require
 
@@ -52,6 +53,7 @@ class SFSRExpressionBlend(io.ComfyNode):
         )
         return io.Schema(
             node_id="SFSRExpressionBlend",
+            **SHOWS_ON_THE_WAY,
             display_name="Expression Blend (SFSR)",
             category=CATEGORY,
             description="Two to eight expressions mixed to one by their weights; on request single parts of the face come from "

@@ -17,6 +17,7 @@ from ..sfsr_model.expressions import (
 )
 from ..sfsr_model.naming import naming
 from .given import checked
+from .host.page import SHOWS_ON_THE_WAY
 from .noted import made_from
 from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
@@ -48,6 +49,7 @@ class SFSRExpressionTravel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SFSRExpressionTravel",
+            **SHOWS_ON_THE_WAY,
             display_name="Expression Travel (SFSR)",
             category=CATEGORY,
             description="A batch of expressions on the way from one to another, for an animation.",
@@ -85,6 +87,7 @@ class SFSRExpressionKeyframes(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SFSRExpressionKeyframes",
+            **SHOWS_ON_THE_WAY,
             display_name="Expression Keyframes (SFSR)",
             category=CATEGORY,
             description="A batch of expressions through keyframes that are typed, such as 0: neutral, 12: joy 0.8, 24: a.",

@@ -17,6 +17,7 @@ from ..sfsr_model.expressions import (
 from ..sfsr_model.expressions.text import ALL, FAMILIES, MAX_INTENSITY
 from ..sfsr_model.naming import naming
 from .given import checked
+from .host.page import SHOWS_ON_THE_WAY
 from .noted import shown
 from .sockets import CATEGORY, ExpressionSocket, require, told_beforehand
 
@@ -28,6 +29,7 @@ class SFSRExpressionSweep(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SFSRExpressionSweep",
+            **SHOWS_ON_THE_WAY,
             display_name="Expression Sweep (SFSR)",
             category=CATEGORY,
             description="A batch for a contact sheet: many words, many intensities of an expression, or both.",

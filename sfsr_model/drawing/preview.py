@@ -23,14 +23,14 @@ _SMALLEST, _COLUMNS_FROM = 64, 4
 _EYES, _EYE_DISTANCE = (0.5, 0.40), 0.275
 
 
-def preview(expression: Expression) -> Tensor:
-    """A picture [1, H, W, 3] in 0..1: one face of SIDE pixels, or a grid of a batch's faces, row by row.
+def preview(expression: Expression, side: int = SIDE) -> Tensor:
+    """A picture [1, H, W, 3] in 0..1: one face of `side` pixels, or a grid of a batch's faces, smaller ones, row by row.
 
     The head is turned as the expression says. Raises DamagedFileError where the pack's mean face is missing or damaged.
     """
     frames = shown_frames(len(expression))
     columns = math.ceil(math.sqrt(len(frames))) if len(frames) > _COLUMNS_FROM else len(frames)
-    side = SIDE if len(frames) == 1 else max(_SMALLEST, _GRID_SIDE // max(columns, _COLUMNS_FROM))
+    side = side if len(frames) == 1 else max(_SMALLEST, _GRID_SIDE // max(columns, _COLUMNS_FROM))
     coefficients = expression.coefficients.detach().cpu().float()
     poses = None if expression.pose is None else expression.pose.detach().cpu().float()
     cells = [
