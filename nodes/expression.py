@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -195,7 +196,7 @@ class ExpressionEmbed(io.ComfyNode):
             expression = landmarks_expression(face_landmarks, face_order, face_index).scaled(intensity)
         else:
             expression = _of_photo(image, expression_encoder, face_order, face_index).scaled(intensity)
-        read = expression
+        expression = read = _of_the_smirk_file(expression, expression_encoder)
         expression = add_sliders(expression, sliders)
         switches = {"brows": brows, "eyes": eyes, "mouth": mouth, "head": head}
         if base is not None:
@@ -235,6 +236,15 @@ def _of_photo(image, encoder, order: str, index: int) -> Expression:
     reader = require_expression_encoder(encoder)
     with naming("image"):
         return reader.read(images, order, index)
+
+
+def _of_the_smirk_file(expression: Expression, encoder) -> Expression:
+    """The expression, belonging to the SMIRK file that was chosen in the encoder, where it belongs to none yet: words and
+    sliders have numbers by the map that was measured with it."""
+    reader = None if encoder is None else require_expression_encoder(encoder)
+    if reader is None or reader.smirk is None or expression.smirk:
+        return expression
+    return replace(expression, smirk=reader.smirk.digest)
 
 
 NODES = [ExpressionEmbed]

@@ -308,7 +308,7 @@ def expression_vectors(adapter: Adapter, look: Expression) -> Tensor:
     """What an expression adapter is told, [B, inputs]. Raises FlameMapError for an expression of which nothing tells it."""
     if adapter.kind == FINEFACE:
         return fineface_units(look.coefficients)
-    return flame_numbers(look, flame_map() if look.flame is None else None)
+    return flame_numbers(look, flame_map(look.smirk) if look.flame is None else None)
 
 
 def _person_vectors(adapter: Adapter, people: IdentityBatch) -> Tensor:

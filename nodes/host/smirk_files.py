@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...sfsr_model.encoders.smirk import WHAT, SmirkReader, looks_like_smirk, smirk_network
 from ...sfsr_model.expressions import FlameMap, load_flame_map
-from ...sfsr_model.expressions.flame_map import ENDING
-from ...sfsr_model.files import state_of
+from ...sfsr_model.expressions.flame_map import ENDING, flame_map_path
+from ...sfsr_model.files import digest_of, state_of
 from .expression_files import ENCODER_FOLDERS
 from .folders import found_in, names_in, require_file_name
 from .tensor_files import ENDINGS, tensors_of
@@ -41,16 +41,23 @@ def smirk_files(name: str) -> list[Path]:
 def load_smirk_reader(name: str, channels: str) -> SmirkReader | None:
     """The reader of a listed file, None for NO_SMIRK. Raises ValueError naming the file for one that is none."""
     for path in smirk_files(name):
-        return SmirkReader(name, smirk_network(tensors_of(path), path.name), channels)
+        return SmirkReader(name, smirk_network(tensors_of(path), path.name), channels, digest_of(path))
     return None
 
 
-def flame_map() -> FlameMap | None:
-    """The map from coefficients to SMIRK's numbers that was measured last, None where nobody measured one; raises
-    FlameMapError for one that cannot be used."""
+def flame_maps() -> list[Path]:
+    """The maps from coefficients to SMIRK's numbers that were measured, the newest first."""
     paths = [path for name in names_in(FOLDERS, ENDING) if (path := found_in(FOLDERS, name)) is not None]
-    newest = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
-    return None if newest is None else load_flame_map(newest)
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def flame_map(smirk: str = "") -> FlameMap | None:
+    """The map that was measured with the SMIRK file of this SHA-256, with any the newest; None where nobody measured one.
+
+    Raises FlameMapError for one that cannot be used.
+    """
+    wanted = [path for path in flame_maps() if not smirk or path.name == flame_map_path(path, smirk).name]
+    return load_flame_map(wanted[0]) if wanted else None
 
 
 @lru_cache(maxsize=256)

@@ -93,7 +93,9 @@ def wanted_face(picture: Tensor, number: int, found: Sequence[Detection], why_no
 
 def with_flame(expression: Expression, smirk: SmirkReader | None, picture: Tensor, square: Callable[[], Square]) -> Expression:
     """The expression of one face, read by SMIRK as well where that is there. picture: [H, W, 3]; square: where the face is."""
-    return expression if smirk is None else replace(expression, flame=smirk.read(picture, square()))
+    if smirk is None:
+        return expression
+    return replace(expression, flame=smirk.read(picture, square()), smirk=smirk.digest)
 
 
 class PointsReading(Reading):

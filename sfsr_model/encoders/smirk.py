@@ -113,11 +113,12 @@ class SmirkNetwork(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class SmirkReader:
-    """The network of a file under its name. channels: one of CHANNELS."""
+    """The network of a file under its name. channels: one of CHANNELS. digest: SHA-256 of the file, in hexadecimal."""
 
     name: str
     network: SmirkNetwork = field(repr=False)
     channels: str = CHANNELS[0]
+    digest: str = ""
 
     @torch.no_grad()
     def read(self, picture: Tensor, square: Square) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..batch import common_length
 from .arkit import PARTS
 from .flame import FLAME_NAMES, clamp_flame
-from .value import HEAD, POSE_AXES, Expression
+from .value import HEAD, POSE_AXES, Expression, shared_smirk
 
 
 def concatenate(expressions: Sequence[Expression]) -> Expression:
@@ -26,7 +26,8 @@ def concatenate(expressions: Sequence[Expression]) -> Expression:
     pose = torch.cat([_pose_or_upright(one) for one in expressions]) if _any_pose(expressions) else None
     flames = _flames(expressions)
     flame = None if flames is None else torch.cat(flames)
-    return Expression(coefficients, pose, tuple(word for one in expressions for word in one.words), flame)
+    words = tuple(word for one in expressions for word in one.words)
+    return Expression(coefficients, pose, words, flame, shared_smirk(expressions))
 
 
 def blend(expressions: Sequence[Expression], weights: Sequence[float], names: Sequence[str] | None = None) -> Expression:
@@ -59,7 +60,9 @@ def blend(expressions: Sequence[Expression], weights: Sequence[float], names: Se
     if flames is not None:
         flame = clamp_flame(torch.stack([one * share for one, (_, share) in zip(flames, parts, strict=True)]).sum(0))
     words = _shared_words([one for one, _ in parts], batch)
-    return Expression(coefficients.clamp(0, 1), pose, words, flame)  # rounding may exceed 1 by one unit in the last place
+    smirk = shared_smirk([one for one, _ in parts])
+    # Rounding may exceed 1 by one unit in the last place.
+    return Expression(coefficients.clamp(0, 1), pose, words, flame, smirk)
 
 
 def take_parts(base: Expression, sources: Mapping[str, Expression]) -> Expression:

@@ -103,10 +103,11 @@ def flame_numbers(expression: Expression, flame_map: FlameMap | None) -> Tensor:
     if expression.flame is not None:
         return expression.flame
     if flame_map is None:
+        by = f" with the SMIRK file of the SHA-256 {expression.smirk[:16]}..., which belongs to it" if expression.smirk else ""
         raise FlameMapError(
-            "expression: it does not carry the 55 numbers by SMIRK, and nothing turns its coefficients into them. Read the "
-            "expression from a photo with Load Expression Encoder, a SMIRK file chosen there, or, for words, sliders and "
-            f"mixtures, run {COMMAND} once, which measures the map beside that file"
+            f"expression: it does not carry the 55 numbers by SMIRK, and no map that was measured{by} turns its coefficients "
+            "into them. Read the expression from a photo with Load Expression Encoder, a SMIRK file chosen there, or, for "
+            f"words, sliders and mixtures, run {COMMAND} once, which measures the map beside that file"
         )
     return flame_map(expression.coefficients)
 

@@ -46,7 +46,7 @@ def interpolate(keys: Mapping[int, Expression], frames: int, easing: str = "line
         _word(looks.words[one], looks.words[other], share)
         for one, other, share in zip(earlier, later, t.squeeze(1).tolist(), strict=True)
     )
-    return Expression(coefficients, pose, words, flame)
+    return Expression(coefficients, pose, words, flame, looks.smirk)
 
 
 def travel(start: Expression, end: Expression, frames: int, easing: str = "linear", there_and_back: bool = False) -> Expression:

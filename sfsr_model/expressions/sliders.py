@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -109,7 +109,7 @@ def add_sliders(base: Expression, values: Mapping[str, float]) -> Expression:
         start = coefficients.new_zeros(len(base), len(POSE_AXES)) if pose is None else pose
         pose = (start + turn).clamp(-math.pi, math.pi)
     flame = None if bool(change.any()) else base.flame
-    return Expression(coefficients, pose, base.words, flame)
+    return replace(base, coefficients=coefficients, pose=pose, flame=flame)
 
 
 def _checked(name: str, amount: float, limit: float) -> float:

@@ -33,6 +33,8 @@ class Expression:
     flame: float [B, 55] in `FLAME_NAMES` order and within SMIRK's bounds, the same expressions read a second time, by SMIRK's
         network; None where it did not read them. Parts of the face and sliders cannot be applied to these numbers: what
         changes the coefficients so leaves them out.
+    smirk: SHA-256, in hexadecimal, of the SMIRK file that flame is by, or that belongs to the expression where it has no flame:
+        the map measured with that file turns its coefficients into flame. Empty where no file does.
 
     Raises TypeError for a field that is no tensor, ValueError for a wrong shape, dtype, device or value; the message
     names the field, the index and the coefficient or angle.
@@ -42,6 +44,7 @@ class Expression:
     pose: Tensor | None = None
     words: tuple[str | None, ...] = ()
     flame: Tensor | None = None
+    smirk: str = ""
 
     def __post_init__(self) -> None:
         _check_tensor("coefficients", self.coefficients, ARKIT_NAMES)
@@ -114,7 +117,8 @@ class Expression:
         mask = part_mask(parts_of_face).to(self.coefficients.device)
         pose = self.pose if HEAD in chosen else rest_pose
         flame = self.flame if parts_of_face == set(PARTS) else None if parts_of_face else rest_flame
-        return replace(self, coefficients=torch.where(mask, self.coefficients, rest), pose=pose, flame=flame)
+        smirk = self.smirk if otherwise is None else shared_smirk([self, otherwise])
+        return replace(self, coefficients=torch.where(mask, self.coefficients, rest), pose=pose, flame=flame, smirk=smirk)
 
     def expand(self, batch: int) -> Expression:
         """`batch` rows from one; a batch that has this length already is returned as it is.
@@ -134,7 +138,13 @@ class Expression:
     def _changed(self, change: Callable[[Tensor], Tensor], words: tuple[str | None, ...]) -> Expression:
         """Copy with `change` of every tensor that is there."""
         pose, flame = (None if values is None else change(values) for values in (self.pose, self.flame))
-        return Expression(change(self.coefficients), pose, words, flame)
+        return replace(self, coefficients=change(self.coefficients), pose=pose, words=words, flame=flame)
+
+
+def shared_smirk(expressions: Iterable[Expression]) -> str:
+    """The SMIRK file of those that have one; empty where none has, or where they have several."""
+    files = {one.smirk for one in expressions} - {""}
+    return files.pop() if len(files) == 1 else ""
 
 
 def _check_tensor(field: str, value: Tensor, columns: tuple[str, ...]) -> None:

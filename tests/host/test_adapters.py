@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from harness.client import PromptFailed, PromptRejected
-from testkit.small_graph import SmallGraph
+from testkit.small_graph import OwnGraph
 from testkit.text_to_image import SLIM_SD15, save_text_to_image
 
-from sfsr_model.adapters.kinds import FACEID, FACEID_PLUS, FINEFACE, INSTANTID, PORTRAIT
+from sfsr_model.adapters.kinds import FACEID, FACEID_PLUS, FINEFACE, FLAME_EXPRESSION, INSTANTID, PORTRAIT
 from sfsr_model.adapters.stand_ins import write_stand_in
+from sfsr_model.expressions import FlameMap
+from sfsr_model.expressions.flame_map import flame_map_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = SLIM_SD15.ldm_arguments
@@ -21,6 +23,7 @@ FILES = {
     "ip-adapter-faceid-plusv2_sd15.bin": FACEID_PLUS,
     "portrait.safetensors": PORTRAIT,
     "sd15_au_encoder.ckpt": FINEFACE,
+    "exp.safetensors": FLAME_EXPRESSION,
 }
 
 
@@ -41,22 +44,6 @@ def files(server):
     yield folder
     for path in (checkpoint, *folder.iterdir()):
         path.unlink()
-
-
-class OwnGraph(SmallGraph):
-    """The small graph on one's own checkpoint."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.checkpoint = self.node("CheckpointLoaderSimple", ckpt_name="own.safetensors")
-        self.vae = self.checkpoint.out(2)
-        self.model = self.adapted()
-
-    def adapted(self, **changes):
-        wires = {"model": self.checkpoint.out(0), "clip": self.checkpoint.out(1)}
-        texts = {"prompt": "a face", "unwanted": "noise"}
-        chosen = {"identity_adapter": "ipadapter/portrait.safetensors", "expression_adapter": "ipadapter/sd15_au_encoder.ckpt"}
-        return self.node("SFSRModelFromAdapters", **{**wires, **texts, **chosen, **changes})
 
 
 @pytest.fixture
@@ -145,6 +132,12 @@ def test_a_person_for_each_picture_of_a_batch(own, latents):
     assert not torch.allclose(mixed[0], theirs[0], atol=1e-2)
 
 
+def test_a_conditioning_of_a_model_that_has_one_gives_the_streams_once(own, latents):
+    first = own.conditioned(identity=own.person("portrait_32"))
+    again, alone = latents(own, own.sampled(own.conditioned(model=first.out(0))), own.sampled(own.conditioned()))
+    assert torch.equal(again, alone)
+
+
 @pytest.mark.parametrize(("identity", "expression"), [(1.7, 0.4), (0.3, 2.5)])
 def test_two_scales_equal_the_formula_of_three_conditions(own, latents, identity, expression):
     """null + s_id (id - null) + s_exp (all - id), by the host's dual guider on three conditionings without any wrapper."""
@@ -161,6 +154,19 @@ def test_two_scales_equal_the_formula_of_three_conditions(own, latents, identity
     )
     assert torch.allclose(found, expected, atol=1e-3, rtol=1e-3)
     assert not torch.allclose(found, plain, atol=1e-2, rtol=1e-2)
+
+
+def test_a_map_that_is_measured_while_the_host_runs_serves_the_next_run(own, latents, server):
+    """Nothing else in the graph has changed."""
+    path = flame_map_path(server.base_dir / "models" / "sfsr" / "any.pt", "ab" * 32)
+    path.parent.mkdir(exist_ok=True)
+    sample = own.sampled(own.conditioned(model=own.adapted(expression_adapter="ipadapter/exp.safetensors")))
+    found = []
+    for bias in (0.1, 0.9):
+        FlameMap(torch.zeros(52, 55), torch.full((55,), bias), torch.ones(55), "ab" * 32, "none").save(path)
+        found += latents(own, sample)
+    path.unlink()
+    assert not torch.equal(*found)
 
 
 def test_a_part_of_the_run_differs_from_none_and_all(own, latents):
@@ -276,6 +282,8 @@ def test_patches_of_other_packs_chain(in_host, tmp_path):
 
             def remove_wrappers_with_key(self, *_): ...
             def add_wrapper_with_key(self, kind, key, wrapper): self.wrappers[kind] = wrapper
+            def remove_callbacks_with_key(self, *_): ...
+            def add_callback_with_key(self, *_): ...
 
         model = Model()
         decoupled.install(model, layers)

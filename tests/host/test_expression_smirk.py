@@ -12,6 +12,7 @@ from testkit.tiny_landmarker import write_tiny_task
 
 from sfsr_model.expressions import FlameMap
 from sfsr_model.expressions.flame_map import flame_map_path
+from sfsr_model.files import digest_of
 
 NAME = "sfsr/expression/numbers.pt"
 
@@ -79,6 +80,15 @@ def test_a_photo_is_read_by_both(client, graph):
     assert text.partition("flame=")[0] == plain.partition("flame=")[0]
 
 
+def test_an_expression_knows_its_smirk_file(client, graph, folder):
+    """A photo that the file read, and a word beside it, whose numbers the file's own map gives; a word alone knows none."""
+    file = f"smirk='{digest_of(folder / 'numbers.pt')}'"
+    word = node("ExpressionEmbed", source="word", word="joy", intensity=1.0, expression_encoder=["encoder", 0])
+    for one, known in (("photo", True), ("beside", True), ("word", False)):
+        outputs = client.run(graph | {"beside": word, "shown": node("PreviewAny", source=[one, 0])}, timeout=600).outputs
+        assert (file in outputs["shown"]["text"][0]) == known
+
+
 def test_what_is_left_out_is_said(client, graph):
     for changes in ({"smile": 0.5}, {"mouth": False}):
         text, note = run(client, graph | embed(graph, **changes))
@@ -125,7 +135,7 @@ def test_files_that_cannot_be_used(client, graph, folder, refused):
     assert "smirk: cut.pt: cannot be read" in message
 
 
-def test_words_reach_an_expression_adapter_by_the_newest_map(in_host, tmp_path):
+def test_words_reach_an_expression_adapter_by_the_map_of_their_smirk_file_or_the_newest(in_host, tmp_path):
     """A word has no numbers of its own; without a map the error says which command makes one."""
     folder = tmp_path / "sfsr"
     folder.mkdir()
@@ -145,6 +155,13 @@ def test_words_reach_an_expression_adapter_by_the_newest_map(in_host, tmp_path):
 
         word = expressions.word_expression("joy")
         assert vectors(Adapter, word)[0, :2].tolist() == [0.25, 0.25]
+        of_the_older = expressions.Expression(word.coefficients, smirk="bb" * 32)
+        for one in (of_the_older, expressions.blend([of_the_older, word], [1.0, 1.0])):
+            assert vectors(Adapter, one)[0, :2].tolist() == [0.5, 0.5]
+        try:
+            vectors(Adapter, expressions.Expression(word.coefficients, smirk="cc" * 32))
+        except ValueError as error:
+            print(error)
         assert vectors(Adapter, word)[0, 53:].tolist() == torch.tensor([0.2, 0.2]).tolist()
         photo = expressions.Expression(word.coefficients, flame=torch.zeros(1, 55))
         assert not vectors(Adapter, photo).any()
@@ -156,5 +173,6 @@ def test_words_reach_an_expression_adapter_by_the_newest_map(in_host, tmp_path):
             print(error)
     """
     said = in_host(code).stdout
-    assert "expression: it does not carry the 55 numbers by SMIRK" in said
+    assert said.count("expression: it does not carry the 55 numbers by SMIRK") == 2
+    assert "measured with the SMIRK file of the SHA-256 cccccccccccccccc..., which belongs to it" in said
     assert "run python -m sfsr_model.calibration --smirk FILE once" in said

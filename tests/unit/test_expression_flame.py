@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,6 +41,16 @@ def read(seed=0, batch=1):
 
 
 PHOTO, OTHER, WORD = read(1), read(2), word_expression("joy")
+
+
+def test_what_is_made_of_an_expression_belongs_to_its_smirk_file():
+    """Also where the numbers themselves are left out; of two files' none is the one."""
+    one, other = replace(PHOTO, smirk="aa"), replace(OTHER, smirk="bb")
+    assert add_sliders(one, {"smile": 0.5}).smirk == one.scaled(0.5).expand(3).smirk == "aa"
+    assert take_parts(WORD, {"mouth": one}).smirk == take_parts(one, {"mouth": WORD}).smirk == "aa"
+    assert travel(one, WORD, 3).smirk == blend([one, WORD], [1.0, 2.0]).smirk == concatenate([WORD, one]).smirk == "aa"
+    assert blend([one, other], [1.0, 0.0]).smirk == "aa"
+    assert blend([one, other], [1.0, 1.0]).smirk == WORD.smirk == ""
 
 
 @pytest.mark.parametrize(
