@@ -18,10 +18,10 @@ from ..sfsr_model.encoders.detection import ORDERS
 from ..sfsr_model.encoders.expression_photos import NoExpressionError
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face import FaceFrame
-from ..sfsr_model.landmarker import ExpressionEncoder, load_expression_encoder
+from ..sfsr_model.landmarker import ExpressionEncoder, LandmarkerFileError, load_expression_encoder
 from ..sfsr_model.naming import naming
 from .given import checked
-from .host.expression_files import GET_LANDMARKER, landmarker_file
+from .host.expression_files import GET_LANDMARKER, landmarker_files
 from .host.folders import fingerprint
 from .host.page import SHOWS_ON_THE_WAY
 from .host.progress import steps
@@ -145,7 +145,7 @@ class SFSRDrawExpression(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> str | float:
-        return fingerprint("landmarker", lambda _name: [path] if (path := landmarker_file()) else [])
+        return fingerprint("landmarker", lambda _: landmarker_files())
 
     @classmethod
     @checked
@@ -173,9 +173,10 @@ class SFSRDrawExpression(io.ComfyNode):
         pictures = None if image is None else require_images(image, "image")
         size = (height, width) if pictures is None else (int(pictures.shape[1]), int(pictures.shape[2]))
         count = common_length(expression=1 if wanted is None else len(wanted), image=1 if pictures is None else len(pictures))
-        path = landmarker_file() if pictures is not None or person is not None else None
-        reader = None if path is None else load_expression_encoder(path)
+        reader = _reader() if pictures is not None or person is not None else None
         notes = []
+        if face is not None and pictures is None:
+            notes.append("face: not used, because no image is connected; connect the picture that Face Crop saw")
         if pictures is not None and reader is None:
             notes.append(_NO_FILE)
         shape = None
@@ -201,6 +202,16 @@ class SFSRDrawExpression(io.ComfyNode):
         drawn = torch.stack(drawings).float() / 255
         report = "\n".join([f"{count} of {size[1]} x {size[0]} pixels", *notes])
         return io.NodeOutput(drawn, report, ui={**ui.PreviewText(report).as_dict(), **ui.PreviewImage(drawn).as_dict()})
+
+
+def _reader() -> ExpressionEncoder | None:
+    """MediaPipe's face landmarker: the first of the .task files that is one; others are of hands, or of whole people."""
+    for path in landmarker_files():
+        try:
+            return load_expression_encoder(path)
+        except LandmarkerFileError as error:
+            logger.info("SFSR: %s", error)
+    return None
 
 
 def _faces(pictures, frames, reader: ExpressionEncoder | None, wanted: Wanted) -> list[PhotoFace]:

@@ -47,10 +47,10 @@ def expression_encoder_path(name: str) -> Path:
     raise FileNotFoundError(f"encoder: {found}. {GET_LANDMARKER}")
 
 
-def landmarker_file() -> Path | None:
-    """MediaPipe's file: the first .task below the folders; None where there is none, for which `GET_LANDMARKER` says what to
-    do."""
-    return next((path for name in names_in(ENCODER_FOLDERS, ".task") if (path := found_in(ENCODER_FOLDERS, name))), None)
+def landmarker_files() -> list[Path]:
+    """Every .task file below the folders, MediaPipe's for faces among them where it is there; `GET_LANDMARKER` says what to do
+    where it is not."""
+    return [path for name in names_in(ENCODER_FOLDERS, ".task") if (path := found_in(ENCODER_FOLDERS, name)) is not None]
 
 
 def expression_encoder_files(name: str) -> list[Path]:

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,11 @@ def landmarker(server):
     for path in kept:
         path.unlink()
     tiny.write_tiny_task(folder / "drawn.task")
+    with zipfile.ZipFile(folder / "another.task", "w") as hands:  # listed first, and of another kind
+        hands.writestr("hand_detector.tflite", b"")
     yield
     (folder / "drawn.task").unlink()
+    (folder / "another.task").unlink()
     for path, content in kept.items():
         path.write_bytes(content)
 
