@@ -133,10 +133,13 @@ def lag(values: np.ndarray, truth: np.ndarray) -> float:
     mine, true = (
         np.stack([np.interp(fine, np.arange(len(truth)), one[:, column]) for column in moving], 1) for one in (values, truth)
     )
-    mine, true = ((one - one.mean(0)) / one.std(0).clip(1e-6) for one in (mine, true))
     most = _MOST_LAG * _PARTS
-    middle = true[most:-most]
-    alike = [(mine[most + shift : len(mine) - most + shift] * middle).mean() for shift in range(-most, most + 1)]
+
+    def even(part: np.ndarray) -> np.ndarray:
+        return (part - part.mean(0)) / part.std(0).clip(1e-6)
+
+    middle = even(true[most:-most])
+    alike = [(even(mine[most + shift : len(mine) - most + shift]) * middle).mean() for shift in range(-most, most + 1)]
     return (int(np.argmax(alike)) - most) / _PARTS
 
 
