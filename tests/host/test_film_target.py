@@ -137,8 +137,8 @@ def test_a_film_is_what_single_nodes_make_of_its_frames(client, server, film, pi
     frames, sound = read_film(saved_film(server, result, swap))
     expected, source = pictures(result, single), pictures(result, before)
     assert frames.shape == expected.shape == source.shape == (20, SIDE, SIDE + 32, 3)
-    # The file is lossless but for colours, of which it keeps one for four pixels.
-    assert np.abs(frames - coarse(expected)).mean() < 0.7
+    # The file is lossless but for colours, of which it keeps one for four pixels; either reader rounds in its own way.
+    assert np.abs(frames - coarse(expected)).mean() < 1.5
     assert np.abs(expected - source)[:, 40:140, 60:140].mean() > 10
     # Outside the mask each pixel is the frame's own, to the bit.
     assert np.array_equal(expected[:, :8], source[:, :8])
@@ -183,16 +183,16 @@ def test_what_is_saved_can_be_played_when_the_process_is_killed(host_path, pack_
 
 def test_a_long_film_needs_no_more_memory_than_a_short_one(client, server):
     peaks = []
-    for frames in (40, 160):
-        write_film(server.base_dir / "input" / f"long_{frames}.mp4", frames, side=480)
+    for frames in (30, 90):
+        write_film(server.base_dir / "input" / f"long_{frames}.mp4", frames, side=320)
         graph = FilmGraph(f"long_{frames}.mp4")
         graph.swap(filename_prefix="films/long")
         Path(f"/proc/{server.pid}/clear_refs").write_text("5")
         client.run(graph.prompt(), timeout=900)
         (peak,) = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.pid}/status").read_text())
         peaks.append(int(peak) / 1024)
-    # All frames at once, as floats, would be 295 MB more.
-    assert peaks[1] - peaks[0] < 60, peaks
+    # All frames at once, as floats, would be 81 MB more, and twice that before and after the paste.
+    assert peaks[1] - peaks[0] < 40, peaks
 
 
 def refused(client, graph):
