@@ -294,7 +294,8 @@ def _autoencoder(prefix: str, factor: float, shift: float = 0.0, channels: int =
 def _random(prefix: str, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
     from sfsr_model.network.untrained import random_state
 
-    return {f"{prefix}{key}": value.half() for key, value in random_state(dict(shapes), seed=0).items()}
+    # One after the other, so that no more than one is there in full precision.
+    return {f"{prefix}{key}": random_state({key: shape}, seed=0)[key].half() for key, shape in shapes.items()}
 
 
 def _write(path: Path, weights: dict[str, Tensor]) -> None:
