@@ -10,12 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..bundled import BUNDLED
+from ..encoders.bundled import load_bundled_encoder, load_judge_recogniser
 from ..encoders.framing import HOLD, FramingSettings, frame_faces
 from ..encoders.recogniser import InsightFaceEncoder
 from ..face import FaceFrame, crop_face, crop_transform, face_mask, paste_into
@@ -23,13 +26,25 @@ from ..face.crop import apply_affine
 from ..film.paste import PasteSettings, as_float, swapped
 from ..film.steady import POINTS_REACH
 from ..film.target import FilmSettings, FilmWatcher, FollowedFace
+from ..network import load_checkpoint
+from ..samples import load_sample
+from .film import Row
 from .generate import Sampling, Wanted, generate
 from .network import Network
+
+if TYPE_CHECKING:
+    from ..synthetic.model import FaceModel
 
 # The side of the picture in which the motion is taken out.
 _SIDE = 96
 _CHUNK = 8
 _TORN = 1e-6
+# Who comes into the film, and which rendered people are in it. The performance rests for the first _STILL frames.
+_PERSON, _TURNS, _MEET = "portrait_17", 2, (5, 9)
+_STILL = 14
+_SINGLY = "singly"
+# Frames of two people who meet, the side of either's own picture, and that of the crop in which they are followed.
+_MEETING, _HEAD, _FOLLOWED = 56, 224, 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +198,13 @@ def likeness(images: Tensor, film: TrueFilm, person: Tensor, judge: InsightFaceE
     return F.normalize(judge.embed_aligned(faces), dim=-1) @ person
 
 
+def _spread_of_own(film: TrueFilm, judge: InsightFaceEncoder) -> float:
+    """The standard deviation of the judge's cosines of one true person over the film: what the judge itself makes of the pose."""
+    faces = [judge.align(judge.prepare(as_float(image)), points) for image, points in zip(film.images, film.five, strict=True)]
+    looks = F.normalize(judge.embed_aligned(faces), dim=-1)
+    return (looks @ F.normalize(looks.mean(0), dim=0)).std().item()
+
+
 def switches(followed: FollowedFace, own: Tensor, others: Sequence[Tensor]) -> int:
     """In how many frames a new face would go to somebody else: nearer to another's true points [T, 5, 2] than to its own."""
     distance = (followed.points - own).norm(dim=-1).mean(-1)
@@ -204,3 +226,74 @@ def true_film(pictures: Sequence) -> TrueFilm:
 
     points = {name: stacked(name) for name in ("five", "landmarks", "pose")}
     return TrueFilm(stacked("image", np.uint8), coefficients=stacked("coefficients", np.float32), **points)
+
+
+def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int) -> list[Row]:
+    """The target's figures: a head that turns gets another person's face; two people cross, and a film is cut between them.
+
+    seed: of what the people do; frames: of the first film, from its movement on; size: pixels of its side; steps: of the
+    sampler.
+    """
+    from ..film.rendered import render_film, shot
+
+    encoder, judge = load_bundled_encoder(), load_judge_recogniser()
+    checkpoint = load_checkpoint(BUNDLED.checkpoint)
+    photo = load_sample(_PERSON)[0]
+    person, judged = known(encoder, photo), known(judge, photo, encoder)
+    turning = shot(seed, frames + _STILL, size, turn=30, turn_rate=60, person=_TURNS)
+    film = true_film(list(render_film(model, turning))[_STILL:])
+    network = Network(checkpoint)
+    painter = FilmPainter(network, person, film, Sampling(steps=steps), network.metadata.resolution, seed)
+    done = {name: how(painter, film, encoder, network.metadata.resolution) for name, how in (("", as_film), (_SINGLY, singly))}
+    own = flicker(film.images, film)
+    seen = {name: likeness(one.images, film, judged, judge) for name, one in done.items()}
+    whole, single = done.values()
+    return [
+        Row("flicker inside the mask over the true film's", flicker(whole.images, film) / own, 1.6, 1.15),
+        Row("the same, frames done singly", flicker(single.images, film) / own),
+        Row("the true film's flicker, grey levels", own),
+        Row(
+            "jitter of the five points at 60 degrees a second, share of the eyes' distance",
+            jitter(whole.points, film),
+            0.015,
+            0.007,
+        ),
+        Row("the same, frames done singly", jitter(single.points, film)),
+        Row("standard deviation of the judge's cosine over the film", seen[""].std().item(), 0.04, 0.02),
+        Row("the same, frames done singly", seen[_SINGLY].std().item()),
+        Row("the same, of the film as it was to the mean of its own faces", _spread_of_own(film, judge)),
+        Row("the judge's mean cosine to the person", seen[""].mean().item(), less=False),
+        Row("the same, of the film as it was", likeness(film.images, film, judged, judge).mean().item(), less=False),
+        Row("frames that would go to another person, two faces crossing and a cut", _switched(model, seed, encoder), 0, 0),
+        Row("time a frame over that of single frames", whole.seconds / single.seconds, 1.25, 1.05),
+        Row("the same, finding the face alone", whole.finding / single.finding),
+    ]
+
+
+def known(recogniser: InsightFaceEncoder, photo: Tensor, finder: InsightFaceEncoder | None = None) -> Tensor:
+    """The unit embedding [D] of the surest face in a photo [H, W, 3]. finder: whose detector looks, else the recogniser's."""
+    finds = (finder or recogniser).detect(photo) or []
+    face = next(one for one in finds if one.refused is None)
+    return F.normalize(recogniser.embed(photo, face.points).reshape(-1), dim=0)
+
+
+def _switched(model: FaceModel, seed: int, encoder: InsightFaceEncoder) -> int:
+    """Switches where somebody walks past in front, and where the two have changed places behind a cut."""
+    from ..film.rendered import render_together, shot
+
+    shots = [shot(seed + place, _MEETING, _HEAD, turn=10, person=person) for place, person in enumerate(_MEET)]
+    time_ = np.arange(_MEETING)
+    corners = np.zeros((_MEETING, 2, 2))
+    corners[:, 0, 0], corners[:, 1, 0], corners[..., 1] = _HEAD // 4, 2 * _HEAD - 10 * time_, 16
+    changed = corners.copy()
+    changed[:, 0, 0], changed[:, 1, 0] = _HEAD, 0
+    apart = corners.copy()
+    apart[:, 0, 0], apart[:, 1, 0] = 0, _HEAD
+    films = [list(render_together(model, shots, where, 2 * _HEAD, _HEAD + 32)) for where in (corners, apart, changed)]
+    parts = [films[0], films[1][: _MEETING // 2] + films[2][: _MEETING // 2]]
+    switched = 0
+    for part in parts:
+        images = torch.from_numpy(np.stack([one.image for one in part]))
+        own, other = (torch.from_numpy(np.stack([one.five(who) for one in part])) for who in range(2))
+        switched += switches(follow(images, encoder, _FOLLOWED), own, [other])
+    return switched

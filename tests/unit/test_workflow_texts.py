@@ -14,7 +14,10 @@ DISPLAYED = {
     node: texts["display_name"].removesuffix(" (SFSR)") for node, texts in read_json(LOCALES / "en/nodeDefs.json").items()
 }
 # The host's nodes that notes name without having them in their graph.
-OF_THE_HOST = {"Load Image", "Batch Images", "Image Rotate", "Load CLIP Vision", "Load ControlNet Model"}
+OF_THE_HOST = {
+    *("Load Image", "Batch Images", "Image Rotate", "Load CLIP Vision", "Load ControlNet Model"),
+    "Latent Batch Seed Behavior",
+}
 every_workflow = pytest.mark.parametrize("name", NAMES)
 
 
