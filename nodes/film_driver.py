@@ -64,7 +64,11 @@ class SFSRExpressionFilm(io.ComfyNode):
                     "count", default=0, min=0, max=1_000_000, tooltip="How many expressions to make at most; 0 is to the end."
                 ),
                 io.Int.Input(
-                    "every", default=1, min=1, max=1000, tooltip="Every how manieth frame is read: 2 halves the frame rate."
+                    "every",
+                    default=1,
+                    min=1,
+                    max=1000,
+                    tooltip="1 reads every frame, 2 every second one, which halves the rate.",
                 ),
                 io.Combo.Input(
                     "no_face",

@@ -28,6 +28,7 @@ _BARS = (70, 100)
 _MARGIN = 20
 # Below this scale the page leaves texts out, the first note's with them.
 _READABLE = 0.6
+_FILM_SHOWN = "video-preview"
 _NAMESPACE = uuid.UUID("3f0f5b0e-5d3a-5d0c-9f43-0d5f5f5e0001")
 
 
@@ -124,7 +125,10 @@ def flat(prompt: Prompt) -> Prompt:
         return [own(given[0]), given[1]] if isinstance(given, list) else given
 
     return {
-        own(node_id): {**entry, "inputs": {name: value(given) for name, given in entry["inputs"].items() if name != _FILM_SHOWN}}
+        own(node_id): {
+            **entry,
+            "inputs": {name: value(given) for name, given in entry["inputs"].items() if name != _FILM_SHOWN},
+        }
         for node_id, entry in prompt.items()
     }
 
@@ -146,7 +150,6 @@ def differences(found: Prompt, expected: Prompt) -> list[str]:
         lines += [
             f"node {node_id} input {key!r}: {ours.get(key, 'absent')!r}, expected {theirs.get(key, 'absent')!r}"
             for key in sorted({*ours, *theirs})
-_FILM_SHOWN = "video-preview"
             if not _equal(ours.get(key, _ABSENT), theirs.get(key, _ABSENT))
         ]
     return lines
