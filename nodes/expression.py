@@ -18,6 +18,7 @@ from ..sfsr_model.naming import naming
 from .given import checked
 from .host.expression_files import BUILT_IN, library_names, library_path
 from .host.folders import fingerprint
+from .host.page import SHOWS_ON_THE_WAY
 from .noted import made_from
 from .sockets import (
     CATEGORY,
@@ -42,6 +43,7 @@ class ExpressionEmbed(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="ExpressionEmbed",
+            **SHOWS_ON_THE_WAY,
             display_name="Expression Embed (SFSR)",
             category=CATEGORY,
             description="An expression from one of 135 words, from a photo or from sliders: 52 ARKit coefficients and the "
