@@ -1,9 +1,13 @@
 """Guidance of x0* on stock checkpoints: eps with 4 channels, flow over patches of 16, SDXL; random weights, the host's path."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from harness.workflow import load_workflow, set_input, titled
+from PIL import Image
 from testkit.small_graph import SmallGraph
 from testkit.text_to_image import (
     SD3_CHANNELS,
@@ -18,6 +22,8 @@ from testkit.text_to_image import (
     save_text_to_image,
     save_tiny_decoder,
 )
+
+from sfsr_model.samples import load_sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORRECTION = "classifier-free correction"
@@ -193,3 +199,23 @@ def test_latents_of_one_frame_are_decoded_and_films_are_refused(in_host):
                 raise AssertionError("latents of five frames were taken")
         """
     )
+
+
+@pytest.mark.parametrize("changes", [{}, {"step_size": "what is open", "decoder": "face only"}])
+def test_the_workflow_runs_to_its_end(folder, client, tmp_path, changes):
+    """The picture is the target's but for the face; the judges, who are none of the guides, have their figures."""
+    prompt = load_workflow(REPOSITORY / "workflows" / "api" / "guided_any_model.json")
+    folder("checkpoints/v1-5-pruned-emaonly-fp16.safetensors", lambda path: save_text_to_image(path, SLIM_SD15))
+    for title, key, value in (("Face Crop", "size", 64), ("Steps", "steps", 3)):
+        set_input(prompt, title, (key,), value, title)
+    prompt[titled(prompt, "Improved Midpoint Sampler")]["inputs"] |= changes
+    result = client.run(prompt, timeout=600)
+    (saved,) = [image for image in result.images if image.type == "output"]
+    with Image.open(client.download(saved, tmp_path / saved.filename)) as opened:
+        found = np.asarray(opened.convert("RGB"))
+    before = (load_sample("portrait_20")[0].numpy() * 255).round().astype(np.uint8)
+    face = (found != before).any(axis=-1)
+    assert 0.02 < face.mean() < 0.5
+    report = json.loads(result.outputs[titled(prompt, "Report figures")]["text"][0])
+    assert report["judges"]["identity_cosines"] is not None
+    assert report["expression_error"] is not None

@@ -89,7 +89,7 @@ def test_every_node_stands_in_a_workflow(client, pack_name):
 
 
 def test_only_what_is_about_ones_own_checkpoint_needs_one():
-    others = ["arc2face_portrait", "drawn_expression", "sd15_face", "sdxl_face", "text_to_portrait"]
+    others = ["arc2face_portrait", "drawn_expression", "guided_any_model", "sd15_face", "sdxl_face", "text_to_portrait"]
     assert [name for name in NAMES if name not in RUN_AS_THEY_STAND] == others
 
 

@@ -20,7 +20,7 @@ _TITLES = {
     "judge_cosine": "judge's cosine",
     "judge_expression_error": "judge's expression error",
     "guide_cosine": "guide's cosine",
-    "seconds": "seconds a picture",
+    "seconds": "CPU seconds a picture",
     "guidance_seconds": "of these guidance",
 }
 _OURS = "improved_midpoint"

@@ -67,7 +67,7 @@ class Setting:
 def sample(
     setting: Setting, denoise: Denoiser, noise: Tensor, hole: Tensor, guide: Guide, seed: int
 ) -> tuple[Tensor, float, float]:
-    """Final latents [B, C, h, w], seconds that all took, seconds of these that guidance took.
+    """Final latents [B, C, h, w], seconds of the processor that all took, seconds of these that guidance took.
 
     noise: of unit deviation; hole [B, 1, h, w]: what is guided; seed: of fresh noise.
     """
@@ -75,12 +75,12 @@ def sample(
     x, run = (1 + sigmas[0] ** 2) ** 0.5 * noise, GuidedRun(guide, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     estimate = ESTIMATES[setting.estimate][1]
-    began, spent = time.perf_counter(), 0.0
+    began, spent = time.process_time(), 0.0
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         x0 = estimate(denoise, x, sigma, sigma_next, generator)
         if step in setting.acting:
-            before = time.perf_counter()
+            before = time.process_time()
             x0 = run(x0, sigma, hole)
-            spent += time.perf_counter() - before
+            spent += time.process_time() - before
         x = walk(x, x0, sigma, sigma_next)
-    return x, time.perf_counter() - began, spent
+    return x, time.process_time() - began, spent
