@@ -22,7 +22,7 @@ from ..sfsr_model.film.target import FilmSettings, FilmWatcher, FollowedFace, fo
 from ..sfsr_model.naming import naming
 from .face import calm_input
 from .given import checked
-from .host.checks import LATENT_FACTOR
+from .host.checks import LATENT_FACTOR, size_problem
 from .host.conditioning import StreamSettings
 from .host.faces import given_faces
 from .host.film_sampling import Run, sample_faces
@@ -32,6 +32,7 @@ from .host.network import require_vae_of
 from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import Progress, steps
 from .host.saving import metadata_is_off
+from .host.streams import Traits, attachment
 from .identity import ENCODERS
 from .model import conditioned, stream_inputs
 from .sockets import (
@@ -312,7 +313,9 @@ class SFSRFilmSwap(io.ComfyNode):
         film = open_film(video)
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
+        _check_size(attachment(model).traits, size)
         require_vae_of(model, vae)
+        run = Run(_checked_sampler(sampler), _checked_sigmas(sigmas), cfg, noise_seed)
         prefix = resolve_prefix(slashed(filename_prefix), cls.hidden.prompt, datetime.now())
         require_output_prefix(prefix, "filename_prefix")
         settings = FilmSettings(
@@ -326,7 +329,6 @@ class SFSRFilmSwap(io.ComfyNode):
             StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
             StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
-        run = Run(sampler, sigmas, cfg, noise_seed)
 
         def paint(crops: torch.Tensor, frames: tuple[FaceFrame, ...]) -> torch.Tensor:
             numbers = [frame.picture for frame in frames]
@@ -382,6 +384,31 @@ def _checked_size(size: int) -> int:
     if size % LATENT_FACTOR:
         raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
     return size
+
+
+def _check_size(traits: Traits, size: int) -> None:
+    """Raises ValueError for a size of crops that the model makes no face of."""
+    problem = size_problem(traits, size, size, "these have")
+    if problem and traits.one_size_only and traits.resolution % size:
+        raise ValueError(f"size: {problem}, of which it would make no face; set size to {traits.resolution}")
+
+
+def _checked_sampler(sampler: Any) -> Any:
+    if not callable(getattr(sampler, "sample", None)):
+        raise TypeError(
+            f"sampler: found a {type(sampler).__name__}, expected a SAMPLER; connect Improved Midpoint Sampler"
+        )
+    return sampler
+
+
+def _checked_sigmas(sigmas: Any) -> torch.Tensor:
+    """Noise levels [steps + 1], falling. Raises TypeError for what is no tensor of numbers, ValueError for other shapes."""
+    advice = "connect Basic Scheduler"
+    if not isinstance(sigmas, torch.Tensor) or not sigmas.is_floating_point():
+        raise TypeError(f"sigmas: found a {type(sigmas).__name__}, expected noise levels; {advice}")
+    if sigmas.ndim != 1 or len(sigmas) < 2 or not bool(sigmas.isfinite().all()) or not bool((sigmas.diff() <= 0).all()):
+        raise ValueError(f"sigmas: expected at least two falling noise levels, found shape {tuple(sigmas.shape)}; {advice}")
+    return sigmas
 
 
 def _about(cls: type[io.ComfyNode]) -> dict[str, Any]:

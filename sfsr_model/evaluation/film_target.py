@@ -199,7 +199,7 @@ def likeness(images: Tensor, film: TrueFilm, person: Tensor, judge: InsightFaceE
 
 
 def _spread_of_own(film: TrueFilm, judge: InsightFaceEncoder) -> float:
-    """The standard deviation of the judge's cosines of one true person over the film: what the judge itself makes of the pose."""
+    """The standard deviation of the judge's cosines of the true person over the film: what the judge makes of the pose."""
     faces = [judge.align(judge.prepare(as_float(image)), points) for image, points in zip(film.images, film.five, strict=True)]
     looks = F.normalize(judge.embed_aligned(faces), dim=-1)
     return (looks @ F.normalize(looks.mean(0), dim=0)).std().item()

@@ -47,7 +47,9 @@ class Bench(SmallGraph):
             "IMAGE": self.crop.out(0), "MASK": self.crop.out(1), "FACE_FRAME": self.crop.out(2), "MODEL": self.model.out(0),
             "VAE": self.vae, "IDENTITY": self.identity.out(0), "EXPRESSION": self.expression.out(0),
             "ID_ENCODER": self.encoder.out(0), "EXPRESSION_ENCODER": reader.out(0), "CONDITIONING": conditioned.out(1),
-            "LATENT": conditioned.out(3),
+            "LATENT": conditioned.out(3), "VIDEO": self.node("CreateVideo", images=self.portrait, fps=24.0).out(),
+            "SAMPLER": self.sampler().out(),
+            "SIGMAS": self.node("BasicScheduler", model=self.model, scheduler="normal", steps=1, denoise=1.0).out(),
         }  # fmt: skip
 
 
@@ -76,6 +78,13 @@ SPECIAL = {
     ("SFSRFaceCrop", "images"): "the portrait",
     ("SFSRFaceCrop", "size"): 64,
     ("SFSRFacePaste", "images"): "the portrait",
+    ("SFSRFilmFaceCrop", "bboxes"): None,
+    ("SFSRFilmFaceCrop", "face_landmarks"): None,
+    ("SFSRFilmFaceCrop", "images"): "the portrait",
+    ("SFSRFilmFaceCrop", "person"): None,
+    ("SFSRFilmFaceCrop", "size"): 64,
+    ("SFSRFilmSwap", "person"): None,
+    ("SFSRFilmSwap", "size"): 64,
     ("SFSRIdentity", "images"): "the portrait",
     ("SFSRLoadExpressionEncoder", "encoder"): DEMO,
     ("SFSRLoadIdentity", "identity"): "kept.safetensors",
