@@ -141,9 +141,9 @@ class FilmFile:
 
     def close(self) -> None:
         """Write what is still held back, and make an ordinary file of the pieces; a film without frames leaves none."""
-        self._container.mux(self._video.encode(None))
-        self._write_sound(self._end)
-        self._sound.close()
+        if self.frames:
+            self._container.mux(self._video.encode(None))
+            self._write_sound(self._end)
         self._container.close()
         if not self.frames:
             self._path.unlink(missing_ok=True)

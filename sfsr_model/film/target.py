@@ -16,7 +16,7 @@ from torch import Tensor
 from ..encoders.choosing import Choice, NothingChosenError
 from ..encoders.detection import Detection, accepted, no_face, order_faces, overruled
 from ..encoders.faces import look
-from ..encoders.framing import ERROR, HOLD, PREVIEW_SIDE, FramingSettings
+from ..encoders.framing import ERROR, HOLD, PREVIEW_SIDE, FramingSettings, told_of
 from ..encoders.identity import IDEncoder
 from ..encoders.norm_floor import norm_floor
 from ..encoders.preview import number_faces
@@ -139,7 +139,7 @@ class FilmWatcher:
                 return encoder.embed_aligned([encoder.align(prepared, face.points)])[0]
 
         self._tracker.see(faces, self._cuts.begins(picture), embed)
-        self._finds.append((tuple(faces), tuple(one for one in finds if one.refused is not None), carried))
+        self._finds.append((tuple(faces), tuple(told_of([one for one in finds if one.refused is not None])), carried))
 
     def followed(self) -> FollowedFace:
         """The face over the whole film. Raises NothingChosenError naming the frame where the policy has nothing to offer."""
