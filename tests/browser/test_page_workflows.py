@@ -16,8 +16,16 @@ from testkit.browser_workflow import build_ui_workflow, differences, flat, fold,
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 RUN_AS_THEY_STAND = [name for name in NAMES if not needs_checkpoint(load_workflow(WORKFLOWS / "api" / f"{name}.json"))]
+FILM_NODES = {"SFSRFilmSwap": "Film Swap", "SaveVideo": "Save Video"}
+"""What shows a film when it has run, and under which title."""
+FILMS = {
+    name: FILM_NODES[entry["class_type"]]
+    for name in RUN_AS_THEY_STAND
+    for entry in load_workflow(WORKFLOWS / "api" / f"{name}.json").values()
+    if entry["class_type"] in FILM_NODES
+}
 every_workflow = pytest.mark.parametrize("name", NAMES)
-every_ready_workflow = pytest.mark.parametrize("name", RUN_AS_THEY_STAND)
+every_ready_workflow = pytest.mark.parametrize("name", [name for name in RUN_AS_THEY_STAND if name not in FILMS])
 every_waiting_workflow = pytest.mark.parametrize("name", sorted({*NAMES} - {*RUN_AS_THEY_STAND}))
 
 
@@ -77,6 +85,27 @@ def test_a_dropped_workflow_runs_by_the_button(either_page, client, tmp_path, na
     page.drop_file(saved)
     assert differences(flat(page.graph_to_prompt()), expected) == []
     assert page.console_errors() == []
+
+
+@pytest.mark.parametrize(("name", "title"), FILMS.items())
+def test_a_film_plays_on_its_node(canvas_page, client, name, title):
+    """Once each: they take long."""
+    page = canvas_page
+    drop(page, name, twin(name, client))
+    page.queue()
+    page.wait_for(SHOWN, title, timeout=1200, what="the film on its node")
+    before = page.evaluate(START, title)
+    page.wait_for(f"const film = ({FILM})(argument); return film.currentTime > {before + 0.2}", title, what="the film to play")
+    assert page.console_errors() == []
+
+
+# The one film that a node of this title shows, as an element.
+FILM = """(title) => [...document.querySelectorAll("video")].find((film) => {
+    const node = app.graph.nodes.find((one) => one.title === title)
+    return node && (node.widgets ?? []).some((widget) => widget.element?.contains(film))
+})"""
+SHOWN = f"const film = ({FILM})(argument); return Boolean(film && film.videoWidth > 0 && film.readyState > 2)"
+START = f"const film = ({FILM})(argument); film.muted = true; film.loop = true; film.play(); return film.currentTime"
 
 
 @every_waiting_workflow
