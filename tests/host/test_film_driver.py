@@ -29,7 +29,12 @@ class DriverGraph(SmallGraph):
     def from_frames(self, **changes):
         """The same from the host's batch of frames."""
         self.parts = self.parts or self.node("GetVideoComponents", video=self.film)
-        inputs = {"expression_encoder": self.reader, "images": self.parts.out(0), "fps": self.parts.out(2)}
+        inputs = {
+            "expression_encoder": self.reader,
+            "images": self.parts.out(0),
+            "fps": self.parts.out(2),
+            "id_encoder": self.encoder,
+        }
         return self.node("SFSRExpressionFilm", **{**inputs, **SETTINGS, **changes})
 
     def told(self, driver):

@@ -170,6 +170,16 @@ def test_photos_are_read_where_their_faces_are(reader, portraits):
     torch.testing.assert_close(reader.read_at(portraits[0], points[0]).coefficients[0], coefficients[0], atol=1e-5, rtol=0)
 
 
+def test_every_face_of_a_picture_is_read(reader, portraits):
+    both = torch.cat((portraits[0], portraits[1]), 1)
+    found = reader.read_every(both)
+    assert len(found) == 2
+    for number, (_, expression) in enumerate(found):
+        assert torch.equal(expression.coefficients, reader.read(both[None], index=number).coefficients)
+    assert not torch.equal(found[0][1].coefficients, found[1][1].coefficients)
+    assert reader.read_every(with_square(135, 12)) == []
+
+
 def test_photos_without_the_wanted_face(reader, portraits):
     height, width = portraits.shape[1:3]
     with pytest.raises(NoExpressionError, match=rf"picture 1 \({width} x {height} pixels\): no face found\. Use a picture"):

@@ -347,6 +347,11 @@ def test_every_face_of_a_group(astronaut):
     left = encoder.read(pixels[None], "left to right", 0)
     right = encoder.read(pixels[None], "left to right", 5)
     assert not torch.equal(left.coefficients, right.coefficients)
+    every = encoder.read_every(pixels)
+    assert len(every) == 6
+    for number, (_, expression) in enumerate(every):
+        assert torch.equal(expression.coefficients, encoder.read(pixels[None], index=number).coefficients)
+    assert encoder.read_every(torch.zeros(64, 64, 3)) == []
 
 
 @real
