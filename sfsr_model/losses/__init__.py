@@ -8,3 +8,5 @@ from .face import expression_loss as expression_loss
 from .face import identity_loss as identity_loss
 from .face import pyramid_loss as pyramid_loss
 from .face import time_gate as time_gate
+from .realism import LatentCritic as LatentCritic
+from .realism import realism_loss as realism_loss

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from ..compound import CompoundConfig
 from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
 from ..estimators.midpoint import Level, beside, walk
-from ..losses import diffusion_loss, snr_weight, time_gate
+from ..losses import LatentCritic, diffusion_loss, realism_loss, snr_weight, time_gate
 from ..network import Checkpoint, Metadata, save_checkpoint
 from ..network.checkpoint import RENDERED_SPACE
 from ..network.diffusers_names import unet_from_diffusers
@@ -72,6 +72,10 @@ class NetworkTask:
             cast("Any", unet).enable_gradient_checkpointing()
         self.unet = unet
         self.modules: dict[str, nn.Module] = {"unet": self.unet, "compound": self.compound}
+        if settings.losses.realism:
+            with torch.random.fork_rng():
+                torch.manual_seed(settings.seed)
+                self.modules["critic"] = LatentCritic(self.codec.channels)
         self._schedule = ScaledLinearSchedule()
         self.sigmas = self._schedule.sigmas.float()
         # The first noise level has none below it to take a second look at.
@@ -158,7 +162,7 @@ class NetworkTask:
         Raises StateError where there is no state yet, or one of other sizes, SettingsError for weights beyond half precision.
         """
         state = trained_state(settings.state, step)
-        for name, module in self.modules.items():
+        for name, module in (("unet", self.unet), ("compound", self.compound)):
             try:
                 module.load_state_dict(averages_of(state, name))
             except RuntimeError as error:
@@ -263,9 +267,22 @@ class NetworkTask:
         assert part.mask is not None
         assert part.points is not None
         picture = self.codec.decode(found.float())
+        realism = self._realism(modules, found.float(), part, sigma)
         with autocast(place.type, enabled=False):
             likeness = self._picture_losses.likeness(examples.picture[whose], examples.points[whose.cpu()])
-            return self._picture_losses(Judged(picture, part.points, likeness, expression, part.mask, part.picture, own))
+            judged = Judged(picture, part.points, likeness, expression, part.mask, part.picture, own)
+            return self._picture_losses(judged) | realism
+
+    def _realism(
+        self, modules: dict[str, nn.Module], x0: Tensor, part: Examples, sigma: Tensor
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Weight and loss of x0* over the known background against true latents, where the settings ask for it."""
+        rows = (sigma <= self._losses.realism_sigma).nonzero()[:, 0]
+        if not self._losses.realism or not len(rows):
+            return {}
+        true, hole = part.latent[rows], part.hole[rows]
+        made = torch.lerp(true, x0[rows], hole)
+        return {"realism": (self._losses.realism, realism_loss(modules["critic"], made, true, hole))}
 
     @torch.no_grad()
     def _walked(self, modules: dict[str, nn.Module], part: Examples, tokens: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:

@@ -155,8 +155,9 @@ class Losses(_Section):
     identity_drop, expression_drop: how often a stream is replaced by its null; pose_drop: how often the pose alone is.
     cross: which part of that share takes identity and expression of other photos, where the data are photos. walked: in how
     many steps the network itself walks from pure noise to the noise level of such an example, so that no face shows in it
-    but its own; 0 takes the photo's noised latent. latent, colour: the autoencoder's, which keep its latents small and its
-    hues right.
+    but its own; 0 takes the photo's noised latent. realism: that a critic of latents, trained along, takes x0* for true, at
+    noise levels up to `realism_sigma`, above which it is rightly blurred. latent, colour: the autoencoder's, which keep its
+    latents small and its hues right.
     """
 
     weighting: Literal["uniform", "min_snr"] = "min_snr"
@@ -165,6 +166,8 @@ class Losses(_Section):
     expression: Amount = 0.0
     perceptual: Amount = 0.0
     background: Amount = 0.0
+    realism: Amount = 0.0
+    realism_sigma: Positive = 2.0
     estimator: Annotated[str, AfterValidator(_usable_estimator)] = "improved_midpoint"
     gradient: Literal["full", "last"] = "last"
     share: Share = 0.25
@@ -179,8 +182,8 @@ class Losses(_Section):
 
     @property
     def on_pictures(self) -> bool:
-        """Whether any loss needs a decoded picture."""
-        return self.share > 0 and any((self.identity, self.expression, self.perceptual, self.background))
+        """Whether any loss looks at x0*."""
+        return self.share > 0 and any((self.identity, self.expression, self.perceptual, self.background, self.realism))
 
 
 class Codec(_Section):

@@ -5,12 +5,14 @@ import torch
 
 from sfsr_model.estimators import target
 from sfsr_model.losses import (
+    LatentCritic,
     background_loss,
     colour_loss,
     diffusion_loss,
     expression_loss,
     identity_loss,
     pyramid_loss,
+    realism_loss,
     snr_weight,
     time_gate,
 )
@@ -122,3 +124,23 @@ def test_the_colour_loss_sees_hues_and_no_light():
         grey + 0.2 * torch.tensor([1.0, -1.0]).repeat(8)[None, None, None, :] * torch.tensor([1.0, 0, 0])[None, :, None, None]
     )
     assert float(colour_loss(rough, grey)) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_critic_and_what_it_judges_pull_against_each_other():
+    torch.manual_seed(0)
+    critic = LatentCritic(4)
+    true, hole = torch.randn(8, 4, 8, 8), torch.ones(8, 1, 8, 8)
+    made = torch.nn.Parameter(true.roll(1, 0) + 0.5)
+    first = float(realism_loss(critic, made, true, hole).detach())
+    assert 1.5 < first < 2.5  # nothing is known yet
+    learning = torch.optim.Adam(critic.parameters(), 1e-3)
+    for _ in range(8):
+        learning.zero_grad()
+        realism_loss(critic, made, true, hole).backward()
+        learning.step()
+    told = realism_loss(critic, made, true, hole)
+    assert 0 < float(told.detach()) < 0.9 * first
+    # What was made is moved to where the critic tells it less well.
+    (gradient,) = torch.autograd.grad(told, made)
+    moved = made - gradient / gradient.abs().max()
+    assert float(realism_loss(critic, moved, true, hole).detach()) > float(told.detach())

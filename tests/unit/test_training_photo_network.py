@@ -190,6 +190,18 @@ def test_the_identity_loss_looks_through_a_recogniser_of_its_own(started, shared
     assert task.loss(task.modules, first_step(settings, task.dataset()), step_generator(0, 0))[1]["identity"] > 0
 
 
+def test_the_critic_learns_along_and_stays_behind(started, tmp_path):
+    settings, task = started(losses={"realism": 1.0, "share": 1.0, "realism_sigma": 20.0}, steps=3)
+    before = {name: value.clone() for name, value in task.modules["critic"].state_dict().items()}
+    figures = []
+    train(settings, task, lambda step, values: figures.append(values))
+    assert figures[0]["realism"] > 0
+    assert any(not torch.equal(value, before[name]) for name, value in task.modules["critic"].state_dict().items())
+    task.export(settings, tmp_path / "model.safetensors")
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert set(loaded.compound) == set(task.compound.state_dict())
+
+
 def test_the_autoencoder_sees_both(shared, tmp_path):
     entries = {
         "task": "autoencoder",
