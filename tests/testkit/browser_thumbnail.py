@@ -36,12 +36,13 @@ _FRAMES, _FRAME_MS = 36, 83
 def make_thumbnail(client: ApiClient, prompt: Prompt, layout: Layout, path: Path) -> None:
     """Run the workflow and save its thumbnail as JPEG; raises HarnessError if it gets larger than LARGEST_BYTES.
 
-    Where a part of it is a film, the JPEG shows the middle of it, and a moving WebP of the same name is saved beside it.
+    Where a part of it is a film, the JPEG shows the middle of it, and a moving WebP of the same name is saved beside it; there
+    a film of fewer frames takes as long as the longest.
     """
     films = _run(client, prompt, layout)
     length = max(map(len, films.values()), default=1)
     sheets = [
-        _sheet(prompt, layout, {title: film[min(at, len(film) - 1)] for title, film in films.items()}) for at in range(length)
+        _sheet(prompt, layout, {title: film[at * len(film) // length] for title, film in films.items()}) for at in range(length)
     ]
     for quality in _QUALITIES:
         sheets[length // 2].save(path, quality=quality, optimize=True)
