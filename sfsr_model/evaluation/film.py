@@ -70,7 +70,10 @@ def row_table(rows: Iterable[Row]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class DriverFilm:
-    """What was read of a rendered driver, and the truth: coefficients [T, 52], pose [T, 3]. seconds: time to read a frame."""
+    """What was read of a rendered driver, and the truth: coefficients [T, 52], pose [T, 3].
+
+    seconds: the processor's, to read a frame.
+    """
 
     readings: Readings
     coefficients: np.ndarray
@@ -82,9 +85,9 @@ def read_driver(pictures: Iterable, reader: PhotoEncoder) -> DriverFilm:
     """Rendered frames (`Picture`) as the node *Expression from Film* reads them."""
     watcher, truth, spent = DriverWatcher(reader), [], 0.0
     for picture in pictures:
-        began = time.perf_counter()
+        began = time.process_time()
         watcher.watch(torch.from_numpy(picture.image).float() / 255)
-        spent += time.perf_counter() - began
+        spent += time.process_time() - began
         truth.append((picture.coefficients, picture.pose))
     coefficients, pose = (np.array(column, np.float64) for column in zip(*truth, strict=True))
     return DriverFilm(watcher.followed().readings, coefficients, pose, spent / len(truth))
@@ -122,7 +125,7 @@ def driver_rows(films: Sequence[DriverFilm], rate: float = RATE) -> list[Row]:
         Row(
             "frames in which the face was read, share", fmean(f.readings.seen.float().mean().item() for f in films), less=False
         ),
-        Row("time to read a frame, seconds", fmean(film.seconds for film in films)),
+        Row("processor's time to read a frame, seconds", fmean(film.seconds for film in films)),
     ]
 
 
