@@ -25,6 +25,7 @@ from ..film.driver import ABSOLUTE, AS_READ, DriverSettings, Readings, drive, re
 from ..film.performance import REST
 from ..film.reading import DriverWatcher
 from ..film.smoothing import LIDS, METHODS, ONE_EURO, SYMMETRIC
+from .film_rows import Row, row_table
 from .markdown import table
 
 RATE = 30
@@ -33,39 +34,6 @@ _ACTIVE = 0.05
 # Lags are looked for up to so many frames, in tenths of a frame.
 _MOST_LAG, _PARTS = 4, 10
 _CLOSED = 0.6
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table of figures. value: what was measured; floor and target: what it must and should be, if anything is
-    asked of it; `less` says whether less is better."""
-
-    figure: str
-    value: float
-    floor: float | None = None
-    target: float | None = None
-    less: bool = True
-
-    @property
-    def holds(self) -> str:
-        """How it stands against what is asked of it, in a word or two."""
-        if self.floor is None or self.target is None:
-            return ""
-        sign = 1 if self.less else -1
-        return next(
-            (word for bound, word in ((self.target, "target"), (self.floor, "floor")) if sign * self.value <= sign * bound),
-            "below the floor",
-        )
-
-
-def row_table(rows: Iterable[Row]) -> list[str]:
-    """The rows in Markdown."""
-
-    def shown(value: float | None) -> str:
-        return "" if value is None else f"{value:.3g}"
-
-    cells = [(row.figure, shown(row.value), shown(row.floor), shown(row.target), row.holds) for row in rows]
-    return table(("figure", "measured", "floor", "target", "reached"), cells)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +171,7 @@ def _film(options: argparse.Namespace) -> int:
         print(f"driver {person}: {options.frames} frames read", flush=True)
     rows, single = driver_rows(films), by_coefficient(films)
     if options.target_frames:
-        from .film_target import target_rows
+        from .film_target import target_rows  # what it needs is not loaded for the driver alone
 
         rows += target_rows(model, options.seed, options.target_frames, options.size, options.steps)
     lines = [*row_table(rows), "", *table(("coefficient", "r"), [(name, f"{r:.2f}") for name, r in single.items()])]

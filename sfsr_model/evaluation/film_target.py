@@ -28,7 +28,7 @@ from ..film.steady import POINTS_REACH
 from ..film.target import FilmSettings, FilmWatcher, FollowedFace
 from ..network import load_checkpoint
 from ..samples import load_sample
-from .film import Row
+from .film_rows import Row
 from .generate import Sampling, Wanted, generate
 from .network import Network
 

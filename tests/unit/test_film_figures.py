@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sfsr_model.evaluation.film import DriverFilm, Row, correlation, driver_rows, jitter, lag, row_table
+from sfsr_model.evaluation.film import DriverFilm, correlation, driver_rows, jitter, lag
+from sfsr_model.evaluation.film_rows import Row, row_table
 from sfsr_model.film.driver import Readings
 from sfsr_model.film.performance import perform
 

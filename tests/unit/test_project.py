@@ -40,7 +40,7 @@ def test_all_that_a_node_imports_gets_installed():
     commands = ("training", "synthetic", "evaluation")
     files = [*REPOSITORY.glob("nodes/**/*.py"), *REPOSITORY.glob("sfsr_model/**/*.py")]
     used = {name for path in files if not set(commands) & set(path.parts) for name in imported(path)}
-    host = {"aiohttp", "comfy", "comfy_api", "folder_paths", "nodes", "numpy", "PIL"}
+    host = {"aiohttp", "av", "comfy", "comfy_api", "folder_paths", "nodes", "numpy", "PIL"}
     by_insightface = {"cv2", "onnx", "onnxruntime", "skimage"}
     required = {requirement.partition(";")[0].strip() for requirement in PROJECT["project"]["dependencies"]}
     assert used - set(sys.stdlib_module_names) <= host | by_insightface | required
