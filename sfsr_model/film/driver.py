@@ -46,13 +46,14 @@ _COUNTED = [index for index in range(len(ARKIT_NAMES)) if index not in {*LIDS, *
 class Readings:
     """What was read of one face in T frames. coefficients float [T, 52] in 0..1; pose [T, 3] in radians, or None where nothing
     was said of the head; flame [T, 55] or None; seen bool [T]: whether the frame shows it (the other rows mean nothing);
-    shots [T]: the number of each frame's shot."""
+    shots [T]: the number of each frame's shot; smirk: as `Expression.smirk`."""
 
     coefficients: Tensor
     pose: Tensor | None
     seen: Tensor
     shots: Tensor
     flame: Tensor | None = None
+    smirk: str = ""
 
     def __len__(self) -> int:
         return len(self.coefficients)
@@ -131,6 +132,7 @@ def drive(readings: Readings, rate: float, settings: DriverSettings, rest_frames
         worn.float(),
         None if pose is None else pose.float().clamp(_MIN_ANGLE, _MAX_ANGLE),
         flame=None if flame is None else clamp_flame(flame.float()),
+        smirk=readings.smirk,
     )
     lids = raw[:, list(LIDS)].mean(1)
     blinks = blinking(lids, shots, rate).int()

@@ -12,6 +12,7 @@ from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder
 from ..expressions import ARKIT_NAMES, POSE_AXES, Expression
 from ..expressions.flame import FLAME_NAMES
+from ..expressions.value import shared_smirk
 from .cuts import CutFinder
 from .driver import Readings
 from .track import Track, Tracker, tracks_of
@@ -87,6 +88,7 @@ class DriverWatcher:
             seen,
             shots,
             rows("flame", len(FLAME_NAMES)) if has_flame else None,
+            shared_smirk(finds.values()),
         )
         return Followed(readings, most, tuple(notes))
 

@@ -1,6 +1,7 @@
 """A driver's expressions over time: gaps, calm without lag, sharp blinks, the resting face taken off, following one face."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -223,6 +224,16 @@ class Reader:
         return found
 
 
+class SmirkReader(Reader):
+    """The same with the numbers of a SMIRK file, the first of which is as red as the face."""
+
+    def read_every(self, picture):
+        return [
+            (face, replace(one, flame=one.coefficients[:, [JAW]].repeat(1, 55) * 0.1, smirk="abc"))
+            for face, one in super().read_every(picture)
+        ]
+
+
 def frame(*faces):
     picture = torch.zeros(50, 400, 3)
     for left, red in faces:
@@ -252,6 +263,18 @@ def test_frames_without_the_driver_are_not_another_face():
     frames = [frame(*(((20, 0.2),) if n not in (4, 5) else ()), (200, 0.9)) for n in range(10)]
     done = watched(frames, order="left to right").readings
     assert done.seen.tolist() == [n not in (4, 5) for n in range(10)]
+
+
+def test_the_numbers_of_a_smirk_file_come_along_without_their_rest():
+    watcher = DriverWatcher(SmirkReader())
+    for red in (0.1, 0.1, 0.1, 0.1, 0.5, 0.9):
+        watcher.watch(frame((20, red)))
+    read = watcher.followed().readings
+    as_read = drive(read, RATE, AS_READ).expression
+    assert as_read.smirk == "abc"
+    assert as_read.flame[:, 0].tolist() == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.05, 0.09])
+    done = drive(read, RATE, DriverSettings(smoothing=0)).expression
+    assert done.flame[:, 0].tolist() == pytest.approx([0, 0, 0, 0, 0.04, 0.08])
 
 
 def test_a_number_that_no_frame_has_is_named():
