@@ -88,7 +88,7 @@ def test_frames_far_apart_in_time_are_left_alone():
     assert not torch.allclose(calm(values, shots, 30.0, 0.5, "symmetric"), values, atol=0.05)
 
 
-def test_blinks_stay_sharp_and_do_not_leak_into_the_frames_around(performed):
+def test_blinks_stay_sharp(performed):
     truth, read = performed
     sharp = drive(read, RATE, DriverSettings(smoothing=1.0, rest="as read")).expression.coefficients
     dull = drive(read, RATE, DriverSettings(smoothing=1.0, rest="as read", keep_blinks=False)).expression.coefficients
@@ -96,6 +96,24 @@ def test_blinks_stay_sharp_and_do_not_leak_into_the_frames_around(performed):
     assert sharp[shut, LID].min() > 0.85
     assert dull[shut, LID].min() < 0.75
     assert torch.corrcoef(torch.stack((sharp[:, LID], truth[:, LID])))[0, 1] > 0.97
+
+
+def test_a_blink_does_not_droop_the_lids_before_and_after_it():
+    values = torch.zeros(60, 52)
+    values[28:32, list(LIDS)] = 0.9
+    done = drive(readings(values), RATE, DriverSettings(smoothing=1.0, rest="as read")).expression.coefficients
+    assert done[:27, LID].max() < 0.01
+    assert done[33:, LID].max() < 0.01
+
+
+def test_what_is_read_of_the_gaze_behind_shut_lids_counts_for_little():
+    down = ARKIT_INDEX["eyeLookDownLeft"]
+    values = torch.zeros(60, 52)
+    values[28:32, list(LIDS)] = 1.0
+    values[28:32, down] = 0.9
+    done = drive(readings(values), RATE, DriverSettings(smoothing=0.6, rest="as read")).expression.coefficients
+    assert done[:, down].max() < 0.1
+    assert done[28:32, LID].min() == 1.0
 
 
 def test_blinks_are_counted_and_eyes_kept_shut_are_none():
