@@ -48,7 +48,8 @@ def drawn(client, read):
 
     def run(results, extra=None, **changes):
         prompt = {"results": results, "sheet": sheet(**changes), "shown": node("PreviewImage", images=["sheet", 0])}
-        (image,) = client.run(prompt | (extra or {}), timeout=600).images
+        images = client.run(prompt | (extra or {}), timeout=600).images
+        (image,) = [one for one in images if one.node_id == "shown"]
         return read(image)[0]
 
     return run
