@@ -1,5 +1,6 @@
 """The workflows on weights that people own, on the page of a host that has files under the true names."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,28 @@ def twin(request, server, client):
 
 
 @pytest.mark.parametrize("twin", NAMES, indirect=True)
-def test_with_its_files_there_no_node_is_red(twin, server):
+def test_with_its_files_there_no_node_is_red(twin, server, client):
+    """Neither when the workflow is dropped nor when the button was pressed and the host has looked at every input."""
     name, expected = twin
     with Page() as page:
         page.open(server.url)
         page.drop_file(WORKFLOWS / f"{name}.json")
         assert {entry["class_type"] for entry in expected.values()} <= set(page.graph_types())
-        assert page.missing_nodes() == []
         assert differences(flat(page.graph_to_prompt()), expected) == []
+        page.queue()
+        wait_until(lambda: running(client) or page.missing_nodes())
+        assert page.missing_nodes() == []
+        client.interrupt()
+        wait_until(lambda: not running(client))
         assert page.console_errors() == []
+
+
+def running(client):
+    return client.get("/queue")["queue_running"]
+
+
+def wait_until(holds, seconds=120):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
