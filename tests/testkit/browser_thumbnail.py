@@ -31,6 +31,7 @@ _LINE = 16
 _INK = (235, 236, 240)
 # A moving thumbnail has so many frames at most, each seen for so many milliseconds.
 _FRAMES, _FRAME_MS = 36, 83
+_PATIENCE = 3600.0
 
 
 def make_thumbnail(client: ApiClient, prompt: Prompt, layout: Layout, path: Path) -> None:
@@ -102,7 +103,7 @@ def _run(client: ApiClient, prompt: Prompt, layout: Layout) -> dict[str, list[Im
     for node_id in films:
         ends[f"{node_id}_frames"] = node("GetVideoComponents", video=ends[node_id]["inputs"]["images"])
         ends[node_id]["inputs"]["images"] = [f"{node_id}_frames", 0]
-    result = client.run(behind(prompt, ends))
+    result = client.run(behind(prompt, ends), timeout=_PATIENCE)
     pictures: dict[str, list[Image.Image]] = {}
     with tempfile.TemporaryDirectory(prefix="sfsr-thumbnail-") as folder:
         for image in result.images:
