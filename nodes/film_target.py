@@ -395,9 +395,7 @@ def _check_size(traits: Traits, size: int) -> None:
 
 def _checked_sampler(sampler: Any) -> Any:
     if not callable(getattr(sampler, "sample", None)):
-        raise TypeError(
-            f"sampler: found a {type(sampler).__name__}, expected a SAMPLER; connect Improved Midpoint Sampler"
-        )
+        raise TypeError(f"sampler: found a {type(sampler).__name__}, expected a SAMPLER; connect Improved Midpoint Sampler")
     return sampler
 
 
