@@ -93,7 +93,6 @@ def test_some_faces_end_in_black_as_at_a_pictures_edge():
     assert not black[:, 28:-17, 17:-17].any()
 
 
-
 @pytest.mark.parametrize("architecture", ["residual", "plain"])
 def test_insightface_and_this_pack_read_the_recogniser(started, architecture, tmp_path):
     path, _, task = started("recogniser", steps=2, encoder={"architecture": architecture})
