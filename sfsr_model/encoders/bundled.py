@@ -31,7 +31,7 @@ PHOTO_THRESHOLD = 0.3
 # the detector's own points make of them: the demo's lengths tell little, so only what is shorter than all faces is refused; the
 # other was taught to give what is no face short embeddings.
 DEMO_FLOOR = NormFloor(pattern=12.0, face=15.1)
-PHOTO_FLOOR = NormFloor(pattern=11.5, face=12.2)
+PHOTO_FLOOR = NormFloor(pattern=14.0, face=15.0)
 
 
 # How much nearer one person's photos must lie on average than the nearest of a hundred strangers.
@@ -64,7 +64,7 @@ class Reach:
 # Of the people of the split val of lfw, at most 10 pictures each. Of photos the one that knows renders alone tells little:
 # its strangers reach more than one person's photos do on the mean.
 DEMO_REACH: Reach | None = Reach(strangers=0.749, same_person=0.554)
-PHOTO_REACH: Reach | None = Reach(strangers=0.310, same_person=0.521)
+PHOTO_REACH: Reach | None = Reach(strangers=0.296, same_person=0.536)
 JUDGE_REACH: Reach | None = Reach(strangers=0.624, same_person=0.668)
 # Pixels from which a face's points are nearer in the next smaller look.
 _LARGEST_FACE = 300.0

@@ -215,6 +215,24 @@ def test_the_photo_recogniser_is_the_second_encoder():
     assert float(one.embeddings @ same.embeddings.T) > PHOTO_THRESHOLD
 
 
+def test_a_photo_that_ends_at_the_forehead_shows_the_same_person():
+    """Aligned faces reach above it and are black there."""
+    photos = load_bundled_encoder("CPU", name=PHOTOS)
+    cosines = []
+    for name in sample_names():
+        picture = load_sample(name)[0]
+        points = find_faces(picture, photos)[0].points
+        eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+        top = max(int(eyes[1] - 0.45 * (mouth - eyes)[1]), 0)
+        whole, cut = (
+            photos.embed(shown, place)
+            for shown, place in ((picture, points), (picture[top:], points - points.new_tensor([0, top])))
+        )
+        cosines.append(float(torch.nn.functional.cosine_similarity(whole, cut, dim=0)))
+    assert min(cosines) > 0.7, cosines
+    assert sum(cosines) / len(cosines) > 0.85, cosines
+
+
 @pytest.mark.parametrize("name", ID_ENCODERS)
 def test_no_clear_face_is_shorter_than_its_floor(name):
     """The floor is the encoder's own, of photos: drawn patterns would put the demo's above some faces."""
