@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d
 from torch.nn.utils.parametrizations import spectral_norm
 
 _WIDTH = 96
@@ -26,8 +27,8 @@ class LatentCritic(nn.Module):
         sizes = [(channels + 1, _WIDTH, 1), (_WIDTH, _WIDTH, 1), (_WIDTH, 2 * _WIDTH, 2), (2 * _WIDTH, 2 * _WIDTH, 1)]
         layers: list[nn.Module] = []
         for before, after, stride in sizes:
-            layers += [spectral_norm(nn.Conv2d(before, after, 3, stride, padding=1)), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(2 * _WIDTH, 1, 1)))
+            layers += [spectral_norm(Conv2d(before, after, 3, stride, padding=1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, spectral_norm(Conv2d(2 * _WIDTH, 1, 1)))
 
     def forward(self, latents: Tensor, hole: Tensor) -> Tensor:
         found: Tensor = self.layers(torch.cat((latents, hole), 1))

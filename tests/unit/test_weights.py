@@ -32,12 +32,18 @@ from sfsr_model.samples import load_sample, sample_gallery, sample_identities, s
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARDS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
-PARTS = (BUNDLED.checkpoint, *BUNDLED.id_encoder(DEMO), BUNDLED.photo_recogniser, BUNDLED.expression)
+PARTS = (
+    BUNDLED.checkpoint,
+    *BUNDLED.id_encoder(DEMO),
+    BUNDLED.photo_recogniser,
+    BUNDLED.expression,
+    BUNDLED.face_points,
+)
 JUDGES = (BUNDLED.judge_recogniser, BUNDLED.judge_expression)
 LICENCE = BUNDLED.folder / "LICENSE.md"
 FILES = sorted(path for path in BUNDLED.folder.rglob("*") if path.is_file() and path != LICENCE)
-# What learned from rendered faces alone; the others learned from photos.
-APACHE = (BUNDLED.checkpoint, BUNDLED.recogniser)
+# What learned from rendered faces alone, or from nothing; the others learned from photos.
+APACHE = (BUNDLED.checkpoint, BUNDLED.recogniser, BUNDLED.face_points)
 TERMS = {True: "Apache-2.0", False: "non-commercial research use"}
 MEGABYTE = 1_000_000
 
