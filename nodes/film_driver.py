@@ -10,6 +10,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from ..sfsr_model.encoders.choosing import NothingChosenError
 from ..sfsr_model.encoders.detection import ORDERS
 from ..sfsr_model.expressions import ARKIT_NAMES
 from ..sfsr_model.film.curves import plot
@@ -254,7 +255,7 @@ def _follow(name: str, film: Film, watcher: DriverWatcher, start: int, count: in
         progress.step()
     if not len(watcher):
         raise ValueError(f"start: there is no frame {start}, as the film has about {length}; choose an earlier one")
-    with naming(name):
+    with naming(name, NothingChosenError):
         return watcher.followed()
 
 

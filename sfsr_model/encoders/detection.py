@@ -53,18 +53,24 @@ class NoFaceError(ValueError):
     def __init__(self, image_index: int, size: tuple[int, int], best: Detection | None = None, carried: bool = True) -> None:
         self.image_index, self.size, self.best_score = image_index, size, best.score if best else 0.0
         if best is None or best.score <= 0:
-            found = (
-                "not even a doubtful one. Use a picture in which the face is larger, sharper and seen from the front, or say "
-                "where it is: its box to bboxes, or its points to face_landmarks"
+            advice = (
+                "Use a picture in which the face is larger, sharper and seen from the front, or say where it is: its box to "
+                "bboxes, or its points to face_landmarks"
             )
         else:
-            reason = f" ({best.refused})" if best.refused else ""
-            found = (
-                f"best candidate scored {best.score:.3g}{reason}. If it is a face, set refused_faces to '{TAKE}'; if not, "
-                f"{best.advice}"
-            )
+            advice = f"If it is a face, set refused_faces to '{TAKE}'; if not, {best.advice}"
         better = "; an insightface pack's detector sees more" if carried else ""
-        super().__init__(f"picture {image_index} ({size[1]} x {size[0]} pixels): no face found; {found}{better}.")
+        super().__init__(
+            f"picture {image_index} ({size[1]} x {size[0]} pixels): no face found; {doubt(best)}. {advice}{better}."
+        )
+
+
+def doubt(best: Detection | None) -> str:
+    """For people: how near the best candidate of a picture without a face came to one; None where there was none."""
+    if best is None or best.score <= 0:
+        return "not even a doubtful one"
+    reason = f" ({best.refused})" if best.refused else ""
+    return f"best candidate scored {best.score:.3g}{reason}"
 
 
 def detect_faces(image: Tensor, backend: str = "carried") -> list[Detection]:

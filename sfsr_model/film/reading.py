@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..encoders.choosing import NothingChosenError
 from ..encoders.detection import ORDERS, Detection, order_faces
 from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder
@@ -15,7 +16,7 @@ from ..expressions.flame import FLAME_NAMES
 from ..expressions.value import shared_smirk
 from .cuts import CutFinder
 from .driver import Readings
-from .track import Track, Tracker, tracks_of
+from .track import OTHER_FILM, Track, Tracker, most_at_once, too_few_faces, tracks_of
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,15 @@ class DriverWatcher:
         self._faces.append(faces)
 
     def followed(self) -> Followed:
-        """The driver over the whole film. Raises ValueError where no frame has a face of that number."""
+        """The driver over the whole film. Raises NothingChosenError where no frame shows a face, ValueError naming face_index
+        where none has a face of that number."""
         own, notes = self._tracks()
         finds = {number: self._read[id(find)] for track in own for number, find in track.finds.items()}
-        most = max((len(faces) for faces in self._faces), default=0)
+        most = most_at_once(self._tracker.tracks)
+        if not most:
+            raise NothingChosenError(f"no face in any of its {len(self)} frames; {OTHER_FILM}", (), ())
         if not finds:
-            found = "no face was found" if not most else f"there are never more than {most} faces"
-            raise ValueError(
-                f"face_index: {self._index} asked for, but in {len(self)} frames {found}; use a film in which the face is "
-                "upright, not too small and seen from the front"
-            )
+            raise too_few_faces(self._index, len(self), most)
         seen = torch.tensor([number in finds for number in range(len(self))])
         shots = torch.tensor(self._tracker.shots)
         has_pose = all(one.pose is not None for one in finds.values())

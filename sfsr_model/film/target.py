@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..encoders.choosing import Choice, NothingChosenError
-from ..encoders.detection import Detection, accepted, no_face, order_faces, overruled
+from ..encoders.detection import Detection, accepted, doubt, order_faces, overruled, surest
 from ..encoders.faces import look
 from ..encoders.framing import ERROR, HOLD, PREVIEW_SIDE, FramingSettings, told_of
 from ..encoders.identity import IDEncoder
@@ -25,7 +25,7 @@ from ..face.crop import apply_affine
 from ..face.mask import face_mask
 from .cuts import CutFinder
 from .steady import filled, smooth_shots, steady_transforms
-from .track import Track, Tracker, size_of, tracks_of
+from .track import OTHER_FILM, Track, Tracker, most_at_once, size_of, too_few_faces, tracks_of
 
 # What the place of a frame without a find counts beside that of one with it.
 _GUESSED = 0.1
@@ -142,13 +142,16 @@ class FilmWatcher:
         self._finds.append((tuple(faces), tuple(told_of([one for one in finds if one.refused is not None])), carried))
 
     def followed(self) -> FollowedFace:
-        """The face over the whole film. Raises NothingChosenError naming the frame where the policy has nothing to offer."""
+        """The face over the whole film. Raises NothingChosenError where the film does not show it or the policy has nothing
+        for a frame, and ValueError naming face_index where no frame has a face of that number."""
         tracks = [one for one in self._tracker.tracks if not self._is_no_face(one)]
         own, notes = self._chosen(tracks)
         mine = {number: find for track in own for number, find in track.finds.items()}
         count, settings = len(self._finds), self._settings
-        if not mine or (settings.framing.no_face == ERROR and len(mine) < count):
-            raise self._nothing(next(number for number in range(count) if number not in mine), bool(mine))
+        if not mine:
+            raise self._nobody(tracks)
+        if settings.framing.no_face == ERROR and len(mine) < count:
+            raise self._nothing(next(number for number in range(count) if number not in mine))
         shots = torch.tensor(self._tracker.shots)
         seen = torch.tensor([number in mine for number in range(count)])
         known = torch.zeros(count, 5, 2, dtype=torch.float64)
@@ -200,10 +203,9 @@ class FilmWatcher:
         """The track of the face with the wanted number in the first frame from `start` on that has so many."""
         index = self._settings.framing.index or 0
         for number in range(start, len(self._finds)):
-            faces = self._finds[number][0]
-            meant = [one for face in faces[index : index + 1] for one in tracks if one.finds.get(number) is face]
-            if meant:
-                return meant[0]
+            shown = [one for face in self._finds[number][0] for one in tracks if one.finds.get(number) is face]
+            if index < len(shown):
+                return shown[index]
         return None
 
     def _is_no_face(self, track: Track) -> bool:
@@ -239,15 +241,34 @@ class FilmWatcher:
         reach = _HIDES * size_of(points)
         return any((one.points.mean(0) - points.mean(0)).norm().item() < reach for one in self._finds[number][0])
 
-    def _nothing(self, number: int, elsewhere: bool) -> NothingChosenError:
-        faces, refused, carried = self._finds[number]
-        if faces:
-            message = f"frame {number}: {len(faces)} face{'s' * (len(faces) > 1)}, but not the one that is followed"
+    def _nobody(self, tracks: Sequence[Track]) -> ValueError:
+        """The error for a film without the face that is meant. tracks: of all that are faces."""
+        count, index = len(self._finds), self._settings.framing.index or 0
+        most = most_at_once(tracks)
+        if most and self._person is None:
+            return too_few_faces(index, count, most)
+        faces = [one for found, _, _ in self._finds for one in found]
+        refused = [one for _, found, _ in self._finds for one in found]
+        if most:
+            message = (
+                f"none of the faces in its {count} frames is the person's (up to {most} at once); connect somebody else to "
+                "person, or nobody, to follow the face of that number"
+            )
+        elif faces:
+            message = f"what was found in its {count} frames is no face to the recogniser; {OTHER_FILM}"
         else:
-            message = str(no_face(refused, number, self._size, carried)).removesuffix(".")
-        if elsewhere:
-            message += f"; set no_face to '{HOLD}' or 'keep the picture' for frames without it"
+            more = "" if self._encoder else "; an encoder of Load ID Encoder, connected to id_encoder, sees more"
+            message = f"no face in any of its {count} frames; {doubt(surest(refused))}; {OTHER_FILM}{more}"
         return NothingChosenError(f"{message}.", faces, refused)
+
+    def _nothing(self, number: int) -> NothingChosenError:
+        """The error for a frame without the face, which other frames show."""
+        faces, refused, _ = self._finds[number]
+        found = f"{len(faces)} face{'s' * (len(faces) > 1)}, but not the one that is followed"
+        if not faces:
+            found = f"no face found; {doubt(surest(refused))}"
+        message = f"frame {number}: {found}; set no_face to '{HOLD}' or 'keep the picture' for frames without it."
+        return NothingChosenError(message, faces, refused)
 
 
 def followed_frames(face: FollowedFace) -> tuple[FaceFrame, ...]:

@@ -7,6 +7,7 @@ seen: a person's own looks, averaged over a track, tell more than one frame's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ _MISSED_WEIGHS = 0.5
 _JUMP = 0.5
 # A find that is this much less like the track's person than the track's own looks are is another person's.
 _ALIKE_SHARE = 0.5
+
+OTHER_FILM = "use a film in which the face is upright, not too small and seen from the front"
 
 
 @dataclass(eq=False)
@@ -133,6 +136,18 @@ def tracks_of(tracks: Sequence[Track], first: Track | None, person: Tensor | Non
         if cosine >= threshold and not any(track.first <= one.last and one.first <= track.last for one in own):
             own.append(track)
     return sorted(own, key=lambda one: one.first)
+
+
+def most_at_once(tracks: Sequence[Track]) -> int:
+    """In how many of the tracks one frame has a find, at most."""
+    return max(Counter(number for one in tracks for number in one.finds).values(), default=0)
+
+
+def too_few_faces(index: int, frames: int, most: int) -> ValueError:
+    """The error for a face number that no frame has. most: how many faces a frame shows, at most."""
+    shown = "1 face" if most == 1 else f"{most} faces"
+    choice = "0" if most == 1 else f"0 to {most - 1}"
+    return ValueError(f"face_index: found {index}, but none of the {frames} frames shows more than {shown}; choose {choice}")
 
 
 def size_of(points: Tensor) -> float:

@@ -104,7 +104,7 @@ def test_a_trimmed_video_and_the_start_choose_frames(client):
     ("changes", "said"),
     [
         ({"start": 72}, r"start: there is no frame 72, as the film has about 72"),
-        ({"face_index": 2}, r"video: face_index: 2 asked for, but in 4 frames there are never more than 1 faces"),
+        ({"face_index": 2}, r"failed: face_index: found 2, but none of the 4 frames shows more than 1 face; choose 0"),
         ({"neutral": "chosen frame", "neutral_frame": 4}, r"neutral_frame: there is no frame 4; expected 0 to 3"),
         ({"video": None}, r"video: neither is connected, video and images; connect one of them"),
     ],

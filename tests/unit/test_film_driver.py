@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sfsr_model.encoders.choosing import NothingChosenError
 from sfsr_model.encoders.detection import Detection
 from sfsr_model.expressions import ARKIT_INDEX, Expression
 from sfsr_model.film import driver
@@ -296,9 +297,9 @@ def test_the_numbers_of_a_smirk_file_come_along_without_their_rest():
 
 
 def test_a_number_that_no_frame_has_is_named():
-    with pytest.raises(ValueError, match="face_index: 3 asked for, but in 2 frames there are never more than 1 faces"):
+    with pytest.raises(ValueError, match=r"^face_index: found 3, but none of the 2 frames shows more than 1 face; choose 0$"):
         watched([frame((20, 0.2))] * 2, index=3)
-    with pytest.raises(ValueError, match="no face was found"):
+    with pytest.raises(NothingChosenError, match="no face in any of its 2 frames; use a film"):
         watched([frame()] * 2)
 
 

@@ -1,6 +1,7 @@
 """One face of a film: followed by place and person, steady, and framed alike in every frame."""
 
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sfsr_model.encoders.detection import Detection, judged
 from sfsr_model.encoders.framing import FramingSettings
 from sfsr_model.face import paste_into, warp_mask
 from sfsr_model.face.crop import crop_transform, template
+from sfsr_model.film import target
 from sfsr_model.film.cuts import CutFinder
 from sfsr_model.film.paste import PasteSettings, SeamColours, calm_faces, swapped
 from sfsr_model.film.steady import CALM_REACH, COLOUR_REACH, filled, smooth, smooth_shots, steady_transforms
@@ -56,9 +58,9 @@ class Colours:
 RED, GREEN = (0.8, 0.1, 0.1), (0.1, 0.8, 0.1)
 
 
-def watched(scenes, encoder=None, no_face="hold the last face", person=None, grey=0.5, hold=15, reach=0):
+def watched(scenes, encoder=None, no_face="hold the last face", person=None, grey=0.5, hold=15, reach=0, index=0):
     """scenes: for each frame the faces (x, colour), where later ones hide earlier ones within 20 pixels."""
-    settings = FilmSettings(FramingSettings(64, "left to right", 0, no_face, hold), reach)
+    settings = FilmSettings(FramingSettings(64, "left to right", index, no_face, hold), reach)
     watcher = FilmWatcher(settings, encoder, person)
     for number, scene in enumerate(scenes):
         shade = grey(number) if callable(grey) else grey
@@ -121,6 +123,33 @@ def test_somebody_who_steps_into_the_place_is_not_taken_for_the_person():
     assert all(watched(scenes).scores[11:])  # which nobody can know by the place alone
 
 
+def test_a_film_without_it_says_what_it_shows_instead():
+    """Only what the film nodes have is advised: they know no refused_faces, and Film Swap no bboxes."""
+    scenes = [[(100, RED)], [(100, RED), (300, GREEN)], [(100, RED)]]
+    with pytest.raises(NothingChosenError, match=r"^no face in any of its 3 frames; not even a doubtful one; use a film[^;]*$"):
+        watched([[]] * 3, Colours())
+    with pytest.raises(NothingChosenError, match="connected to id_encoder, sees more"):
+        watched([[]] * 3)
+    with pytest.raises(
+        ValueError, match=r"^face_index: found 5, but none of the 3 frames shows more than 2 faces; choose 0 to 1$"
+    ):
+        watched(scenes, Colours(), index=5)
+    blue = torch.nn.functional.normalize(torch.tensor([0.0, 0.1, 0.9]), dim=0)
+    with pytest.raises(
+        NothingChosenError, match=r"^none of the faces in its 3 frames is the person's \(up to 2 at once\); connect"
+    ):
+        watched(scenes, Colours(), person=blue)
+
+
+def test_what_is_no_face_to_the_recogniser_has_no_number(monkeypatch):
+    floor = SimpleNamespace(refusal=lambda length: "too short" if length < 5 else None)
+    monkeypatch.setattr(target, "norm_floor", lambda encoder: floor)
+    pattern = (0.1, 0.1, 0.1)
+    assert places(watched([[(100, pattern), (300, GREEN)]] * 4, Colours())) == [300] * 4
+    with pytest.raises(NothingChosenError, match="what was found in its 4 frames is no face to the recogniser; use a film"):
+        watched([[(100, pattern)]] * 4, Colours())
+
+
 def test_frames_without_it():
     scenes = [[(100, RED)]] * 3 + [[]] * 2 + [[(106, RED)]] * 3 + [[]] * 9
     followed = watched(scenes, hold=6)
@@ -130,11 +159,9 @@ def test_frames_without_it():
     kept = watched(scenes, no_face="keep the picture")
     assert list(kept.opacity) == [1, 1, 1, 0, 0, 1, 1, 1] + [0] * 9
     with pytest.raises(
-        NothingChosenError, match=r"picture 3 \(400 x 200 pixels\): no face.*set no_face to 'hold the last face'"
+        NothingChosenError, match=r"^frame 3: no face found; not even a doubtful one; set no_face to 'hold the last"
     ):
         watched(scenes, no_face="error")
-    with pytest.raises(NothingChosenError, match="picture 0"):
-        watched([[]] * 3)
     assert "frames 3 to 4: without a find, taken to be between the finds about them" in followed.report()
 
 
