@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ _WHOLE = "use_metadata_tags+faststart"
 _PIECE_SECONDS = 1.0
 # Frames that the encoder holds back to see what comes; a killed process loses them.
 _LOOKAHEAD = "10"
+_MEND = "it is damaged or incomplete: copy it again, or convert it to MP4 with H.264"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Film:
             last = int((self.start + self.duration) / stream.time_base)
             if first:
                 container.seek(first, stream=stream)
-            for number, frame in enumerate(container.decode(stream)):
+            for number, frame in enumerate(_decoded_frames(container, stream)):
                 pts = frame.pts if frame.pts is not None else int(number / self.rate / stream.time_base)
                 if pts < first:
                     continue
@@ -102,11 +104,14 @@ def open_film(video: Any) -> Film:
             raise ValueError("video: its file holds no pictures, only sound; choose a film")
         stream = container.streams.video[0]
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        frame = next(container.decode(stream), None)
-        if frame is None:
-            raise ValueError("video: none of its frames can be read; convert it to MP4 with H.264")
-        height, width = _upright(frame).shape[:2]
-    return Film(source, start, duration, rate, (height, width))
+    film = Film(source, start, duration, rate, (0, 0))
+    _, picture = next(film.frames(), (0.0, None))
+    if picture is None and (start or duration):
+        part = f"{start:g} s on" if not duration else f"{start:g} to {start + duration:g} s"
+        raise ValueError(f"video: there is no frame from {part}; let the part of it that is used begin earlier, or last longer")
+    if picture is None:
+        raise ValueError("video: none of its frames can be read; convert it to MP4 with H.264")
+    return replace(film, size=tuple(picture.shape[:2]))
 
 
 class FilmFile:
@@ -170,9 +175,29 @@ def new_film_path(prefix: str, size: tuple[int, int]) -> tuple[Path, str]:
 
 
 def _opened(source: Any) -> Any:
+    """An open container. Raises ValueError naming `video` where it is none."""
     if hasattr(source, "seek"):
         source.seek(0)
-    return av.open(source, mode="r")
+    try:
+        return av.open(source, mode="r")
+    except av.FFmpegError as error:
+        name = Path(source).name if isinstance(source, str | Path) else "its data"
+        raise ValueError(f"video: {name} is no film that can be opened ({error.strerror}); {_MEND}") from error
+
+
+def _decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames of a stream. Raises ValueError naming `video` and the frame from which on it cannot be read."""
+    frames = container.decode(stream)
+    for number in count():
+        try:
+            frame = next(frames, None)
+        except av.FFmpegError as error:
+            raise ValueError(
+                f"video: it cannot be read from about frame {number} on ({error.strerror}); {_MEND}, or cut that part off"
+            ) from error
+        if frame is None:
+            return
+        yield frame
 
 
 def _trimmed(video: Any) -> tuple[float, float]:

@@ -20,16 +20,17 @@ RATE, SIDE = 24, 160
 SOUND_RATE = 44100
 
 
-def write_film(path: Path, frames: int, side: int = SIDE) -> Path:
-    """A sample portrait that sways before a still background, with a tone."""
-    portrait = Image.open(FOLDER / "portrait_20.jpg").convert("RGB").resize((side, side))
+def write_film(path: Path, frames: int, side: int = SIDE, portrait: str | None = "portrait_20.jpg") -> Path:
+    """A sample portrait, or none, that sways before a still background, with a tone."""
+    person = Image.open(FOLDER / portrait).convert("RGB").resize((side, side)) if portrait else None
     with av.open(str(path), "w") as film:
         video = film.add_stream("h264", rate=RATE)
         video.width, video.height, video.pix_fmt, video.options = side + 32, side, "yuv420p", {"crf": "10"}
         sound = film.add_stream("aac", rate=SOUND_RATE, layout="mono")
         for number in range(frames):
             canvas = Image.new("RGB", (side + 32, side), (90, 100, 110))
-            canvas.paste(portrait, (16 + round(12 * np.sin(number / 6)), 0))
+            if person:
+                canvas.paste(person, (16 + round(12 * np.sin(number / 6)), 0))
             film.mux(video.encode(av.VideoFrame.from_image(canvas)))
         film.mux(video.encode(None))
         samples = int(frames / RATE * SOUND_RATE)
@@ -212,3 +213,32 @@ def test_what_does_not_fit_is_named(client, server, film):
     graph.swap(expression=looks)
     with server.expecting_error("expression: found a batch of 3"):
         assert "expression: found a batch of 3, but video is a batch of 20" in refused(client, graph)
+    graph = FilmGraph("sways.mp4")
+    end = graph.node("Video Slice", video=graph.video, start_time=19.5 / RATE, duration=0.0, strict_duration=False)
+    graph.swap(video=end)
+    with server.expecting_error("video: there is no frame from"):
+        assert "video: there is no frame from 0.8125 s on; let the part of it that is used begin" in refused(client, graph)
+
+
+def test_a_damaged_film_is_named_and_nothing_is_saved(client, server):
+    folder = server.base_dir / "input"
+    (folder / "text.mp4").write_text("This is no film.\n" * 20)
+    whole = bytearray(write_film(folder / "whole.mp4", 60).read_bytes())
+    (folder / "cut_off.mp4").write_bytes(whole[: len(whole) // 2])
+    start = whole.index(b"mdat") + 4
+    # Frames begin with their length, so one wrong byte spoils the rest of its frame.
+    for place in range(start + (len(whole) - start) // 4, start + (len(whole) - start) // 2, 7):
+        whole[place] ^= 0x5A
+    (folder / "spoilt.mp4").write_bytes(whole)
+    for name, said in (
+        ("text.mp4", "video: text.mp4 is no film that can be opened (Invalid data found when processing input)"),
+        ("cut_off.mp4", "video: cut_off.mp4 is no film that can be opened"),
+        ("spoilt.mp4", "video: it cannot be read from about frame "),
+    ):
+        graph = FilmGraph(name)
+        graph.swap(filename_prefix="films/damaged")
+        with server.expecting_error(""):  # the decoder's own, and what is said of it
+            message = refused(client, graph)
+        assert said in message
+        assert "convert it to MP4 with H.264" in message
+    assert not list((server.base_dir / "output").rglob("damaged*"))
