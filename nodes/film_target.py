@@ -32,7 +32,7 @@ from .host.network import require_vae_of
 from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import Progress, steps
 from .host.saving import metadata_is_off
-from .host.streams import Traits, attachment
+from .host.streams import Asked, Traits, attachment
 from .identity import ENCODERS
 from .model import conditioned, stream_inputs
 from .sockets import (
@@ -313,8 +313,11 @@ class SFSRFilmSwap(io.ComfyNode):
         film = open_film(video)
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
         look = require(expression, Expression, "expression", "Expression Embed")
-        _check_size(attachment(model).traits, size)
+        streams = attachment(model)
+        _check_size(streams.traits, size)
         require_vae_of(model, vae)
+        # All that can be known before the film is read, which may take long.
+        streams.check(Asked(people, look, (size // LATENT_FACTOR, size // LATENT_FACTOR)))
         run = Run(_checked_sampler(sampler), _checked_sigmas(sigmas), cfg, noise_seed)
         prefix = resolve_prefix(slashed(filename_prefix), cls.hidden.prompt, datetime.now())
         require_output_prefix(prefix, "filename_prefix")
@@ -325,7 +328,7 @@ class SFSRFilmSwap(io.ComfyNode):
         followed, times = _follow(film, _watcher(settings, id_encoder, person), progress)
         for name, given in (("identity", people), ("expression", look)):
             require_repeatable(name, len(given), "video", len(followed))
-        streams = (
+        acting = (
             StreamSettings(identity_weight, identity_start, identity_end, identity_guidance),
             StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
@@ -334,7 +337,7 @@ class SFSRFilmSwap(io.ComfyNode):
             numbers = [frame.picture for frame in frames]
             asked = (_rows(people, numbers), look if len(look) == 1 else look.rows(numbers))
             masks = torch.stack([frame.mask for frame in frames])
-            return sample_faces(conditioned(model, vae, *asked, crops, masks, *streams, frames, same_noise=True), vae, run)
+            return sample_faces(conditioned(model, vae, *asked, crops, masks, *acting, frames, same_noise=True), vae, run)
 
         path, subfolder = new_film_path(prefix, film.size)
         pictures = (picture for _, picture in film.frames())

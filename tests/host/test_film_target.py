@@ -220,6 +220,16 @@ def test_what_does_not_fit_is_named(client, server, film):
         assert "video: there is no frame from 0.8125 s on; let the part of it that is used begin" in refused(client, graph)
 
 
+def test_a_person_of_another_recogniser_is_named_before_the_film_is_read(client, server):
+    write_film(server.base_dir / "input" / "unread.mp4", 2, portrait=None)
+    graph = FilmGraph("unread.mp4")
+    bundled = graph.node("SFSRLoadModel", checkpoint="bundled/demo.safetensors")
+    graph.swap(model=bundled, vae=bundled.out(1), size=128)
+    # Of a film that was read it would be said that no face is in it.
+    with server.expecting_error("identity: it was made"):
+        assert "identity: it was made by a recogniser of the space 'sfsr-untrained'" in refused(client, graph)
+
+
 def test_a_damaged_film_is_named_and_nothing_is_saved(client, server):
     folder = server.base_dir / "input"
     (folder / "text.mp4").write_text("This is no film.\n" * 20)
