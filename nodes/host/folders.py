@@ -203,13 +203,19 @@ def fingerprint(name: Any, files: Callable[[Any], Iterable[Path]]) -> str | floa
 
 
 def require_output_prefix(prefix: str, label: str) -> None:
-    """Raises ValueError for the start of a file's name, a path included, that leads out of ComfyUI's output folder."""
+    """Raises ValueError for the start of a file's name, a path included, that leads out of ComfyUI's output folder or through
+    a file in it."""
     require_file_name(prefix, label)
     if not prefix.rpartition("/")[2].strip(" ."):
         raise ValueError(f"{label}: '{prefix}' names no file; choose a name, such as SFSR or folder/SFSR")
     output = Path(folder_paths.get_output_directory()).resolve()
     if not (output / prefix).resolve().is_relative_to(output):
         raise ValueError(f"{label}: '{prefix}' leads out of ComfyUI's output folder; choose a plain name, or folder/name")
+    for folder in (output / prefix).resolve().parents:
+        if folder.is_file():
+            raise ValueError(
+                f"{label}: in '{prefix}' {folder.name} is a file, not a folder; choose another name for the folder"
+            )
 
 
 def require_file_name(name: Any, label: str = "name") -> None:

@@ -89,6 +89,12 @@ def test_a_prefix_that_names_no_file(refused, prefix):
     assert "names no file; choose a name" in str(refused(Save_Image={"filename_prefix": prefix}))
 
 
+def test_a_prefix_through_a_file(server, refused):
+    (server.base_dir / "output" / "taken.png").write_bytes(b"")
+    said = "filename_prefix: in 'taken.png/face' taken.png is a file, not a folder; choose another name"
+    assert said in str(refused(Save_Image={"filename_prefix": "taken.png/face"}))
+
+
 def test_a_report_of_pictures_that_the_faces_are_not_of(refused):
     said = str(refused(Report={"images": ["14", 0]}))
     assert "face: its faces are of pictures of 320 x 320 pixels, images are 128 x 128; connect what Face Paste made" in said
