@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..encoders.choosing import choose
+from ..encoders.detection import accepted, doubt, surest
 from ..encoders.expression_photos import NoExpressionError, wanted_face
+from ..encoders.faces import look
 from ..landmarker import ExpressionEncoder
 from .face_points import FacePoints
 from .head import Head, head_of, mean_head
@@ -37,8 +38,8 @@ class Wanted:
 def photo_face(picture: Tensor, number: int, wanted: Wanted, reader: ExpressionEncoder | None, points: FacePoints) -> PhotoFace:
     """The wanted face of picture `number`, [H, W, 3], float RGB in 0..1. reader: MediaPipe's, or None.
 
-    Without a reader five points are found by the carried detector, or `near` is taken as it is. Raises NoExpressionError or
-    NothingChosenError naming a picture without such a face.
+    Without a reader five points are found by the carried detector, or `near` is taken as it is. Raises NoExpressionError
+    naming a picture without such a face.
     """
     if reader is None:
         return _on_five_points(picture, number, wanted, points)
@@ -60,8 +61,9 @@ def mean_shape(faces: Sequence[PhotoFace]) -> Tensor:
 def _on_five_points(picture: Tensor, number: int, wanted: Wanted, points: FacePoints) -> PhotoFace:
     five = wanted.near
     if five is None:
-        choice = choose(picture, None, wanted.order, wanted.index, number)
-        five = choice.faces[choice.chosen[0]].points
+        finds, _ = look(picture, None)
+        faces = accepted(finds)
+        five = faces[wanted_face(picture, number, faces, doubt(surest(finds)), wanted.order, wanted.index)].points
     head = mean_head(five, points)
     rest = torch.zeros(points.moves.shape[0])
     return PhotoFace(head, head.wearing(rest, points), rest)

@@ -125,7 +125,9 @@ def test_what_is_missing_is_said(refused, no_landmarker):
     )
     dark = {"photo": node("EmptyImage", width=128, height=128, batch_size=1, color=0)}
     wired = dark | {"draw": draw(image=["photo", 0]), "save": node("PreviewImage", images=["draw", 0])}
-    assert "image: " in refused(wired)
+    message = refused(wired)
+    assert "image: picture 0 (128 x 128 pixels): no face found; not even a doubtful one." in message
+    assert message.endswith("Use a picture in which the face is upright, not too small and seen from the front.")
 
 
 def test_a_script_that_no_page_follows_gets_no_drawing(client):
