@@ -13,13 +13,12 @@ from ..sfsr_model.drawing.face_points import bundled_face_points
 from ..sfsr_model.drawing.head import Head, upright_head
 from ..sfsr_model.drawing.lines import MIN_FACE, THICKNESS, draw_faces, is_drawn, normalised
 from ..sfsr_model.drawing.photo import PhotoFace, Wanted, mean_shape, photo_face
-from ..sfsr_model.encoders.choosing import NothingChosenError
 from ..sfsr_model.encoders.detection import ORDERS
 from ..sfsr_model.encoders.expression_photos import NoExpressionError
 from ..sfsr_model.expressions import Expression
-from ..sfsr_model.face import FaceFrame
 from ..sfsr_model.landmarker import ExpressionEncoder, LandmarkerFileError, load_expression_encoder
 from ..sfsr_model.naming import naming
+from .face import require_frames, require_frames_of
 from .given import checked
 from .host.expression_files import GET_LANDMARKER, landmarker_files
 from .host.folders import fingerprint
@@ -30,6 +29,7 @@ from .sockets import CATEGORY, ExpressionSocket, FaceFrameSocket, face_choice, r
 logger = logging.getLogger(__name__)
 
 _LONGEST = 8192
+_MOST_NAMED = 4
 _NO_FILE = (
     f"MediaPipe's face landmarker is not there: the mean face is laid on five points of the face instead. {GET_LANDMARKER}"
 )
@@ -186,22 +186,31 @@ class SFSRDrawExpression(io.ComfyNode):
             faces: list[PhotoFace | None] = [None]
         else:
             faces = list(_faces(pictures, face, reader, Wanted(face_order, face_index)))
-        drawings = []
+        drawings, left_out = [], []
         for row, _ in steps(range(count)):
             found = faces[row % len(faces)]
             landmarks = _landmarks(found, wanted, row, size, face_size, shape, person_shape, turn_head)
             places = normalised(landmarks[None], size)
             if not is_drawn(places[0], size):
-                notes.append(
-                    f"drawing {row}: the face is smaller than {MIN_FACE} pixels and is left out, as where the ControlNet "
-                    "learned; cut the face out with Face Crop, or enlarge the picture"
-                )
+                left_out.append(row)
             drawings.append(draw_faces(places, size, line_width))
+        if left_out:
+            larger = "width, height or face_size" if pictures is None else "the picture, or cut the face out with Face Crop"
+            notes.append(
+                f"{_drawings(left_out)}: the face is smaller than {MIN_FACE} pixels and is left out, as where the ControlNet "
+                f"learned; enlarge {larger}"
+            )
         for note in notes:
             logger.warning("SFSR: %s", note)
         drawn = torch.stack(drawings).float() / 255
         report = "\n".join([f"{count} of {size[1]} x {size[0]} pixels", *notes])
         return io.NodeOutput(drawn, report, ui={**ui.PreviewText(report).as_dict(), **ui.PreviewImage(drawn).as_dict()})
+
+
+def _drawings(numbers: list[int]) -> str:
+    """For people: "drawing 3", or "drawings 0, 1, 2, 3, ..."."""
+    more = ", ..." if len(numbers) > _MOST_NAMED else ""
+    return f"drawing{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:_MOST_NAMED]))}{more}"
 
 
 def _reader() -> ExpressionEncoder | None:
@@ -218,12 +227,13 @@ def _faces(pictures, frames, reader: ExpressionEncoder | None, wanted: Wanted) -
     """The face of each picture that is meant."""
     near = None
     if frames is not None:
-        framed = require(frames, tuple, "face", "Face Crop")
-        near = [require(frame, FaceFrame, "face", "Face Crop").landmarks for frame in framed]
+        framed = require_frames(frames)
+        require_frames_of(framed, pictures, "image", "connect the picture that Face Crop saw, or leave face unconnected")
+        near = [frame.landmarks for frame in framed]
         common_length(face=len(near), image=len(pictures))
     points = bundled_face_points()
     found = []
-    with naming("image", (NoExpressionError, NothingChosenError)):
+    with naming("image", NoExpressionError):
         for number, picture in enumerate(pictures):
             place = wanted if near is None else Wanted(near=near[number % len(near)])
             found.append(photo_face(picture, number, place, reader, points))
@@ -235,7 +245,7 @@ def _shape_of(photos, reader: ExpressionEncoder | None, notes: list[str]) -> tor
     if reader is None:
         notes.append(f"person: not used, because MediaPipe's face landmarker is not there. {GET_LANDMARKER}")
         return None
-    with naming("person", (NoExpressionError, NothingChosenError)):
+    with naming("person", NoExpressionError):
         return mean_shape(
             [photo_face(photo, number, Wanted(), reader, bundled_face_points()) for number, photo in enumerate(photos)]
         )

@@ -282,6 +282,16 @@ def require_frames(face) -> tuple[FaceFrame, ...]:
     return frames
 
 
+def require_frames_of(frames: tuple[FaceFrame, ...], images: torch.Tensor, name: str, advice: str) -> None:
+    """Raises ValueError for frames of pictures of another size than those [B, H, W, C] of the input `name`."""
+    height, width = frames[0].image_size
+    if frames[0].image_size != tuple(images.shape[1:3]):
+        raise ValueError(
+            f"face: its faces are of pictures of {width} x {height} pixels, {name} are {images.shape[2]} x {images.shape[1]}; "
+            + advice
+        )
+
+
 def faces_in(face, images: torch.Tensor, name: str = "images") -> tuple[torch.Tensor, tuple[FaceFrame | None, ...]]:
     """A picture for each face to look at, and the face's frame, from a `face` socket. name: of the pictures' input.
 
@@ -291,12 +301,7 @@ def faces_in(face, images: torch.Tensor, name: str = "images") -> tuple[torch.Te
     frames = require_frames(face)
     made = "what Face Paste made of those pictures" if name == "images" else "those pictures themselves"
     advice = f"connect {made}, or leave face unconnected"
-    height, width = frames[0].image_size
-    if frames[0].image_size != tuple(images.shape[1:3]):
-        raise ValueError(
-            f"face: its faces are of pictures of {width} x {height} pixels, {name} are {images.shape[2]} x {images.shape[1]}; "
-            + advice
-        )
+    require_frames_of(frames, images, name, advice)
     if len(frames) == frames[0].pictures == 1:
         return images, frames * len(images)
     if frames[0].pictures != len(images):

@@ -96,6 +96,15 @@ def test_a_batch_is_a_drawing_each(drawn):
     assert chins[0] < chins[1] < chins[2]
 
 
+def test_faces_too_small_are_told_of_in_one_line(drawn):
+    keys = node("SFSRExpressionKeyframes", schedule="0: neutral, 5: surprise", frames=6, easing="linear", loop=False)
+    pictures, report = drawn(expression=keys, draw=draw(expression=["expression", 0], width=64, height=64))
+    assert not any(one.any() for one in pictures)
+    _, told = report.split("\n")
+    assert told.startswith("drawings 0, 1, 2, 3, ...: the face is smaller than 64 pixels")
+    assert told.endswith("enlarge width, height or face_size")
+
+
 def test_without_mediapipes_file_the_mean_face_lies_on_the_photos_five_points(drawn, no_landmarker):
     photo = node("SFSRSamplePortrait", sample="portrait_20")
     (shown,), report = drawn(photo=photo, expression=word("joy"), draw=draw(expression=["expression", 0], image=["photo", 0]))
@@ -128,6 +137,20 @@ def test_what_is_missing_is_said(refused, no_landmarker):
     message = refused(wired)
     assert "image: picture 0 (128 x 128 pixels): no face found; not even a doubtful one." in message
     assert message.endswith("Use a picture in which the face is upright, not too small and seen from the front.")
+
+
+def test_the_face_of_a_picture_of_another_size_is_named(refused, no_landmarker):
+    framed = node("SFSRFaceCrop", images=["photo", 0], size=256, face_order="largest first", face_index=0, no_face="error")
+    message = refused(
+        {
+            "photo": node("SFSRSamplePortrait", sample="portrait_20"),
+            "framed": framed,
+            "other": node("EmptyImage", width=96, height=64, batch_size=1, color=0),
+            "draw": draw(image=["other", 0], face=["framed", 2]),
+            "save": node("PreviewImage", images=["draw", 0]),
+        }
+    )
+    assert "image are 96 x 64; connect the picture that Face Crop saw" in message
 
 
 def test_a_script_that_no_page_follows_gets_no_drawing(client):
