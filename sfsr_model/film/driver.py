@@ -106,8 +106,8 @@ def drive(readings: Readings, rate: float, settings: DriverSettings, rest_frames
     if missing and settings.missing == REFUSE:
         named = ", ".join(map(str, missing[:6])) + (", ..." if len(missing) > 6 else "")
         raise ValueError(
-            f"{len(missing)} of {len(readings)} frames show no face (counted from 0: {named}); choose another policy for such "
-            "frames, or leave them out"
+            f"{len(missing)} of {len(readings)} frames show no face (counted from 0: {named}); set no_face to "
+            f"'{INTERPOLATE}' or another policy, or leave such frames out"
         )
     rows = list(rest_frames)
     kept = settings.rest == AS_READ  # nothing is taken off
