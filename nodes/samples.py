@@ -82,16 +82,16 @@ class SFSRSampleFilm(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, sample: str | None = None) -> bool | str:
         """Takes the place of the host's own list check, which does not know of a film in a folder of the input folder."""
-        return told_beforehand(lambda name: chosen_film(name, "film"), sample)
+        return told_beforehand(lambda name: chosen_film(name, "sample"), sample)
 
     @classmethod
     def fingerprint_inputs(cls, sample: str | None) -> str | float:
-        return fingerprint(sample, lambda name: [chosen_film(name, "film")])
+        return fingerprint(sample, lambda name: [chosen_film(name, "sample")])
 
     @classmethod
     @checked
     def execute(cls, sample: str) -> io.NodeOutput:
-        return io.NodeOutput(InputImpl.VideoFromFile(str(chosen_film(sample, "film"))))
+        return io.NodeOutput(InputImpl.VideoFromFile(str(chosen_film(sample, "sample"))))
 
 
 def _files(name: str) -> list:

@@ -73,6 +73,7 @@ SPECIAL = {
     ("ExpressionEmbed", "source"): "image",
     ("SFSREstimatorStudy", "levels"): "2",
     ("SFSRExpressionLibrary", "folder"): "joyful",
+    ("SFSRExpressionFilm", "images"): None,
     ("SFSRFaceCrop", "bboxes"): None,
     ("SFSRFaceCrop", "face_landmarks"): None,
     ("SFSRFaceCrop", "images"): "the portrait",
@@ -92,6 +93,7 @@ SPECIAL = {
     ("SFSRReport", "images"): "the portrait",
     ("SFSRReport", "target"): "the portrait",
     ("SFSRModelFromAdapters", "identity_adapter"): "ipadapter/any.safetensors",
+    ("SFSRSampleFilm", "sample"): "film_speaking",
     ("SFSRSamplePortrait", "sample"): "portrait_05",
 }
 

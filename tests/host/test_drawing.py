@@ -1,7 +1,6 @@
 """Draw Expression, and the drawings on the nodes of expressions, in a real ComfyUI."""
 
 import json
-import shutil
 import time
 import urllib.request
 import zipfile
@@ -62,13 +61,12 @@ def landmarker(server):
 @pytest.fixture
 def no_landmarker(server):
     """No .task file anywhere, for the length of a test."""
-    folder = server.base_dir / "models" / "mediapipe"
-    away = server.base_dir / "mediapipe_away"
-    if folder.is_dir():
-        shutil.move(folder, away)
+    files = [path for path in (server.base_dir / "models").rglob("*") if path.suffix.lower() == ".task"]
+    for path in files:
+        path.rename(path.with_suffix(".away"))
     yield
-    if away.is_dir():
-        shutil.move(away, folder)
+    for path in files:
+        path.with_suffix(".away").rename(path)
 
 
 def colours(picture):

@@ -44,7 +44,7 @@ def pictures(client, tmp_path):
         for number, image in enumerate(one for one in result.images if one.type == "output"):
             with Image.open(client.download(image, tmp_path / f"{number}.png")) as picture:
                 saved[prompt[image.node_id]["_meta"]["title"]] = np.asarray(picture.convert("RGB"))
-        said = {prompt[key]["_meta"]["title"]: value["text"][0] for key, value in result.outputs.items() if "text" in value}
+        said = {prompt[key]["_meta"]["title"]: value["text"][0] for key, value in result.outputs.items() if value.get("text")}
         return said, saved
 
     return run
