@@ -106,8 +106,8 @@ def guided_midpoint_sampler(options: SolverOptions, vae: Any, terms: Sequence[Te
         )  # fmt: skip
         if not any(guide.acts(float(sigma)) for sigma in sigmas[:-1]):
             logger.warning(
-                "guidance: none of the %d steps lies between guidance_start (%g) and guidance_end (%g), so it does nothing; "
-                "take more steps or a wider part of the run",
+                "SFSR: guidance: none of the %d steps lies between guidance_start (%g) and guidance_end (%g), so it does "
+                "nothing; take more steps or a wider part of the run",
                 len(sigmas) - 1, guiding.start, guiding.end,
             )  # fmt: skip
         extra = dict(arguments.pop("extra_args", None) or {})

@@ -38,7 +38,7 @@ def test_zero_is_off_and_outside_its_part_nothing_happens(small, latents, server
     plain, wired, never, acting = latents(small, *(small.custom(conditioned, one) for one in samplers))
     assert torch.equal(plain, wired)
     assert torch.equal(plain, never)
-    assert re.findall("guidance: none of the . steps lies between guidance_start (.*), so", server.log_text()[said:]) == [
+    assert re.findall("SFSR: guidance: none of the . steps lies between guidance_start (.*), so", server.log_text()[said:]) == [
         "(0) and guidance_end (0)"
     ]
     assert not torch.allclose(plain, acting, atol=1e-2)
