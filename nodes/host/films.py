@@ -26,6 +26,9 @@ _CODEC, _PIXELS = "h264", "yuv420p"
 _CLOCK = 90_000
 # Sound that an MP4 may hold as it is; other sound is encoded anew.
 _COPIED = ("aac", "mp3", "ac3", "eac3", "opus", "alac")
+# Samples a second that AAC knows, and what sound of another rate is brought to.
+_AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_OTHER_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 # Sound is written so far before the frames it belongs to, in seconds.
 _SOUND_AHEAD = 0.5
@@ -221,7 +224,9 @@ def _sound(film: Film, output: Any) -> Iterator[tuple[float, Any]]:
     """The sound's packets for an output container, with their times in seconds from the film's start. The stream is added at
     once, packets come as they are asked for."""
     if film.images is not None:
-        return _encoded(output, film.sound["sample_rate"], *_waves(film.sound)) if film.sound else iter(())
+        if not film.sound or not film.sound["waveform"].numel():
+            return iter(())
+        return _encoded(output, film.sound["sample_rate"], *_waves(film.sound))
     container = _opened(film.source)
     stream = next((one for one in reversed(container.streams.audio) if one.codec_context is not None), None)
     if stream is None:
@@ -282,7 +287,8 @@ def _waves(sound: Mapping[str, Any]) -> tuple[str, Iterator[np.ndarray]]:
 
 def _encoded(output: Any, rate: int, layout: str, parts: Iterator[np.ndarray]) -> Iterator[tuple[float, Any]]:
     """Samples as packets of AAC."""
-    stream = output.add_stream("aac", rate=int(rate), layout=layout)
+    # Its encoder brings frames to its own rate.
+    stream = output.add_stream("aac", rate=int(rate) if int(rate) in _AAC_RATES else _OTHER_RATE, layout=layout)
 
     def packets() -> Iterator[tuple[float, Any]]:
         written = 0

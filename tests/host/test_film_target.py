@@ -149,6 +149,22 @@ def test_a_film_is_what_single_nodes_make_of_its_frames(client, server, film, pi
     assert sound[4096:20000].std() == pytest.approx(tone[4096:20000].std(), rel=0.1)
 
 
+@pytest.mark.parametrize(("seconds", "rate", "kept"), [(4 / RATE, 192000, 48000), (4 / RATE, 1000, 48000), (0.0, 44100, 0)])
+def test_sound_that_the_file_cannot_hold_as_it_is(client, server, film, seconds, rate, kept):
+    """Of a rate that AAC does not know, which is brought to another, and of no length, which is left out."""
+    graph = FilmGraph("sways.mp4")
+    sound = graph.node("EmptyAudio", duration=seconds, sample_rate=rate, channels=2)
+    parts = graph.node("GetVideoComponents", video=graph.video)
+    frames = graph.node("ImageFromBatch", image=parts, batch_index=0, length=4)
+    swap = graph.swap(video=graph.node("CreateVideo", images=frames, fps=float(RATE), audio=sound))
+    saved = saved_film(server, client.run(graph.prompt(), timeout=600), swap)
+    with av.open(str(saved)) as file:
+        assert [one.rate for one in file.streams.audio] == [kept] * bool(kept)
+    frames, samples = read_film(saved)
+    assert len(frames) == 4
+    assert abs(len(samples) - seconds * kept) < 3 * 1024
+
+
 def test_what_is_done_stays_when_it_is_stopped(client, server):
     write_film(server.base_dir / "input" / "stopped.mp4", 120)
     graph = FilmGraph("stopped.mp4")
