@@ -16,7 +16,7 @@ from testkit.node_texts import SNAPSHOT, read_json
 KNOWN = {
     "weights": 0,  # the file of a person among the samples
     "cv2-contrib": 0,  # insightface brings OpenCV; asking for one of its builds by name would put two beside each other
-    "hardcoded-precision": 1,  # of training alone: latents are stored as float16
+    "hardcoded-precision": 2,  # of files alone: latents of training and points of the mean face are stored as float16
 }
 
 
