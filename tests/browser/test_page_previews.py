@@ -5,6 +5,7 @@ import pytest
 # A node of the pack whose output somebody asks for; others of its inputs come from Expression Embed.
 GRAPH = """
     app.graph.clear();
+    app.nodeOutputs = {};  // the pictures of earlier graphs, whose nodes had the same numbers
     const { type, sockets } = argument;
     const node = LiteGraph.createNode(type);
     app.graph.add(node);
