@@ -17,7 +17,7 @@ from ..sfsr_model.encoders.detection import ORDERS
 from ..sfsr_model.encoders.expression_photos import NoExpressionError
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.landmarker import ExpressionEncoder, LandmarkerFileError, load_expression_encoder
-from ..sfsr_model.naming import naming
+from ..sfsr_model.naming import listed, naming
 from .face import require_frames, require_frames_of
 from .given import checked
 from .host.expression_files import GET_LANDMARKER, landmarker_files
@@ -209,8 +209,7 @@ class SFSRDrawExpression(io.ComfyNode):
 
 def _drawings(numbers: list[int]) -> str:
     """For people: "drawing 3", or "drawings 0, 1, 2, 3, ..."."""
-    more = ", ..." if len(numbers) > _MOST_NAMED else ""
-    return f"drawing{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:_MOST_NAMED]))}{more}"
+    return f"drawing{'s' * (len(numbers) > 1)} {listed(numbers, _MOST_NAMED)}"
 
 
 def _reader() -> ExpressionEncoder | None:

@@ -50,14 +50,7 @@ class SFSRFaceCrop(io.ComfyNode):
             search_aliases=["face detection", "align face", "face mask", "crop face", "several faces", "mediapipe"],
             inputs=[
                 io.Image.Input("images", tooltip="The target portrait, or the frames of a film; any size."),
-                io.Int.Input(
-                    "size",
-                    default=128,
-                    min=64,
-                    max=1024,
-                    step=8,
-                    tooltip="Side of the square crop in pixels; the bundled checkpoint was trained at 128.",
-                ),
+                crop_size_input(),
                 *face_choice(),
                 io.Combo.Input(
                     "no_face",
@@ -133,8 +126,7 @@ class SFSRFaceCrop(io.ComfyNode):
         refused_faces: str = LEAVE,
     ) -> io.NodeOutput:
         images = require_images(images, "images")
-        if size % LATENT_FACTOR:
-            raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
+        require_crop_size(size)
         encoder = None if id_encoder is None else require(id_encoder, ENCODERS, "id_encoder", "Load ID Encoder")
         index = None if faces == FACES[1] else face_index
         settings = FramingSettings(size, face_order, index, no_face, hold_pictures, refused_faces == TAKE)
@@ -232,6 +224,24 @@ class SFSRFacePaste(io.ComfyNode):
                 steady = None if colours is None else colours.of(frames[frame].picture)
                 paste_into(pasted[number, ..., :3], faces[crop], frames[frame], feather, colour_match, steady)
         return io.NodeOutput(pasted)
+
+
+def crop_size_input() -> io.Int.Input:
+    """How large a face is cut out."""
+    return io.Int.Input(
+        "size",
+        default=128,
+        min=64,
+        max=1024,
+        step=8,
+        tooltip="Side of the square crop in pixels; the bundled checkpoint was trained at 128.",
+    )
+
+
+def require_crop_size(size: int) -> None:
+    """Raises ValueError for a size of crops that is no whole number of latent cells."""
+    if size % LATENT_FACTOR:
+        raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
 
 
 def calm_input() -> io.Int.Input:

@@ -18,7 +18,7 @@ from ..sfsr_model.film.driver import FRAME, MISSING, POSES, RESTS, Driven, Drive
 from ..sfsr_model.film.paste import as_float
 from ..sfsr_model.film.reading import DriverWatcher, Followed
 from ..sfsr_model.film.smoothing import METHODS
-from ..sfsr_model.naming import naming
+from ..sfsr_model.naming import listed, naming
 from .given import checked
 from .host.films import Film, open_film
 from .host.page import page_listens
@@ -265,16 +265,13 @@ def _info(followed: Followed, driven: Driven, rate: float) -> str:
     lines = [f"{count} frames, {rate:.4g} a second; {seen} show the face; {driven.blinks} blinks"]
     missing = [number for number, there in enumerate(readings.seen.tolist()) if not there]
     if missing:
-        more = ", ..." if len(missing) > _MOST_NAMED else ""
-        lines.append(f"without the face: frame {', '.join(map(str, missing[:_MOST_NAMED]))}{more}")
+        lines.append(f"without the face: frame {listed(missing, _MOST_NAMED)}")
     if followed.faces > 1:
         lines.append(f"up to {followed.faces} faces at once; one is followed")
     if driven.rest_frames:
         strongest = driven.rest.argsort(descending=True)[:_MOST_NAMED].tolist()
         off = ", ".join(f"{ARKIT_NAMES[index]} {driven.rest[index]:.2f}" for index in strongest if driven.rest[index] >= 0.005)
-        where = ", ".join(map(str, driven.rest_frames[:_MOST_NAMED])) + (
-            ", ..." if len(driven.rest_frames) > _MOST_NAMED else ""
-        )
+        where = listed(driven.rest_frames, _MOST_NAMED)
         lines.append(f"at rest in frame {where}; taken off: {off or 'nothing worth naming'}")
     return "\n".join([*lines, *followed.notes])
 

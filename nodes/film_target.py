@@ -20,7 +20,7 @@ from ..sfsr_model.film.paste import PasteSettings, as_float, swapped
 from ..sfsr_model.film.steady import CALM_REACH, POINTS_REACH
 from ..sfsr_model.film.target import FilmSettings, FilmWatcher, FollowedFace, followed_frames, preview_frame
 from ..sfsr_model.naming import naming
-from .face import calm_input
+from .face import calm_input, crop_size_input, require_crop_size
 from .given import checked
 from .host.checks import LATENT_FACTOR, size_problem
 from .host.conditioning import StreamSettings
@@ -53,14 +53,7 @@ logger = logging.getLogger(__name__)
 def _crop_inputs() -> list[io.Input]:
     """How large, which face, and what becomes of frames without it."""
     return [
-        io.Int.Input(
-            "size",
-            default=128,
-            min=64,
-            max=1024,
-            step=8,
-            tooltip="Side of the square crop in pixels; the bundled checkpoint was trained at 128.",
-        ),
+        crop_size_input(),
         *face_choice(),
         io.Combo.Input(
             "no_face",
@@ -162,9 +155,8 @@ class SFSRFilmFaceCrop(io.ComfyNode):
         bboxes=None,
     ) -> io.NodeOutput:
         images = require_images(images, "images")
-        settings = FilmSettings(
-            FramingSettings(_checked_size(size), face_order, face_index, no_face, hold_pictures), steadiness
-        )
+        require_crop_size(size)
+        settings = FilmSettings(FramingSettings(size, face_order, face_index, no_face, hold_pictures), steadiness)
         watcher = _watcher(settings, id_encoder, person)
         given = given_faces(images, id_encoder, face_landmarks, bboxes)
         with naming("images", NothingChosenError):
@@ -321,9 +313,8 @@ class SFSRFilmSwap(io.ComfyNode):
         run = Run(_checked_sampler(sampler), _checked_sigmas(sigmas), cfg, noise_seed)
         prefix = resolve_prefix(slashed(filename_prefix), cls.hidden.prompt, datetime.now())
         require_output_prefix(prefix, "filename_prefix")
-        settings = FilmSettings(
-            FramingSettings(_checked_size(size), face_order, face_index, no_face, hold_pictures), steadiness
-        )
+        require_crop_size(size)
+        settings = FilmSettings(FramingSettings(size, face_order, face_index, no_face, hold_pictures), steadiness)
         progress = Progress(2 * film.length())
         followed, times = _follow(film, _watcher(settings, id_encoder, person), progress)
         for name, given in (("identity", people), ("expression", look)):
@@ -381,12 +372,6 @@ def _watcher(settings: FilmSettings, id_encoder: Any, person: Any) -> FilmWatche
 
 def _rows(people: IdentityBatch, numbers: list[int]) -> IdentityBatch:
     return people if len(people) == 1 else IdentityBatch(tuple(people.people[number] for number in numbers))
-
-
-def _checked_size(size: int) -> int:
-    if size % LATENT_FACTOR:
-        raise ValueError(f"size: found {size}, expected a multiple of {LATENT_FACTOR}")
-    return size
 
 
 def _check_size(traits: Traits, size: int) -> None:

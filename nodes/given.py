@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
+from ..sfsr_model.naming import listed
+
 Result = TypeVar("Result")
 
 _KINDS: tuple[tuple[type[io.Input], type, str], ...] = (
@@ -86,8 +88,7 @@ def require_widget_value(widget: io.Input, value: Any) -> None:
     """Raises TypeError or ValueError, naming the input, for what cannot be the value of a widget; sockets take anything."""
     if isinstance(widget, io.Combo.Input):
         if not isinstance(value, str) or value not in widget.options:
-            more = ", ..." if len(widget.options) > _SHOWN_CHOICES else ""
-            raise ValueError(_fault(widget, value, f"one of {', '.join(widget.options[:_SHOWN_CHOICES])}{more}"))
+            raise ValueError(_fault(widget, value, f"one of {listed(widget.options, _SHOWN_CHOICES)}"))
         return
     for kind, expected, words in _KINDS:
         if not isinstance(widget, kind):

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from .naming import listed
+
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
@@ -49,11 +51,9 @@ def fonts_for(texts: Iterable[str]) -> dict[str, Font]:
     letters = {text: frozenset(text) - _BLANKS for text in texts}
     chosen = _chosen(frozenset(letters.values()))
     if lacking := sorted(frozenset().union(*(font.lacking for font in chosen.values()))):
-        named = ", ".join(f"'{letter}' (U+{ord(letter):04X})" for letter in lacking[:_MOST_NAMED])
         logger.warning(
-            "no font has all letters of a text, so these are drawn as boxes: %s%s; %s",
-            named,
-            ", ..." if len(lacking) > _MOST_NAMED else "",
+            "no font has all letters of a text, so these are drawn as boxes: %s; %s",
+            listed([f"'{letter}' (U+{ord(letter):04X})" for letter in lacking], _MOST_NAMED),
             "install a font that has them, such as Noto Sans, and start anew"
             if find_spec("matplotlib")
             else "run `python -m pip install matplotlib` with ComfyUI's Python, which finds other fonts",

@@ -191,18 +191,10 @@ def eye_distance(film: TrueFilm) -> Tensor:
     return (film.five[:, 1] - film.five[:, 0]).norm(dim=-1).max()
 
 
-def likeness(images: Tensor, film: TrueFilm, person: Tensor, judge: InsightFaceEncoder) -> Tensor:
-    """The judge's cosines [T] of the film's face, at its true points, to a person's unit embedding [D]."""
-    prepared = [judge.prepare(as_float(image)) for image in images]
-    faces = [judge.align(picture, points) for picture, points in zip(prepared, film.five, strict=True)]
-    return F.normalize(judge.embed_aligned(faces), dim=-1) @ person
-
-
-def _spread_of_own(film: TrueFilm, judge: InsightFaceEncoder) -> float:
-    """The standard deviation of the judge's cosines of the true person over the film: what the judge makes of the pose."""
-    faces = [judge.align(judge.prepare(as_float(image)), points) for image, points in zip(film.images, film.five, strict=True)]
-    looks = F.normalize(judge.embed_aligned(faces), dim=-1)
-    return (looks @ F.normalize(looks.mean(0), dim=0)).std().item()
+def looks_of(images: Tensor, film: TrueFilm, judge: InsightFaceEncoder) -> Tensor:
+    """Unit embeddings [T, D] of the film's face, at its true points, by the judge."""
+    faces = [judge.align(judge.prepare(as_float(image)), points) for image, points in zip(images, film.five, strict=True)]
+    return F.normalize(judge.embed_aligned(faces), dim=-1)
 
 
 def switches(followed: FollowedFace, own: Tensor, others: Sequence[Tensor]) -> int:
@@ -246,7 +238,8 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int)
     painter = FilmPainter(network, person, film, Sampling(steps=steps), network.metadata.resolution, seed)
     done = {name: how(painter, film, encoder, network.metadata.resolution) for name, how in (("", as_film), (_SINGLY, singly))}
     own = flicker(film.images, film)
-    seen = {name: likeness(one.images, film, judged, judge) for name, one in done.items()}
+    seen = {name: looks_of(one.images, film, judge) @ judged for name, one in done.items()}
+    true = looks_of(film.images, film, judge)
     whole, single = done.values()
     return [
         Row("flicker inside the mask over the true film's", flicker(whole.images, film) / own, 1.6, 1.15),
@@ -261,9 +254,13 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int)
         Row("the same, frames done singly", jitter(single.points, film)),
         Row("standard deviation of the judge's cosine over the film", seen[""].std().item(), 0.04, 0.02),
         Row("the same, frames done singly", seen[_SINGLY].std().item()),
-        Row("the same, of the film as it was to the mean of its own faces", _spread_of_own(film, judge)),
+        # What the judge makes of the pose alone.
+        Row(
+            "the same, of the film as it was to the mean of its own faces",
+            (true @ F.normalize(true.mean(0), dim=0)).std().item(),
+        ),
         Row("the judge's mean cosine to the person", seen[""].mean().item(), less=False),
-        Row("the same, of the film as it was", likeness(film.images, film, judged, judge).mean().item(), less=False),
+        Row("the same, of the film as it was", (true @ judged).mean().item(), less=False),
         Row("frames that would go to another person, two faces crossing and a cut", _switched(model, seed, encoder), 0, 0),
         Row("time a frame over that of single frames", whole.seconds / single.seconds, 1.25, 1.05),
         Row("the same, finding the face alone", whole.finding / single.finding),

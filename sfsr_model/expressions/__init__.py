@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .action_units import action_units_to_arkit
-    from .arkit import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, PARTS, part_mask
+    from .arkit import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, MIRRORED, MOVEMENTS, PARTS, part_mask
     from .combine import blend, concatenate, take_parts
     from .easing import EASINGS, ease
     from .flame import FLAME_NAMES, clamp_flame
@@ -33,6 +33,8 @@ __all__ = [
     "HEAD",
     "LEFT_RIGHT_PAIRS",
     "MAX_FRAMES",
+    "MIRRORED",
+    "MOVEMENTS",
     "NEUTRAL",
     "PARTS",
     "POSE_AXES",
@@ -79,7 +81,7 @@ __all__ = [
 
 _HOMES = {
     "action_units": ("action_units_to_arkit",),
-    "arkit": ("ARKIT_INDEX", "ARKIT_NAMES", "LEFT_RIGHT_PAIRS", "PARTS", "part_mask"),
+    "arkit": ("ARKIT_INDEX", "ARKIT_NAMES", "LEFT_RIGHT_PAIRS", "MIRRORED", "MOVEMENTS", "PARTS", "part_mask"),
     "combine": ("blend", "concatenate", "take_parts"),
     "easing": ("EASINGS", "ease"),
     "flame": ("FLAME_NAMES", "clamp_flame"),

@@ -52,6 +52,15 @@ LEFT_RIGHT_PAIRS: tuple[tuple[int, int], ...] = tuple(
 )
 """Index pairs (left, right) that a mirror exchanges; the coefficients in no pair are their own mirror image."""
 
+_PARTNER = {one: other for pair in LEFT_RIGHT_PAIRS for one, other in (pair, pair[::-1])}
+MIRRORED: tuple[int, ...] = tuple(_PARTNER.get(index, index) for index in range(len(ARKIT_NAMES)))
+"""Where each coefficient of a mirrored face stands."""
+MOVEMENTS: tuple[tuple[int, ...], ...] = (
+    *LEFT_RIGHT_PAIRS,
+    *((index,) for index in range(len(ARKIT_NAMES)) if index not in _PARTNER),
+)
+"""Indices of coefficients that mostly move together: both sides, then those that have none."""
+
 _GAZE = _both_sides("eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp")
 _EYES = _both_sides("eyeBlink", "eyeSquint", "eyeWide", "cheekSquint")
 _BROWS = ("browInnerUp", *_both_sides("browDown", "browOuterUp"))

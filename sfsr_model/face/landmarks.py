@@ -76,6 +76,11 @@ def five_points(landmarks: Tensor) -> Tensor:
     return torch.stack([landmarks[..., list(group), :2].mean(-2) for group in groups], dim=-2)
 
 
+def mirrored_points(points: Tensor, width: int) -> Tensor:
+    """Canonical points [..., 5, 2] of mirrored pictures `width` pixels wide: left and right change names."""
+    return torch.stack((width - 1 - points[..., 0], points[..., 1]), -1)[..., [1, 0, 2, 4, 3], :]
+
+
 def face_axes(points: Tensor) -> FaceAxes:
     """Measure the axes of canonical points [..., 5, 2].
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..expressions import ARKIT_NAMES, LEFT_RIGHT_PAIRS, Expression
+from ..expressions import ARKIT_NAMES, MOVEMENTS, Expression
 from .smoothing import GAZE
 
 _PAPER, _INK, _GRID, _RAW = (255, 255, 255), (40, 40, 40), (225, 225, 225), (200, 200, 205)
@@ -21,14 +21,11 @@ _SCALE = 2
 
 def main_movements(coefficients: Tensor, most: int = 6) -> list[tuple[str, Tensor]]:
     """The movements that a film [T, 52] shows most, both sides as one: their names and values [T], the largest first."""
-    pairs = dict(LEFT_RIGHT_PAIRS)
-    rights = set(pairs.values())
     found = []
-    for index, name in enumerate(ARKIT_NAMES):
-        if index in pairs and index not in GAZE:
-            found.append((name.removesuffix("Left"), coefficients[:, [index, pairs[index]]].mean(1)))
-        elif index not in rights and index not in GAZE:
-            found.append((name, coefficients[:, index]))
+    for first, *second in sorted(MOVEMENTS):
+        if first not in GAZE:
+            name = ARKIT_NAMES[first].removesuffix("Left") if second else ARKIT_NAMES[first]
+            found.append((name, coefficients[:, [first, *second]].mean(1)))
     found.sort(key=lambda one: -float(one[1].max() - one[1].min()))
     return found[:most]
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..expressions import ARKIT_INDEX, ARKIT_NAMES, Expression, clamp_flame
+from ..naming import listed
 from .smoothing import GAZE, LIDS, METHODS, blinking, calm, calm_expression
 
 HOLD, INTERPOLATE, NEUTRAL, REFUSE = "hold the last face", "interpolate", "neutral", "error"
@@ -104,9 +105,8 @@ def drive(readings: Readings, rate: float, settings: DriverSettings, rest_frames
     if not bool(seen.any()):
         raise ValueError(f"no face was read in any of the {len(readings)} frames")
     if missing and settings.missing == REFUSE:
-        named = ", ".join(map(str, missing[:6])) + (", ..." if len(missing) > 6 else "")
         raise ValueError(
-            f"{len(missing)} of {len(readings)} frames show no face (counted from 0: {named}); set no_face to "
+            f"{len(missing)} of {len(readings)} frames show no face (counted from 0: {listed(missing, 6)}); set no_face to "
             f"'{INTERPOLATE}' or another policy, or leave such frames out"
         )
     rows = list(rest_frames)

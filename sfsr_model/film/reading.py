@@ -16,7 +16,7 @@ from ..expressions.flame import FLAME_NAMES
 from ..expressions.value import shared_smirk
 from .cuts import CutFinder
 from .driver import Readings
-from .track import OTHER_FILM, Track, Tracker, most_at_once, too_few_faces, tracks_of
+from .track import OTHER_FILM, Track, Tracker, first_track, most_at_once, too_few_faces, tracks_of
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class DriverWatcher:
 
     def _tracks(self) -> tuple[list[Track], list[str]]:
         """The driver's tracks, and what should be known of their choice."""
-        first = self._first()
+        tracks = self._tracker.tracks
+        first = first_track(tracks, self._faces, self._index)
         if first is None:
             return [], []
-        tracks = self._tracker.tracks
         own = [first] if self._encoder is None else tracks_of(tracks, first, None, self._encoder.threshold)
         notes = []
         for shot in sorted(set(self._tracker.shots) - {one.shot for one in own}):
@@ -108,10 +108,3 @@ class DriverWatcher:
             elif there:
                 notes.append(f"nobody in shot {shot} is the driver")
         return own, notes
-
-    def _first(self) -> Track | None:
-        """The track of the face with the wanted number in the first frame that has so many."""
-        for number, faces in enumerate(self._faces):
-            if self._index < len(faces):
-                return next(one for one in self._tracker.tracks if one.finds.get(number) is faces[self._index])
-        return None

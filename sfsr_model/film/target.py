@@ -25,7 +25,7 @@ from ..face.crop import apply_affine
 from ..face.mask import face_mask
 from .cuts import CutFinder
 from .steady import filled, smooth_shots, steady_transforms
-from .track import OTHER_FILM, Track, Tracker, most_at_once, size_of, too_few_faces, tracks_of
+from .track import OTHER_FILM, Track, Tracker, first_track, most_at_once, size_of, too_few_faces, tracks_of
 
 # What the place of a frame without a find counts beside that of one with it.
 _GUESSED = 0.1
@@ -184,29 +184,21 @@ class FilmWatcher:
             own = tracks_of(tracks, None, self._person, self._encoder.threshold)
             without = sorted(set(shots) - {one.shot for one in own})
             return own, [f"nobody in shot {shot} is the person" for shot in without]
-        first = self._first(tracks, 0)
+        faces, index = [found for found, _, _ in self._finds], self._settings.framing.index or 0
+        first = first_track(tracks, faces, index)
         if first is None:
             return [], []
         if self._encoder is not None:
             return tracks_of(tracks, first, None, self._encoder.threshold), []
         own, notes = [], []
         for shot in sorted(set(shots)):
-            meant = self._first([one for one in tracks if one.shot == shot], shots.index(shot))
+            meant = first_track([one for one in tracks if one.shot == shot], faces, index, shots.index(shot))
             own += [] if meant is None else [meant]
         if len(own) > 1:
             notes.append(
                 "the film is cut and no id_encoder is connected: in each shot the face of that number is taken, whoever it is"
             )
         return own, notes
-
-    def _first(self, tracks: Sequence[Track], start: int) -> Track | None:
-        """The track of the face with the wanted number in the first frame from `start` on that has so many."""
-        index = self._settings.framing.index or 0
-        for number in range(start, len(self._finds)):
-            shown = [one for face in self._finds[number][0] for one in tracks if one.finds.get(number) is face]
-            if index < len(shown):
-                return shown[index]
-        return None
 
     def _is_no_face(self, track: Track) -> bool:
         """Whether the recogniser takes all that it was shown of the track for no face."""
@@ -228,12 +220,11 @@ class FilmWatcher:
             after = start + length < len(seen) and bool(seen[start + length]) and bool(shots[start + length] == shots[start])
             if framing.no_face != HOLD or not before:
                 opacity += [0.0] * length
-            elif after and (framing.hold == 0 or length <= framing.hold):
-                opacity += [0.0 if self._is_hidden(number, points[number]) else 1.0 for number in range(start, start + length)]
-            else:
-                held = [framing.opacity(number + 1) for number in range(length)]
-                hidden = [self._is_hidden(start + number, points[start + number]) for number in range(length)]
-                opacity += [0.0 if gone else value for gone, value in zip(hidden, held, strict=True)]
+                continue
+            bridged = after and (framing.hold == 0 or length <= framing.hold)
+            for number in range(start, start + length):
+                held = 1.0 if bridged else framing.opacity(number - start + 1)
+                opacity.append(0.0 if self._is_hidden(number, points[number]) else held)
         return opacity
 
     def _is_hidden(self, number: int, points: Tensor) -> bool:

@@ -138,6 +138,18 @@ def tracks_of(tracks: Sequence[Track], first: Track | None, person: Tensor | Non
     return sorted(own, key=lambda one: one.first)
 
 
+def first_track(tracks: Sequence[Track], frames: Sequence[Sequence[Detection]], index: int, start: int = 0) -> Track | None:
+    """The track of face number `index` among those of some tracks, in the first frame from `start` on that has so many.
+
+    frames: the faces of every frame, in the order that numbers them.
+    """
+    for number in range(start, len(frames)):
+        shown = [one for face in frames[number] for one in tracks if one.finds.get(number) is face]
+        if index < len(shown):
+            return shown[index]
+    return None
+
+
 def most_at_once(tracks: Sequence[Track]) -> int:
     """In how many of the tracks one frame has a find, at most."""
     return max(Counter(number for one in tracks for number in one.finds).values(), default=0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..batch import require_repeatable
 from ..encoders.differentiable import TorchRecogniser
 from ..encoders.expression_photos import Reading
-from ..expressions import LEFT_RIGHT_PAIRS, Expression
+from ..expressions import MIRRORED, Expression
 from ..face import FaceFrame
 from ..face.crop import apply_affine, template
 from ..losses import expression_loss, identity_loss
@@ -138,17 +138,8 @@ class ExpressionEnergy(_Energy):
         shown, points, wanted = self.placed(pictures, view)
         counted = self.counted
         if view.mirrored:
-            order = _other_side().to(wanted.device)
-            wanted, counted = wanted[:, order], counted[order]
+            wanted, counted = wanted[:, list(MIRRORED)], counted[list(MIRRORED)]
         read = self.reading(shown, points)
         if not self.residual:
             return expression_loss(read, wanted, counted)
         return ((read.float() - wanted.float()) * counted).norm(dim=-1) / counted.sum().sqrt()
-
-
-def _other_side() -> Tensor:
-    """Where the coefficient of the other side stands, [52]."""
-    order = list(range(52))
-    for left, right in LEFT_RIGHT_PAIRS:
-        order[left], order[right] = right, left
-    return torch.tensor(order)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_MIRRORED = [1, 0, 2, 4, 3]
+from ..face.landmarks import mirrored_points
+
 _TURN, _SCALE, _SHIFT = math.radians(5.0), 0.06, 0.04
 """Largest turn, change of size, and shift as a share of the distance of the eyes."""
 
@@ -30,8 +31,7 @@ class View:
         eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None, None]
         points = middle + self.scale * (points - middle) @ turned.to(points) + eyes * points.new_tensor(self.shift)
         if self.mirrored:
-            pictures = pictures.flip(2)
-            points = torch.stack((pictures.shape[2] - 1 - points[..., 0], points[..., 1]), -1)[:, _MIRRORED]
+            pictures, points = pictures.flip(2), mirrored_points(points, pictures.shape[2])
         return pictures, points
 
 

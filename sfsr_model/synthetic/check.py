@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..expressions import ARKIT_NAMES
+from ..expressions import ARKIT_NAMES, MOVEMENTS
 from .errors import AssetError
 from .model import FaceModel
 from .packages import optional
 from .render import Picture, check_size, render
-from .sample import EXPRESSION, MOVEMENTS, generator, sample_parts, sample_picture
+from .sample import EXPRESSION, generator, sample_parts, sample_picture
 
 FRONTAL = np.radians(30.0)
 _SCORE = 0.6

@@ -21,7 +21,7 @@ from ..drawing.edges import LEFT_IRIS, RIGHT_IRIS
 from ..drawing.face_points import FacePoints
 from ..drawing.head import uncrossed
 from ..drawing.lines import POINTS
-from ..expressions import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS
+from ..expressions import ARKIT_INDEX, ARKIT_NAMES, MOVEMENTS
 from ..files import whole_file
 from .errors import AssetError
 from .identity import IdentitySpace
@@ -103,9 +103,8 @@ def _as_strong_as_read(points: FacePoints, landmarker: FaceLandmarker) -> FacePo
     import torch
 
     tried, wanted = torch.linspace(*_STRENGTHS), torch.tensor(_COEFFICIENTS)
-    strengths, paired = torch.ones(len(points.moves)), dict(LEFT_RIGHT_PAIRS)
-    for left in sorted(set(range(len(ARKIT_NAMES))) - set(paired.values())):
-        sides = [left, paired[left]] if left in paired else [left]
+    strengths = torch.ones(len(points.moves))
+    for sides in map(list, MOVEMENTS):
         scales = tried[:, None] * wanted
         moved = scales.reshape(-1, 1, 1) * points.moves[sides].sum(0)
         with torch.no_grad():

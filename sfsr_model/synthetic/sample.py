@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..expressions import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, all_words, word_expression
+from ..expressions import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, MOVEMENTS, all_words, word_expression
 from .arkit_table import note_of
 from .identity import IdentitySpace
 from .look import Look, sample_look
@@ -12,9 +12,6 @@ from .model import FaceModel
 from .render import Picture, render
 from .scene import MAX_YAW, Scene, sample_scene
 
-# Coefficient numbers that move together: the pairs of sides, and the ones that have none.
-_PAIRED = {index for pair in LEFT_RIGHT_PAIRS for index in pair}
-MOVEMENTS = (*LEFT_RIGHT_PAIRS, *((index,) for index in range(len(ARKIT_NAMES)) if index not in _PAIRED))
 # What the assets hardly show is drawn half as often.
 _SHARES = np.array([0.5 if note_of(ARKIT_NAMES[movement[0]]).startswith("weak") else 1.0 for movement in MOVEMENTS])
 _ONE_SIDED = 0.3

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..encoders.alignment import align_faces
-from ..face import five_points
+from ..face.landmarks import five_points, mirrored_points
 from .data import PHOTO, Sample, collated, length, peek
 from .order import generator_on
 from .settings import Data
@@ -82,11 +82,6 @@ def aligned(
 def as_they_are(pictures: Tensor, points: Tensor, template: Tensor, size: int, device: torch.device | None) -> Tensor:
     """The same, not varied."""
     return align_faces(pictures.to(device or "cpu").movedim(1, -1).float() / 255, points, template, size)
-
-
-def mirrored_points(points: Tensor, width: int) -> Tensor:
-    """Five points [..., 5, 2] of mirrored pictures `width` pixels wide: left and right change names."""
-    return torch.stack((width - 1 - points[..., 0], points[..., 1]), -1)[..., [1, 0, 2, 4, 3], :]
 
 
 def misplaced_faces(

@@ -38,8 +38,8 @@ class AutoencoderTask:
         # Twice as fast on a CPU.
         self.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.modules: dict[str, nn.Module] = {"autoencoder": self.autoencoder}
-        self._recogniser = recogniser(settings.encoders.identity) if settings.losses.identity else None
-        self._picture_losses = PictureLosses(settings.losses, self._recogniser, expression_reader(settings))
+        likeness = recogniser(settings.encoders.identity) if settings.losses.identity else None
+        self._picture_losses = PictureLosses(settings.losses, likeness, expression_reader(settings))
 
     def dataset(self) -> Dataset[Sample]:
         """What the loop draws its samples from."""

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from ..encoders.expression import ANGLES, COEFFICIENTS
 from ..expressions import ARKIT_NAMES
-from ..expressions.arkit import LEFT_RIGHT_PAIRS
+from ..expressions.arkit import MIRRORED
 from ..face.crop import template
 from ..landmarker import UNREAD
 from .aligned import faces_of, photo_faces, some_mirrored
@@ -23,9 +23,7 @@ from .settings import Settings
 SIDE = 128
 # Most coefficients of most faces are nearly 0; those that are not count as much more.
 _ACTIVE, _ACTIVE_FACTOR = 0.05, 3.0
-# Where each coefficient of a mirrored face is found, and the signs of its pitch, yaw and roll.
-_PARTNER = {a: b for pair in LEFT_RIGHT_PAIRS for a, b in (pair, pair[::-1])}
-_EXCHANGED = [_PARTNER.get(place, place) for place in range(COEFFICIENTS)]
+# The signs of a mirrored face's pitch, yaw and roll.
 _MIRRORED_POSE = torch.tensor([1.0, -1.0, -1.0])
 # Added to a batch's variance of a coefficient, that none counts for much which hardly varies in it.
 _LEAST_VARIANCE = 0.005
@@ -109,7 +107,7 @@ def _of_photos(sample: Sample, mirrored: Tensor) -> _Wanted:
     known = torch.tensor([name not in UNREAD for name in ARKIT_NAMES])
     # A mirror changes the signs of yaw and roll, and left and right.
     return _Wanted(
-        torch.where(seen, coefficients[:, _EXCHANGED], coefficients), torch.where(seen, pose * _MIRRORED_POSE, pose), known
+        torch.where(seen, coefficients[:, list(MIRRORED)], coefficients), torch.where(seen, pose * _MIRRORED_POSE, pose), known
     )
 
 

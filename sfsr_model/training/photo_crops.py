@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 
 from ..face import face_mask
 from ..face.crop import apply_affine, crop_transform
+from ..face.landmarks import mirrored_points
 from ..face.warp import crop_faces
-from .aligned import in_other_light, mirrored_points, shifted
+from .aligned import in_other_light, shifted
 from .taught import TaughtFaces
 
 VIEWS = 2

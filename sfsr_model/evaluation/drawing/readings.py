@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...drawing.face_points import FacePoints
 from ...drawing.head import Head
-from ...expressions import ARKIT_INDEX, ARKIT_NAMES, LEFT_RIGHT_PAIRS, all_words, word_expression
+from ...expressions import ARKIT_INDEX, ARKIT_NAMES, MOVEMENTS, all_words, word_expression
 from ...landmarker import UNREAD, FaceLandmarker
 from ..metrics import Figure, correlation_figure
 
@@ -20,10 +20,8 @@ _PIXELS = 100.0
 
 
 def movements() -> list[tuple[int, ...]]:
-    """Coefficients that move together: both sides, or one that has none."""
-    right = {pair[1] for pair in LEFT_RIGHT_PAIRS}
-    partner = dict(LEFT_RIGHT_PAIRS)
-    return [(one, partner[one]) if one in partner else (one,) for one in range(len(ARKIT_NAMES)) if one not in right]
+    """Coefficients that move together, in the order of the first of them."""
+    return sorted(MOVEMENTS)
 
 
 def series(movement: Sequence[int], faces: int, generator: torch.Generator) -> Tensor:
