@@ -112,8 +112,10 @@ class ApiClient:
         self._post("/interrupt", {})
 
     def free(self) -> None:
-        """Ask the host to unload models and forget cached results."""
+        """Make the host unload models and forget cached results."""
         self._post("/free", {"unload_models": True, "free_memory": True})
+        # It does so when its worker wakes, or after a prompt that was faster: the next prompt must not be that one.
+        self.run({"1": {"class_type": "PreviewAny", "inputs": {"source": "freed"}}})
 
     def upload_image(self, path: Path, name: str | None = None, *, overwrite: bool = True) -> str:
         """Put a picture into the host's input folder; returns the name for LoadImage, which without `overwrite` is another

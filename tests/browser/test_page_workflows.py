@@ -1,7 +1,5 @@
 """Every bundled workflow in the real page, with nodes drawn on the canvas and with Nodes 2.0."""
 
-import itertools
-import json
 import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,8 +8,7 @@ import pytest
 from harness.workflow import load_workflow, needs_checkpoint
 from PIL import Image
 from testkit.browser import BrowserError, Page
-from testkit.browser_layout import read_layout
-from testkit.browser_workflow import build_ui_workflow, differences, flat, fold, load_prompt, node_boxes, page_form
+from testkit.browser_workflow import differences, flat, page_form
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
@@ -24,7 +21,6 @@ FILMS = {
     for entry in load_workflow(WORKFLOWS / "api" / f"{name}.json").values()
     if entry["class_type"] in FILM_NODES
 }
-every_workflow = pytest.mark.parametrize("name", NAMES)
 every_ready_workflow = pytest.mark.parametrize("name", [name for name in RUN_AS_THEY_STAND if name not in FILMS])
 every_waiting_workflow = pytest.mark.parametrize("name", sorted({*NAMES} - {*RUN_AS_THEY_STAND}))
 
@@ -34,27 +30,11 @@ def twin(name, client):
     return page_form(load_workflow(WORKFLOWS / "api" / f"{name}.json"), client.object_info())
 
 
-def test_every_api_workflow_has_its_page_workflow_and_thumbnail():
-    expected = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
-    assert expected == NAMES
-    assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
-    assert NAMES
-
-
 def test_the_demos_address_opens_the_portrait(server, client):
     with Page() as page:
         page.open(server.template_url("portrait"))
         page.wait_for("return app.graph.nodes.some((node) => node.type === 'SFSRSaveImage')", what="the template")
         assert differences(flat(page.graph_to_prompt()), twin("portrait", client)) == []
-
-
-@every_workflow
-def test_thumbnails_are_small_pictures(name):
-    path = WORKFLOWS / f"{name}.jpg"
-    assert path.stat().st_size <= 60_000
-    with Image.open(path) as picture:
-        picture.load()
-        assert picture.format == "JPEG"
 
 
 def drop(page, name, expected):
@@ -115,64 +95,3 @@ def test_a_workflow_that_needs_a_checkpoint_says_so_by_the_button(either_page, c
     either_page.queue()
     with pytest.raises(BrowserError, match=r"refused.*(ckpt_name|unet_name)"):
         either_page.wait_for_image("Save Image")
-
-
-@every_workflow
-def test_no_node_covers_another_and_each_lies_inside_its_group(either_page, name):
-    """Those inside of a part likewise."""
-    either_page.drop_file(WORKFLOWS / f"{name}.json")
-    content = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-    check_places(node_boxes(either_page), content)
-    for part in content.get("definitions", {}).get("subgraphs", ()):
-        either_page.evaluate(LOOK_INSIDE, part["name"])
-        either_page.settle()
-        check_places(node_boxes(either_page), part)
-    either_page.evaluate("app.canvas.setGraph(app.rootGraph)")
-
-
-LOOK_INSIDE = "app.canvas.setGraph(app.rootGraph.nodes.find((node) => node.title === argument).subgraph)"
-
-
-def check_places(boxes, graph):
-    groups = {group["title"]: group["bounding"] for group in graph["groups"]}
-    assert len(boxes) == len(graph["nodes"])
-    overlapping = [pair for pair in itertools.combinations(boxes, 2) if overlap(*(boxes[title] for title in pair))]
-    assert overlapping == []
-    crossing = [
-        (title, group)
-        for title, box in boxes.items()
-        for group, frame in groups.items()
-        if overlap(box, frame) and not inside(box, frame)
-    ]
-    assert crossing == []
-
-
-@every_workflow
-def test_the_committed_workflow_is_what_the_build_script_makes(canvas_page, nodes_2_page, client, name):
-    # With every input named: in a page that showed another workflow before, an input that an API workflow leaves out has
-    # the value of that workflow's node of the same number. The build script opens a page for each.
-    prompt = twin(name, client)
-    layout = read_layout(WORKFLOWS / "layout" / f"{name}.yaml")
-    load_prompt(nodes_2_page, name, prompt)
-    built = build_ui_workflow(canvas_page, name, prompt, layout, fold(nodes_2_page, layout))
-    committed = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-    assert without_places(built) == without_places(committed), f"run scripts/build_workflows.py {name}"
-
-
-def without_places(workflow):
-    """A workflow without positions and sizes: these follow the fonts of the machine, and the test above watches over them."""
-    if isinstance(workflow, list):
-        return [without_places(one) for one in workflow]
-    if isinstance(workflow, dict):
-        return {key: without_places(one) for key, one in workflow.items() if key not in ("pos", "size", "bounding", "ds")}
-    return workflow
-
-
-def overlap(one, other):
-    """Whether two boxes x, y, width, height share some area."""
-    return all(one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2] for axis in (0, 1))
-
-
-def inside(box, frame):
-    """Whether the first box lies within the second."""
-    return all(frame[axis] <= box[axis] and box[axis] + box[axis + 2] <= frame[axis] + frame[axis + 2] for axis in (0, 1))

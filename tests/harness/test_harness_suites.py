@@ -53,11 +53,10 @@ def test_all_passing_is_success_with_one_closing_line(suite, tmp_path, capfd):
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
-@pytest.mark.parametrize("spread", [True, False])
-def test_the_files_of_a_suite_run_side_by_side_unless_it_says_no(suite, tmp_path, capfd, spread):
-    assert run([suite("one", PASSES, spread=spread)], tmp_path) == 0
+def test_the_files_of_a_suite_run_side_by_side(suite, tmp_path, capfd):
+    assert run([suite("one", PASSES)], tmp_path) == 0
     output = capfd.readouterr().out
-    assert ("workers [1 item]" in output) == spread
+    assert "workers [1 item]" in output
     assert "1 passed" in output
 
 

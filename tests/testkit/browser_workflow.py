@@ -32,8 +32,17 @@ _FILM_SHOWN = "video-preview"
 _NAMESPACE = uuid.UUID("3f0f5b0e-5d3a-5d0c-9f43-0d5f5f5e0001")
 
 
+# The page keeps the widgets of every graph that has no name yet, as one from a prompt, by their nodes' numbers, and would show
+# what an earlier prompt wrote into them.
+_FORGET = """
+const stores = document.querySelector("#vue-app").__vue_app__.config.globalProperties.$pinia._s
+for (const store of stores.values()) store.clearGraph?.("00000000-0000-0000-0000-000000000000")
+"""
+
+
 def load_prompt(page: Page, name: str, prompt: Prompt) -> None:
     """Load the prompt as a workflow in an open page; raises BrowserError if the page lacks a node of it."""
+    page.evaluate(_FORGET)
     # Loaded once more, because of a prompt's nodes the page leaves out some badges, which make a node higher.
     page.evaluate("await app.loadApiJson(argument, 'workflow'); await app.loadGraphData(app.graph.serialize());", prompt)
     # The page loads pictures and draws badges of what is in sight alone, and a node is as high as these want.

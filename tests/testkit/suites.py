@@ -47,13 +47,12 @@ _MOST_WORKERS = 4
 
 @dataclass(frozen=True)
 class Suite:
-    """A folder of tests and the host they run on; spread: whether its files may run side by side."""
+    """A folder of tests and the host they run on."""
 
     name: str
     folder: str
     release: Release = NEWEST
     variables: dict[str, str] = field(default_factory=dict)
-    spread: bool = True
 
 
 def main(arguments: list[str]) -> int:
@@ -84,7 +83,7 @@ def main(arguments: list[str]) -> int:
         Suite(f"host {OLDEST.version}", "tests/host", OLDEST),
     ]
     if not options.no_browser:
-        suites.append(Suite("browser", "tests/browser", variables=browser_environment(cache), spread=False))
+        suites.append(Suite("browser", "tests/browser", variables=browser_environment(cache)))
     return run_all(suites, environment.python, cache, pytest_arguments, full=options.full)
 
 
@@ -124,7 +123,7 @@ def _run(suite: Suite, python: Path, cache: Path, extra: list[str], *, full: boo
         environment["SFSR_FULL"] = "1"
     command = [str(python), "-m", "pytest", suite.folder]
     workers = min(os.cpu_count() or 1, _MOST_WORKERS)
-    if suite.spread and workers > 1:
+    if workers > 1:
         command += ["--numprocesses", str(workers), "--dist", "loadfile"]
         environment.setdefault("OMP_NUM_THREADS", "1")
     command += extra
