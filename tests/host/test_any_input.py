@@ -71,6 +71,7 @@ LEFT_OUT, OLD_INPUT = "left out", "input_of_an_old_version"
 SPECIAL = {
     ("ExpressionEmbed", "face_landmarks"): None,
     ("ExpressionEmbed", "source"): "image",
+    ("SFSRDrawExpression", "image"): "the portrait",
     ("SFSREstimatorStudy", "levels"): "2",
     ("SFSRExpressionLibrary", "folder"): "joyful",
     ("SFSRExpressionFilm", "images"): None,

@@ -1,4 +1,4 @@
-"""Guidance of x0* on stock checkpoints: eps with 4 channels, flow over patches of 16, SDXL; random weights, the host's path."""
+"""Guidance of x0* on stock models: eps with 4 channels, flows over patches of 16, SDXL; random weights, the host's path."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,15 @@ from harness.workflow import load_workflow, set_input, titled
 from PIL import Image
 from testkit.small_graph import SmallGraph
 from testkit.text_to_image import (
+    FLUX_FACTOR,
+    FLUX_SHIFT,
     SD3_CHANNELS,
     SD3_FACTOR,
     SD3_SHIFT,
     SDXL_FACTOR,
     SLIM_SD15,
     save_autoencoder,
+    save_flux,
     save_sd3,
     save_sdxl,
     save_text_encoder,
@@ -27,6 +30,10 @@ from sfsr_model.samples import load_sample
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CORRECTION = "classifier-free correction"
+# Flows over patches of 16 channels: how they are written, and their latents' factor and shift.
+FLOWS = {"sd3": (save_sd3, SD3_FACTOR, SD3_SHIFT), "flux": (save_flux, FLUX_FACTOR, FLUX_SHIFT)}
+# A step that is small beside the latents of these untrained networks: a gradient is true only near where it was taken.
+SMALL_STEP = {"sd15": 10.0, "sdxl": 10.0, "sd3": 0.4, "flux": 4.0}
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +59,14 @@ class Stock(SmallGraph):
 
     def __init__(self, kind, folder, size=64):
         super().__init__(size)
-        if kind == "sd3":
-            folder("diffusion_models/slim_sd3.safetensors", save_sd3)
+        if kind in FLOWS:
+            save, *latents = FLOWS[kind]
+            folder(f"diffusion_models/slim_{kind}.safetensors", save)
             folder("text_encoders/clip_l.safetensors", save_text_encoder)
-            folder("vae/sd3.safetensors", lambda path: save_autoencoder(path, SD3_FACTOR, SD3_SHIFT, SD3_CHANNELS))
-            self.model = self.node("UNETLoader", unet_name="slim_sd3.safetensors", weight_dtype="default")
+            folder(f"vae/{kind}.safetensors", lambda path: save_autoencoder(path, *latents, SD3_CHANNELS))
+            self.model = self.node("UNETLoader", unet_name=f"slim_{kind}.safetensors", weight_dtype="default")
             clip = self.node("CLIPLoader", clip_name="clip_l.safetensors", type="stable_diffusion")
-            self.vae = self.node("VAELoader", vae_name="sd3.safetensors")
+            self.vae = self.node("VAELoader", vae_name=f"{kind}.safetensors")
         else:
             save = save_sdxl if kind == "sdxl" else lambda path: save_text_to_image(path, SLIM_SD15)
             folder(f"checkpoints/{kind}.safetensors", save)
@@ -84,16 +92,15 @@ class Stock(SmallGraph):
         )
 
 
-KINDS = ["sd15", "sd3", pytest.param("sdxl", marks=pytest.mark.full)]
+KINDS = ["sd15", *FLOWS, pytest.param("sdxl", marks=pytest.mark.full)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_leads_to_the_person_on_every_kind_of_model(kind, folder, latents, decoded_cosine):
     """With either step size; the surroundings are not guided, fresh noise of rounds and of eta keeps latents finite."""
     graph = Stock(kind, folder)
-    # One evaluation in one step, so that the picture is the guided estimate itself, and a step that is small beside the
-    # latents of this untrained network: a gradient is true only near where it was taken.
-    once, scale = {"steps": 1, "order": 1}, 0.4 if kind == "sd3" else 10.0
+    # One evaluation in one step, so that the picture is the guided estimate itself.
+    once, scale = {"steps": 1, "order": 1}, SMALL_STEP[kind]
     ways = [
         once,
         {"identity_guidance": scale, **once},
@@ -102,7 +109,7 @@ def test_it_leads_to_the_person_on_every_kind_of_model(kind, folder, latents, de
     ]
     samples = [graph.run(**way) for way in ways]
     plain, open_, correction, rounds = latents(graph, *samples)
-    assert plain.shape[1] == (16 if kind == "sd3" else 4)
+    assert plain.shape[1] == (16 if kind in FLOWS else 4)
     assert all(one.isfinite().all() for one in (open_, correction, rounds))
     assert len({one.numpy().tobytes() for one in (plain, open_, correction, rounds)}) == 4
     same = (plain == open_).all(dim=1)[0]

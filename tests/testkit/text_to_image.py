@@ -39,6 +39,8 @@ SDXL_FACTOR = 0.13025
 """HOST_FACTOR of SDXL."""
 SD3_FACTOR, SD3_SHIFT, SD3_CHANNELS = 1.5305, 0.0609, 16
 """Of SD3's latents."""
+FLUX_FACTOR, FLUX_SHIFT = 0.3611, 0.1159
+"""Of Flux's latents, which have as many channels."""
 
 _TEXT = "cond_stage_model.transformer.text_model"
 _TEXTS_OF_SDXL = "conditioner.embedders.0.transformer.text_model", "conditioner.embedders.1.model"
@@ -93,6 +95,14 @@ def save_sd3(path: Path, blocks: int = 2) -> None:
     The host tells the width by the number of blocks. Its text and the size of its pooled text are those of CLIP ViT-L/14 alone.
     """
     _write(path, _random("", sd3_shapes(blocks)))
+
+
+def save_flux(path: Path) -> None:
+    """Save a network that the host takes for Flux, for Load Diffusion Model: 2 MB, with one block of either kind.
+
+    Its text is as that of `save_sd3`.
+    """
+    _write(path, _random("", flux_shapes()))
 
 
 def save_tiny_decoder(path: Path, channels: int = LATENT_CHANNELS) -> None:
@@ -256,6 +266,32 @@ def sd3_shapes(blocks: int) -> dict[str, Shape]:
                 layer(f"{block}.mlp.fc2", width, 4 * width)
     layer("final_layer.linear", patch**2 * SD3_CHANNELS, width)
     layer("final_layer.adaLN_modulation.1", 2 * width, width)
+    return shapes
+
+
+def flux_shapes() -> dict[str, Shape]:
+    """Every parameter of Flux's network with one double and one single block of one head."""
+    width, text, patches = 128, _CLIP_L["hidden_size"], 2**2 * SD3_CHANNELS
+    double, single, final = "double_blocks.0", "single_blocks.0", "final_layer"
+    layers = {
+        "img_in": (width, patches), "txt_in": (width, text), f"{final}.linear": (patches, width),
+        f"{final}.adaLN_modulation.1": (2 * width, width), f"{single}.modulation.lin": (3 * width, width),
+        f"{single}.linear1": (7 * width, width), f"{single}.linear2": (width, 5 * width),
+    }  # fmt: skip
+    for name, given in (("time_in", 256), ("guidance_in", 256), ("vector_in", text)):
+        layers |= {f"{name}.in_layer": (width, given), f"{name}.out_layer": (width, width)}
+    norms = [f"{single}.norm"]
+    for part in (f"{double}.img", f"{double}.txt"):
+        layers |= {f"{part}_mod.lin": (6 * width, width), f"{part}_attn.qkv": (3 * width, width)}
+        layers |= {
+            f"{part}_attn.proj": (width, width),
+            f"{part}_mlp.0": (4 * width, width),
+            f"{part}_mlp.2": (width, 4 * width),
+        }
+        norms.append(f"{part}_attn.norm")
+    shapes: dict[str, Shape] = {f"{norm}.{which}_norm.scale": (width,) for norm in norms for which in ("query", "key")}
+    for name, (outputs, inputs) in layers.items():
+        shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
     return shapes
 
 
