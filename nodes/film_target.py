@@ -16,6 +16,7 @@ from ..sfsr_model.encoders.identity import same_space
 from ..sfsr_model.encoders.identity_batch import PEOPLE, IdentityBatch, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face import FaceFrame, crop_face
+from ..sfsr_model.film.carry import Carry
 from ..sfsr_model.film.paste import PasteSettings, as_float, swapped
 from ..sfsr_model.film.steady import CALM_REACH, POINTS_REACH
 from ..sfsr_model.film.target import FilmSettings, FilmWatcher, FollowedFace, followed_frames, preview_frame
@@ -251,6 +252,17 @@ class SFSRFilmSwap(io.ComfyNode):
                 ),
                 *_following_inputs(),
                 calm_input(),
+                io.Float.Input(
+                    "carry_over",
+                    default=0.0,
+                    min=0.0,
+                    max=0.9,
+                    step=0.05,
+                    optional=True,
+                    advanced=True,
+                    tooltip="The share of the steps that each face is spared by starting from that of the frame before. "
+                    "0.5 saves time; much more lets mistakes pile up. At 0 each frame starts from noise.",
+                ),
             ],
             outputs=[
                 io.Video.Output("video_out", display_name="video", tooltip="The saved film."),
@@ -301,6 +313,7 @@ class SFSRFilmSwap(io.ComfyNode):
         steadiness: int = POINTS_REACH,
         hold_pictures: int = HOLD_PICTURES,
         calm_frames: int = CALM_REACH,
+        carry_over: float = 0.0,
     ) -> io.NodeOutput:
         film = open_film(video)
         people = per_frame(require(identity, PEOPLE, "identity", "Identity"))
@@ -324,15 +337,19 @@ class SFSRFilmSwap(io.ComfyNode):
             StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
 
+        carry = Carry(carry_over)
+
         def paint(crops: torch.Tensor, frames: tuple[FaceFrame, ...]) -> torch.Tensor:
             numbers = [frame.picture for frame in frames]
             asked = (_rows(people, numbers), look if len(look) == 1 else look.rows(numbers))
             masks = torch.stack([frame.mask for frame in frames])
-            return sample_faces(conditioned(model, vae, *asked, crops, masks, *acting, frames, same_noise=True), vae, run)
+            made = conditioned(model, vae, *asked, crops, masks, *acting, frames, same_noise=True)
+            return sample_faces(made, vae, run, frames, carry)
 
         path, subfolder = new_film_path(prefix, film.size)
         pictures = (picture for _, picture in film.frames())
-        pasted = swapped(pictures, followed, paint, chunk, PasteSettings(feather, colour_match, calm_frames))
+        at_once = 1 if carry_over else chunk  # a face waits for the one before it
+        pasted = swapped(pictures, followed, paint, at_once, PasteSettings(feather, colour_match, calm_frames))
         file = FilmFile(path, film, crf, None if metadata_is_off() else _about(cls))
         try:
             for seconds, picture in zip(times, pasted, strict=True):

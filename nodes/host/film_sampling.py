@@ -8,7 +8,10 @@ from typing import Any
 import comfy.sample
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from ...sfsr_model.face import FaceFrame
+from ...sfsr_model.film.carry import Carry, carried_levels, carried_start
 from .conditioning import Conditioned
 
 
@@ -22,23 +25,32 @@ class Run:
     seed: int
 
 
-def sample_faces(conditioned: Conditioned, vae: Any, run: Run) -> Tensor:
-    """Sample and decode as SamplerCustom and VAE Decode do: pictures [B, H, W, 3] in 0..1."""
+def sample_faces(conditioned: Conditioned, vae: Any, run: Run, frames: tuple[FaceFrame, ...], carry: Carry) -> Tensor:
+    """Sample and decode as SamplerCustom and VAE Decode do: pictures [B, H, W, 3] in 0..1.
+
+    frames: where the crops come from. Where `carry` has latents of the frame before, which takes B = 1, these are what the walk
+    starts from.
+    """
     latent = conditioned.latent
-    samples = latent["samples"]
+    samples, mask, sigmas = latent["samples"], latent["noise_mask"], run.sigmas
     noise = comfy.sample.prepare_noise(samples, run.seed, latent.get("batch_index"))
+    last = carry.last(frames[0])
+    if last is not None:
+        sigmas = carried_levels(sigmas, carry.share)
+        samples = carried_start(last, samples, F.interpolate(mask.to(samples), samples.shape[-2:], mode="bilinear"))
     with torch.inference_mode():
         made = comfy.sample.sample_custom(
             conditioned.model,
             noise,
             run.cfg,
             run.sampler,
-            run.sigmas,
+            sigmas,
             conditioned.positive,
             conditioned.negative,
             samples,
-            noise_mask=latent["noise_mask"],
+            noise_mask=mask,
             disable_pbar=True,
             seed=run.seed,
         )
+        carry.keep(frames[-1], made[-1:])
         return vae.decode(made)

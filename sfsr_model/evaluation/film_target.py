@@ -23,13 +23,14 @@ from ..encoders.framing import HOLD, FramingSettings, frame_faces
 from ..encoders.recogniser import InsightFaceEncoder
 from ..face import FaceFrame, crop_face, crop_transform, face_mask, paste_into
 from ..face.crop import apply_affine
-from ..film.paste import PasteSettings, as_float, swapped
+from ..film.carry import Carry
+from ..film.paste import Paint, PasteSettings, as_float, swapped
 from ..film.steady import POINTS_REACH
 from ..film.target import FilmSettings, FilmWatcher, FollowedFace
 from ..network import load_checkpoint
 from ..samples import load_sample
 from .film_rows import Row
-from .generate import Sampling, Wanted, generate
+from .generate import Sampling, Wanted, generate_latents
 from .network import Network
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _TORN = 1e-6
 _PERSON, _TURNS, _MEET = "portrait_17", 2, (5, 9)
 _STILL = 14
 _SINGLY = "singly"
+_CARRIED = 0.5
 # Frames of two people who meet, the side of either's own picture, and that of the crop in which they are followed.
 _MEETING, _HEAD, _FOLLOWED = 56, 224, 128
 
@@ -80,8 +82,35 @@ class FilmPainter:
         self._network, self._person, self._film = network, person, film
         self._sampling, self._size, self._seed = sampling, size, seed
 
+    @torch.no_grad()
     def paint(self, crops: Tensor, frames: Sequence[FaceFrame], same_noise: bool = True) -> Tensor:
         """New faces [N, S, S, 3] for crops; one noise for all, or one for each frame of the film."""
+        return self._network.decode(self._latents(crops, frames, same_noise=same_noise)).cpu()
+
+    def carrying(self, share: float) -> Paint:
+        """A way to paint in which each frame starts from the last one's x0*, a share of the steps further down."""
+        carry = Carry(share)
+
+        @torch.no_grad()
+        def paint(crops: Tensor, frames: Sequence[FaceFrame]) -> Tensor:
+            made = []
+            for crop, frame in zip(crops, frames, strict=True):
+                latents = self._latents(crop[None], [frame], carry.last(frame), share)
+                carry.keep(frame, latents)
+                made.append(latents)
+            return self._network.decode(torch.cat(made)).cpu()
+
+        return paint
+
+    def _latents(
+        self,
+        crops: Tensor,
+        frames: Sequence[FaceFrame],
+        last: Tensor | None = None,
+        share: float = 0.0,
+        *,
+        same_noise: bool = True,
+    ) -> Tensor:
         numbers = [frame.picture for frame in frames]
         wanted = Wanted(
             self._person.expand(len(numbers), -1),
@@ -91,19 +120,21 @@ class FilmPainter:
             torch.stack([frame.mask for frame in frames]),
         )
         noise = torch.cat([self._noise(0 if same_noise else number) for number in numbers])
-        return generate(self._network, wanted, noise, self._sampling).cpu()
+        return generate_latents(self._network, wanted, noise, self._sampling, last, share)
 
     def _noise(self, number: int) -> Tensor:
         generator = torch.Generator().manual_seed(self._seed + number)
         return torch.randn(1, *self._network.latent_shape(self._size), generator=generator)
 
 
-def as_film(painter: FilmPainter, film: TrueFilm, encoder: InsightFaceEncoder, size: int) -> Swapped:
-    """The film followed, steady, one noise for all, colours matched over time."""
+def as_film(painter: FilmPainter, film: TrueFilm, encoder: InsightFaceEncoder, size: int, carried: float = 0.0) -> Swapped:
+    """The film followed, steady, one noise for all, colours matched over time. carried: the share of the steps that the last
+    face's x0* spares the next."""
     start = time.process_time()
     followed = follow(film.images, encoder, size)
     found = time.process_time()
-    made = [in_bytes(one) for one in swapped(film.images, followed, painter.paint, _CHUNK, PasteSettings())]
+    paint = painter.carrying(carried) if carried else painter.paint
+    made = [in_bytes(one) for one in swapped(film.images, followed, paint, _CHUNK, PasteSettings())]
     end = time.process_time()
     return Swapped(torch.stack(made), followed.points, (found - start) / len(film), (end - start) / len(film))
 
@@ -197,6 +228,35 @@ def looks_of(images: Tensor, film: TrueFilm, judge: InsightFaceEncoder) -> Tenso
     return F.normalize(judge.embed_aligned(faces), dim=-1)
 
 
+@dataclass(frozen=True)
+class PersonLevels:
+    """A judge's mean cosines of two pictures of one person, and of strangers."""
+
+    same: float
+    strangers: float
+
+    def share(self, cosine: float) -> float:
+        """How far a cosine is on the way from strangers to the same person."""
+        return (cosine - self.strangers) / (self.same - self.strangers)
+
+
+def person_levels(model: FaceModel, judge: InsightFaceEncoder, seed: int, people: int = 48) -> PersonLevels:
+    """The levels among numbered rendered people, of each of whom two pictures differ in hair, skin, light and pose."""
+    from ..synthetic.triplet import sample_triplet
+
+    looks = []
+    for number in range(people):
+        triplet = sample_triplet(model, seed, number, _FOLLOWED)
+        pair = [
+            judge.align(judge.prepare(as_float(torch.from_numpy(one.image.copy()))), torch.from_numpy(one.five))
+            for one in (triplet.reference, triplet.answer)
+        ]
+        looks.append(F.normalize(judge.embed_aligned(pair), dim=-1))
+    cosines = torch.stack(looks)[:, 0] @ torch.stack(looks)[:, 1].T
+    own = torch.eye(people, dtype=torch.bool)
+    return PersonLevels(cosines[own].mean().item(), cosines[~own].mean().item())
+
+
 def switches(followed: FollowedFace, own: Tensor, others: Sequence[Tensor]) -> int:
     """In how many frames a new face would go to somebody else: nearer to another's true points [T, 5, 2] than to its own."""
     distance = (followed.points - own).norm(dim=-1).mean(-1)
@@ -237,13 +297,15 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int)
     network = Network(checkpoint)
     painter = FilmPainter(network, person, film, Sampling(steps=steps), network.metadata.resolution, seed)
     done = {name: how(painter, film, encoder, network.metadata.resolution) for name, how in (("", as_film), (_SINGLY, singly))}
-    own = flicker(film.images, film)
+    carried = as_film(painter, film, encoder, network.metadata.resolution, _CARRIED)
+    own, levels = flicker(film.images, film), person_levels(model, judge, seed)
     seen = {name: looks_of(one.images, film, judge) @ judged for name, one in done.items()}
     true = looks_of(film.images, film, judge)
     whole, single = done.values()
     return [
         Row("flicker inside the mask over the true film's", flicker(whole.images, film) / own, 1.6, 1.15),
         Row("the same, frames done singly", flicker(single.images, film) / own),
+        Row(f"the same, the last face carried over {_CARRIED:.0%} of the steps", flicker(carried.images, film) / own),
         Row("the true film's flicker, grey levels", own),
         Row(
             "jitter of the five points at 60 degrees a second, share of the eyes' distance",
@@ -259,10 +321,19 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int)
             "the same, of the film as it was to the mean of its own faces",
             (true @ F.normalize(true.mean(0), dim=0)).std().item(),
         ),
+        Row("the same, the last face carried over", (looks_of(carried.images, film, judge) @ judged).std().item()),
         Row("the judge's mean cosine to the person", seen[""].mean().item(), less=False),
+        Row(
+            "identity carried over: that cosine, 0 for strangers and 1 for another picture of the person",
+            levels.share(seen[""].mean().item()),
+            0.4,
+            0.8,
+            less=False,
+        ),
         Row("the same, of the film as it was", (true @ judged).mean().item(), less=False),
         Row("frames that would go to another person, two faces crossing and a cut", _switched(model, seed, encoder), 0, 0),
         Row("time a frame over that of single frames", whole.seconds / single.seconds, 1.25, 1.05),
+        Row("the same, the last face carried over", carried.seconds / single.seconds),
         Row("the same, finding the face alone", whole.finding / single.finding),
     ]
 

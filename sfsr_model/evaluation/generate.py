@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..estimators import sample_improved_midpoint
+from ..film.carry import carried_levels, carried_start
 from ..schedule import ScaledLinearSchedule
 from .network import Guidance, Network, anchored
 
@@ -65,9 +66,18 @@ def noise_levels(steps: int) -> Tensor:
 
 @torch.no_grad()
 def generate(network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling) -> Tensor:
-    """Pictures [B, H, W, 3] in 0..1, before anything is pasted; noise [B, C, H / 8, W / 8] of unit deviation.
+    """Pictures [B, H, W, 3] in 0..1, before anything is pasted; arguments and errors as those of `generate_latents`."""
+    return network.decode(generate_latents(network, wanted, noise, sampling)).cpu()
 
-    Raises ValueError where a prediction is not finite.
+
+@torch.no_grad()
+def generate_latents(
+    network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling, last: Tensor | None = None, share: float = 0.0
+) -> Tensor:
+    """Latents [B, C, H / 8, W / 8] of new faces; noise, of the same shape, of unit deviation.
+
+    last: in place of noise alone, latents to start from, `share` of the steps further down. Raises ValueError where a
+    prediction is not finite.
     """
     shown = network.surroundings(wanted.target, wanted.mask)
     noise = noise.to(network.device)
@@ -76,7 +86,10 @@ def generate(network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling
     sigmas = noise_levels(sampling.steps)
     top = float(sigmas[0])
     start = shown.faceless + top * noise if sampling.start == "background" else (1 + top**2) ** 0.5 * noise
-    latents = sample_improved_midpoint(
+    if last is not None:
+        sigmas = carried_levels(sigmas, share)
+        start = carried_start(last, shown.known, shown.mask) + float(sigmas[0]) * noise
+    return sample_improved_midpoint(
         anchored(denoise, shown.known, shown.mask, noise),
         start,
         sigmas,
@@ -84,7 +97,6 @@ def generate(network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling
         order=sampling.order,
         background_anchoring=sampling.anchoring,
     )
-    return network.decode(latents).cpu()
 
 
 def round_trip(network: Network, images: Tensor) -> Tensor:

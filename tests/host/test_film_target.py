@@ -149,6 +149,18 @@ def test_a_film_is_what_single_nodes_make_of_its_frames(client, server, film, pi
     assert sound[4096:20000].std() == pytest.approx(tone[4096:20000].std(), rel=0.1)
 
 
+def test_a_face_may_start_from_the_one_before(client, server, film):
+    """The first frame is as it was; the others are spared half of the steps, chunk or not."""
+    graph, alone = FilmGraph("sways.mp4"), {"calm_frames": 0, "colour_match": 0.0}
+    swaps = [graph.swap(**alone), graph.swap(**alone, carry_over=0.5), graph.swap(**alone, carry_over=0.5, chunk=2)]
+    result = client.run(graph.prompt(), timeout=600)
+    plain, carried, in_parts = (read_film(saved_film(server, result, swap))[0].astype(float) for swap in swaps)
+    change = np.abs(carried - plain).mean((1, 2, 3))
+    assert change[0] < 0.1
+    assert change[1:].min() > 1.0
+    assert np.array_equal(carried, in_parts)
+
+
 @pytest.mark.parametrize(("seconds", "rate", "kept"), [(4 / RATE, 192000, 48000), (4 / RATE, 1000, 48000), (0.0, 44100, 0)])
 def test_sound_that_the_file_cannot_hold_as_it_is(client, server, film, seconds, rate, kept):
     """Of a rate that AAC does not know, which is brought to another, and of no length, which is left out."""
