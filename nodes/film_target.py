@@ -29,6 +29,7 @@ from .host.faces import given_faces
 from .host.film_sampling import Run, sample_faces
 from .host.films import Film, FilmFile, new_film_path, open_film
 from .host.folders import require_output_prefix, slashed
+from .host.logs import said_once
 from .host.network import require_vae_of
 from .host.prefix import prefix_fingerprint, resolve_prefix
 from .host.progress import Progress, steps
@@ -352,9 +353,10 @@ class SFSRFilmSwap(io.ComfyNode):
         pasted = swapped(pictures, followed, paint, at_once, PasteSettings(feather, colour_match, calm_frames))
         file = FilmFile(path, film, crf, None if metadata_is_off() else _about(cls))
         try:
-            for seconds, picture in zip(times, pasted, strict=True):
-                file.write(seconds, picture)
-                progress.step()
+            with said_once():
+                for seconds, picture in zip(times, pasted, strict=True):
+                    file.write(seconds, picture)
+                    progress.step()
         finally:
             file.close()
             logger.info("SFSR: %s holds %d of %d frames", path.name, file.frames, len(followed))

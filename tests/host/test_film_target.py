@@ -149,6 +149,18 @@ def test_a_film_is_what_single_nodes_make_of_its_frames(client, server, film, pi
     assert sound[4096:20000].std() == pytest.approx(tone[4096:20000].std(), rel=0.1)
 
 
+def test_what_every_part_would_warn_of_is_said_once(client, server, film):
+    graph = FilmGraph("sways.mp4")
+    wires = {"vae": graph.vae, "id_encoder": graph.encoder, "identity": graph.identity}
+    never = graph.sampler(order=1, identity_guidance=1.0, guidance_start=0.3, guidance_end=0.5, **wires)
+    graph.swap(sampler=never, chunk=5)
+    before = server.log_text().count("none of the 2 steps lies")
+    for _ in range(2):
+        client.run(graph.prompt(), timeout=600)
+        client.free()
+    assert server.log_text().count("none of the 2 steps lies") - before == 2
+
+
 def test_a_face_may_start_from_the_one_before(client, server, film):
     """The first frame is as it was; the others are spared half of the steps, chunk or not."""
     graph, alone = FilmGraph("sways.mp4"), {"calm_frames": 0, "colour_match": 0.0}
