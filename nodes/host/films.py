@@ -30,6 +30,8 @@ _COPIED = ("aac", "mp3", "ac3", "eac3", "opus", "alac")
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _OTHER_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+# What sound of more channels than PyAV can hand on is mixed down to.
+_MOST_CHANNELS = 6
 # Sound is written so far before the frames it belongs to, in seconds.
 _SOUND_AHEAD = 0.5
 _SOUND_PART = 1 << 16
@@ -234,7 +236,8 @@ def _sound(film: Film, output: Any) -> Iterator[tuple[float, Any]]:
         return iter(())
     if stream.codec_context.name in _COPIED:
         return _copied(film, container, stream, output.add_stream_from_template(stream))
-    return _encoded(output, stream.rate, stream.layout.name, _decoded(film, container, stream))
+    layout = stream.layout.name if len(stream.layout.channels) <= _MOST_CHANNELS else _LAYOUTS[_MOST_CHANNELS]
+    return _encoded(output, stream.rate, layout, _decoded(film, container, stream, layout))
 
 
 def _copied(film: Film, container: Any, stream: Any, target: Any) -> Iterator[tuple[float, Any]]:
@@ -251,11 +254,11 @@ def _copied(film: Film, container: Any, stream: Any, target: Any) -> Iterator[tu
             yield seconds, packet
 
 
-def _decoded(film: Film, container: Any, stream: Any) -> Iterator[np.ndarray]:
-    """Samples [channels, N] of sound of another kind."""
+def _decoded(film: Film, container: Any, stream: Any, layout: str) -> Iterator[np.ndarray]:
+    """Samples [channels, N] of sound of another kind, in this layout."""
     with container:
         offset = _seek(film, container, stream)
-        resampler = av.AudioResampler(format="fltp")
+        resampler = av.AudioResampler(format="fltp", layout=layout)
         left = round(film.duration * stream.rate) if film.duration else None
         for frame in container.decode(stream):
             skip = round(float((offset - (frame.pts or 0)) * stream.time_base) * stream.rate)

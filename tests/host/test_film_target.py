@@ -189,6 +189,31 @@ def test_sound_that_the_file_cannot_hold_as_it_is(client, server, film, seconds,
     assert abs(len(samples) - seconds * kept) < 3 * 1024
 
 
+def test_sound_of_eight_channels_is_mixed_down_to_six(client, server):
+    silent = write_film(server.base_dir / "input" / "silent.mp4", 4)
+    with av.open(str(silent)) as source, av.open(str(silent.with_name("around.mov")), "w") as film:
+        video = film.add_stream_from_template(source.streams.video[0])
+        sound = film.add_stream("pcm_s16le", rate=48000, layout="7.1")
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = video
+                film.mux(packet)
+        samples = np.full((1, 8 * 8000), 3000, np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="7.1")
+        frame.sample_rate, frame.pts = 48000, 0
+        film.mux(sound.encode(frame))
+        film.mux(sound.encode(None))
+    graph = FilmGraph("around.mov")
+    swap = graph.swap()
+    saved = saved_film(server, client.run(graph.prompt(), timeout=600), swap)
+    with av.open(str(saved)) as file:
+        assert [one.layout.name for one in file.streams.audio] == ["5.1"]
+    frames, samples = read_film(saved)
+    assert len(frames) == 4
+    assert abs(len(samples) - 8000) < 3 * 1024
+    assert np.abs(samples).max() > 0.02
+
+
 def test_what_is_done_stays_when_it_is_stopped(client, server):
     write_film(server.base_dir / "input" / "stopped.mp4", 120)
     graph = FilmGraph("stopped.mp4")
