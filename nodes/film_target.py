@@ -261,8 +261,8 @@ class SFSRFilmSwap(io.ComfyNode):
                     step=0.05,
                     optional=True,
                     advanced=True,
-                    tooltip="The share of the steps that each face is spared by starting from that of the frame before. "
-                    "0.5 saves time; much more lets mistakes pile up. At 0 each frame starts from noise.",
+                    tooltip="The share of the steps that each face is spared by starting from that of the frame before. At 0.5 "
+                    "it flickers a little less; much more lets mistakes pile up. At 0 each frame starts from noise.",
                 ),
             ],
             outputs=[

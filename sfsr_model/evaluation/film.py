@@ -152,6 +152,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--target-frames", type=int, default=60, help="of the film that gets another face; 0 for none (default 60)"
     )
     film.add_argument("--steps", type=int, default=4, help="of the sampler for that face (default 4)")
+    film.add_argument(
+        "--carry", type=float, default=0.5, help="share of these that the last face's x0* spares the next (default 0.5)"
+    )
     film.set_defaults(run=_film)
 
 
@@ -161,6 +164,8 @@ def _film(options: argparse.Namespace) -> int:
 
     if options.frames < 2 * RATE:
         raise ValueError(f"frames: expected at least {2 * RATE}, got {options.frames}")
+    if not 0 <= options.carry < 1:
+        raise ValueError(f"carry: expected 0 to less than 1, got {options.carry:g}")
     options.out.mkdir(parents=True, exist_ok=True)
     model, reader = FaceModel.load(options.cache), load_bundled_photo_reader()
     films = []
@@ -173,7 +178,7 @@ def _film(options: argparse.Namespace) -> int:
     if options.target_frames:
         from .film_target import target_rows  # what it needs is not loaded for the driver alone
 
-        rows += target_rows(model, options.seed, options.target_frames, options.size, options.steps)
+        rows += target_rows(model, options.seed, options.target_frames, options.size, options.steps, options.carry)
     lines = [*row_table(rows), "", *table(("coefficient", "r"), [(name, f"{r:.2f}") for name, r in single.items()])]
     about = {"seed": options.seed, "people": options.people, "frames": options.frames, "size": options.size, "rate": RATE}
     with whole_file(options.out / "film.md") as partial:
