@@ -29,7 +29,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True, help="safetensors or ONNX file to write")
     export.add_argument("--step", type=int, help="of the state, where keep_every kept it (default: the newest)")
     export.set_defaults(run=_export)
-    for command in (run, export):
+    balance = commands.add_parser("balance", help="say how hard each loss pulls at the weights that the training starts from")
+    balance.add_argument("--batches", type=int, default=4, help="of the training to look at (4)")
+    balance.set_defaults(run=_balance)
+    for command in (run, export, balance):
         command.add_argument("settings", type=Path, help="YAML file; its entries: sfsr_model/training/settings.py")
         command.add_argument(
             "--set", action="append", default=[], metavar="ENTRY=VALUE", help="change an entry, such as optimiser.rate=1e-4"
@@ -100,6 +103,17 @@ def _export(options: argparse.Namespace) -> int:
     settings, task = _task(options)
     task.export(settings, options.out, options.step)
     print(options.out)
+    return 0
+
+
+def _balance(options: argparse.Namespace) -> int:
+    from .balance import pulls
+
+    if options.batches < 1:
+        raise ValueError(f"--batches: expected at least 1, found {options.batches}")
+    print("loss         value    weight  weighted gradient  its cosine with the whole one")
+    for one in pulls(*_task(options), options.batches):
+        print(f"{one.name:<11} {one.value:>6.4f} {one.weight:>9g} {one.norm:>18.3g} {one.along:>30.2f}")
     return 0
 
 

@@ -29,6 +29,7 @@ from sfsr_model.network.checkpoint import RENDERED_SPACE
 from sfsr_model.network.diffusers_names import unet_to_diffusers
 from sfsr_model.network.layout import SD15_INPAINTING, unet_shapes
 from sfsr_model.training.__main__ import main
+from sfsr_model.training.balance import pulls
 from sfsr_model.training.data import batch_of, collated, open_dataset
 from sfsr_model.training.latents import LatentDataset
 from sfsr_model.training.loop import TrainingError, train
@@ -224,6 +225,26 @@ def test_each_loss_reaches_the_network(shared, written, loss, estimator, gradien
     assert all(torch.isfinite(torch.tensor(sizes)))
     # The two gradients of the diffusion loss cancel to about 1e-6.
     assert max(sizes) > 1e-3
+
+
+def test_a_loss_pulls_by_its_weight(shared, written, capsys):
+    """With one loss alone the whole gradient is its own; a weight of ten makes it ten times as long, the value stays."""
+    losses = {"background": 1.0, "share": 0.5}
+
+    def of(weight):
+        settings = load_settings(written(losses={**losses, "background": weight}))
+        return {one.name: one for one in pulls(settings, NetworkTask(settings), 2)}
+
+    once, tenfold = of(1.0), of(10.0)
+    assert set(once) == {"diffusion", "background"}
+    assert tenfold["background"].value == pytest.approx(once["background"].value)
+    assert tenfold["background"].norm == pytest.approx(10 * once["background"].norm, rel=1e-3)
+    assert tenfold["diffusion"].norm == pytest.approx(once["diffusion"].norm, rel=1e-3)
+    assert tenfold["background"].along > once["background"].along
+    assert of(1e-6)["diffusion"].along == pytest.approx(1, abs=1e-3)
+    assert main(["balance", str(written(losses=losses)), "--batches", "1"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][-2:] == ["diffusion", "background"]
+    assert main(["balance", str(written(losses=losses)), "--batches", "0"]) == 2
 
 
 def test_the_projects_own_encoder_gives_the_expression_loss(written, tmp_path):
