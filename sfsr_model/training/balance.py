@@ -33,13 +33,16 @@ class Pull:
 
 def pulls(settings: Settings, task: Task, batches: int = 4) -> list[Pull]:
     """Of each loss that the weights move, over the first batches of the training that the settings describe."""
-    modules = task.modules
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(mixed_precision=settings.precision)
+    modules = {name: module.train().to(accelerator.device) for name, module in task.modules.items()}
     parameters = [one for module in modules.values() for one in module.parameters() if one.requires_grad]
     dataset = task.dataset()
     loader = DataLoader(dataset, batch_sampler=step_batches(settings, dataset, 0), collate_fn=as_batch)
     found: dict[str, list[tuple[float, float, float]]] = {}
     for step, sample in zip(range(batches), loader, strict=False):
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+        with accelerator.autocast():
             total, parts = task.loss(modules, sample, step_generator(settings.seed, step))
         whole = _gradient(total, parameters)
         for name, value in parts.items():
