@@ -26,7 +26,8 @@ def draw_key_points(points: Tensor, size: tuple[int, int]) -> Tensor:
         centre = int((x + nose_x) / 2), int((y + nose_y) / 2)
         half = int(math.hypot(x - nose_x, y - nose_y) / 2)
         angle = int(math.degrees(math.atan2(y - nose_y, x - nose_x)))
-        cv2.fillConvexPoly(canvas, cv2.ellipse2Poly(centre, (half, _LIMB_WIDTH), angle, 0, 360, 1), _COLOURS[number])
+        limb = np.asarray(cv2.ellipse2Poly(centre, (half, _LIMB_WIDTH), angle, 0, 360, 1))
+        cv2.fillConvexPoly(canvas, limb, _COLOURS[number])
     canvas = (canvas * _LIMB_LIGHT).astype(np.uint8)
     for (x, y), colour in zip(places, _COLOURS, strict=True):
         cv2.circle(canvas, (int(x), int(y)), _RADIUS, colour, -1)

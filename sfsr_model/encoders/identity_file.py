@@ -57,14 +57,13 @@ def load_identity(path: str | os.PathLike[str]) -> Identity:
     missing = {"embeddings", "quality"} - tensors.keys()
     if missing:
         raise IdentityFileError(f"{path.name}: holds no {' and no '.join(sorted(missing))}; get the file again")
-    embeddings, quality = tensors["embeddings"], tensors["quality"]
     try:
         sources = tuple(str(source) for source in about["sources"])
         photos = int(about.get("photos", 0))  # files of earlier versions do not say
         warnings = tuple(str(warning) for warning in about.get("warnings", ()))
-        quality = tuple(quality.reshape(-1).tolist())
+        quality = tuple(tensors["quality"].reshape(-1).tolist())
         lengths = tuple(tensors["lengths"].reshape(-1).tolist()) if "lengths" in tensors else ()
-        unit, space = embeddings.to(torch.float32), str(about["space"])
+        unit, space = tensors["embeddings"].to(torch.float32), str(about["space"])
         return Identity(unit, space, quality, sources, photos, warnings, lengths, tensors.get("aligned"))
     except (KeyError, TypeError, ValueError) as error:
         raise IdentityFileError(f"{path.name}: what it holds is no identity ({error}); get the file again") from error

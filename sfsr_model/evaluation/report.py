@@ -194,7 +194,7 @@ def measure_untouched(
     """What the same encoders say of the targets' own faces. targets, images: [B, H, W, 3], before and after; points: of both
     faces; the rest as in `measure`."""
     before = measure(targets, [own for own, _ in points], wanted, people, encoder, reader)
-    kept = []
+    kept: list[float | None] = []
     for target, image, (own, new) in zip(targets, images, points, strict=True):
         if own is None or new is None:
             kept.append(None)

@@ -63,10 +63,9 @@ def _render(options: argparse.Namespace) -> int:
             truth.append((picture.coefficients, picture.pose, picture.five))
         container.mux(stream.encode())
     if options.truth:
-        names = ("coefficients", "pose", "five")
-        columns = (np.array(column, np.float32) for column in zip(*truth, strict=True))
+        coefficients, pose, five = (np.array(column, np.float32) for column in zip(*truth, strict=True))
         with whole_file(options.truth) as partial, partial.open("wb") as file:
-            np.savez_compressed(file, **dict(zip(names, columns, strict=True)), rate=options.rate)
+            np.savez_compressed(file, coefficients=coefficients, pose=pose, five=five, rate=options.rate)
     print(f"{options.out}: {len(truth)} frames, {options.out.stat().st_size} bytes")
     return 0
 

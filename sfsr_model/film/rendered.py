@@ -60,13 +60,13 @@ def render_film(model: FaceModel, film: Shot) -> Iterator[Picture]:
     neutral = neutral_points(model, space, identity)
     performed = film.performance
     for number in range(len(performed)):
-        moved = tuple(float(a + b) for a, b in zip(camera.shift, performed.place[number], strict=True))
-        pose = tuple(float(angle) for angle in performed.pose[number])
+        across, down = (float(a + b) for a, b in zip(camera.shift, performed.place[number], strict=True))
+        pitch, yaw, roll = (float(angle) for angle in performed.pose[number])
         frame = replace(
             scene,
-            pose=pose,
-            trunk=0.4 * pose[1],
-            camera=replace(camera, shift=moved),
+            pose=(pitch, yaw, roll),
+            trunk=0.4 * yaw,
+            camera=replace(camera, shift=(across, down)),
             finish=finished if film.still_grain else replace(finished, seed=(finished.seed + number) % 2**31),
         )
         worn = wearer(model, identity, performed.coefficients[number], neutral)

@@ -105,6 +105,7 @@ class Guide:
         inside = torch.ones_like(x0) if hole is None else hole.to(x0).expand_as(x0)
         whole = tuple(range(1, x0.ndim))
         count = inside.sum(whole).clamp_min(1.0)
+        size: Tensor | float
         if self.step_size == STEP_SIZES[1]:
             size = (self._made(correction).to(x0) * inside).square().sum(whole).div(count).sqrt()
         else:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from ..metrics import Figure, figure, plain, shown
@@ -86,9 +87,10 @@ def _plot(figures: Mapping[str, Mapping[str, Figure]], settings: Sequence[Settin
             rows = sorted((one.guided, one.name) for one in settings if one.estimate == estimate and (
                 estimate != _OURS or one.steps == main))  # fmt: skip
             found = [figures[name][kind] for _, name in rows]
-            errors = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
+            # None, where nothing could be measured, becomes no point.
+            means, low, high = np.array([(one.value, one.low, one.high) for one in found], float).T
             axes.errorbar(
-                [count for count, _ in rows], [one.value for one in found], errors, marker="o", capsize=3, label=estimate
+                [count for count, _ in rows], means, (means - low, high - means), marker="o", capsize=3, label=estimate
             )
         axes.set_xlabel("guided steps")
         axes.set_title(_TITLES[kind], fontsize=10)
