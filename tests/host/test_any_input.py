@@ -199,10 +199,11 @@ def files(server, client):
         path.parent.mkdir(parents=True, exist_ok=True)
     save_text_to_image(own[0], SLIM_SD15)
     write_stand_in(PORTRAIT, own[1], SLIM_SD15.ldm_arguments)
+    before = {*server.base_dir.rglob("*")}
     yield
     for path in own:
         path.unlink()
-    written = [path for path in server.base_dir.rglob("*") if path.is_file()]
+    written = [path for path in server.base_dir.rglob("*") if path.is_file() and path not in before]
     assert not [path for path in written if path.suffix == ".partial"]
     output = server.base_dir / "output"
     assert not [path for path in written if ESCAPED in path.name and not path.is_relative_to(output)]

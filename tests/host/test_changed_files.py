@@ -160,16 +160,29 @@ def test_a_file_in_a_folder_is_read_by_either_spelling(server, client, class_typ
         assert reader in client.run(prompt, timeout=120).executed
 
 
+@pytest.fixture
+def link():
+    """Makes links for the length of a test."""
+    made = []
+
+    def make(path, target):
+        path.symlink_to(target)
+        made.append(path)
+
+    yield make
+    for path in made:
+        path.unlink()
+
+
 @pytest.mark.parametrize("class_type", READERS)
-def test_a_file_on_another_disk_is_listed_and_read(server, client, tmp_path, class_type):
+def test_a_file_on_another_disk_is_listed_and_read(server, client, tmp_path, link, class_type):
     """Many keep their models elsewhere, and a link to a file or a folder in ComfyUI's own. No name leads there without one."""
     (*parts, name), write, inputs = READERS[class_type]
     (tmp_path / "disk").mkdir()
     write(tmp_path / "disk" / name, 1)
     folder = folder_of(server, *parts)
-    for link, target in ((f"linked_{name}", f"disk/{name}"), ("linked", "disk")):
-        (folder / link).unlink(missing_ok=True)
-        (folder / link).symlink_to(tmp_path / target)
+    link(folder / f"linked_{name}", tmp_path / "disk" / name)
+    link(folder / "linked", tmp_path / "disk")
     key, value = next((key, value) for key, value in inputs.items() if name in str(value))
     for behind in (f"linked_{name}", f"linked/{name}"):
         chosen = value.replace(name, behind)

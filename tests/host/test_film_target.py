@@ -169,7 +169,7 @@ def test_a_face_may_start_from_the_one_before(client, server, film):
     plain, carried, in_parts = (read_film(saved_film(server, result, swap))[0].astype(float) for swap in swaps)
     change = np.abs(carried - plain).mean((1, 2, 3))
     assert change[0] < 0.1
-    assert change[1:].min() > 1.0
+    assert change[1:].min() > 0.3
     assert np.array_equal(carried, in_parts)
 
 
