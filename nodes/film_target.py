@@ -16,7 +16,7 @@ from ..sfsr_model.encoders.identity import same_space
 from ..sfsr_model.encoders.identity_batch import PEOPLE, IdentityBatch, per_frame
 from ..sfsr_model.expressions import Expression
 from ..sfsr_model.face import FaceFrame, crop_face
-from ..sfsr_model.film.carry import Carry
+from ..sfsr_model.film.carry import Carry, spared_steps
 from ..sfsr_model.film.paste import PasteSettings, as_float, swapped
 from ..sfsr_model.film.steady import CALM_REACH, POINTS_REACH
 from ..sfsr_model.film.target import FilmSettings, FilmWatcher, FollowedFace, followed_frames, preview_frame
@@ -262,7 +262,8 @@ class SFSRFilmSwap(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="The share of the steps that each face is spared by starting from that of the frame before. At 0.5 "
-                    "it flickers a little less; much more lets mistakes pile up. At 0 each frame starts from noise.",
+                    "it flickers a little less; much more lets mistakes pile up. At 0 each frame starts from noise. Above it, "
+                    "faces are sampled one by one, whatever chunk says, and what acts early in a run acts on the first alone.",
                 ),
             ],
             outputs=[
@@ -338,7 +339,7 @@ class SFSRFilmSwap(io.ComfyNode):
             StreamSettings(expression_weight, expression_start, expression_end, expression_guidance),
         )
 
-        carry = Carry(carry_over)
+        carry = Carry(spared_steps(carry_over, len(run.sigmas) - 1))
 
         def paint(crops: torch.Tensor, frames: tuple[FaceFrame, ...]) -> torch.Tensor:
             numbers = [frame.picture for frame in frames]
@@ -349,7 +350,7 @@ class SFSRFilmSwap(io.ComfyNode):
 
         path, subfolder = new_film_path(prefix, film.size)
         pictures = (picture for _, picture in film.frames())
-        at_once = 1 if carry_over else chunk  # a face waits for the one before it
+        at_once = 1 if carry.spared else chunk  # a face waits for the one before it
         pasted = swapped(pictures, followed, paint, at_once, PasteSettings(feather, colour_match, calm_frames))
         file = FilmFile(path, film, crf, None if metadata_is_off() else _about(cls))
         try:

@@ -8,10 +8,10 @@ from typing import Any
 import comfy.sample
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...sfsr_model.face import FaceFrame
-from ...sfsr_model.film.carry import Carry, carried_levels, carried_start
+from ...sfsr_model.face.faceless import soft_latent_mask
+from ...sfsr_model.film.carry import Carry, carried_start
 from .conditioning import Conditioned
 
 
@@ -36,8 +36,8 @@ def sample_faces(conditioned: Conditioned, vae: Any, run: Run, frames: tuple[Fac
     noise = comfy.sample.prepare_noise(samples, run.seed, latent.get("batch_index"))
     last = carry.last(frames[0])
     if last is not None:
-        sigmas = carried_levels(sigmas, carry.share)
-        samples = carried_start(last, samples, F.interpolate(mask.to(samples), samples.shape[-2:], mode="bilinear"))
+        sigmas = sigmas[carry.spared :]
+        samples = carried_start(last, samples, soft_latent_mask(mask[:, 0].to(samples), *samples.shape[-2:]))
     with torch.inference_mode():
         made = comfy.sample.sample_custom(
             conditioned.model,

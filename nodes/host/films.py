@@ -284,7 +284,7 @@ def _waves(sound: Mapping[str, Any]) -> tuple[str, Iterator[np.ndarray]]:
     """The layout of the host's AUDIO, and its samples in parts [channels, N]."""
     waveform = sound["waveform"][0]
     layout = _LAYOUTS.get(len(waveform), "stereo")
-    waveform = waveform if len(waveform) in _LAYOUTS else waveform[:1].expand(2, -1)
+    waveform = waveform if len(waveform) in _LAYOUTS else waveform[:2]  # left and right come first in all layouts
     return layout, (part.float().cpu().contiguous().numpy() for part in waveform.split(_SOUND_PART, dim=1))
 
 

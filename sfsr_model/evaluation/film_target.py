@@ -23,7 +23,7 @@ from ..encoders.framing import HOLD, FramingSettings, frame_faces
 from ..encoders.recogniser import InsightFaceEncoder
 from ..face import FaceFrame, crop_face, crop_transform, face_mask, paste_into
 from ..face.crop import apply_affine
-from ..film.carry import Carry
+from ..film.carry import Carry, spared_steps
 from ..film.paste import Paint, PasteSettings, as_float, swapped
 from ..film.steady import POINTS_REACH
 from ..film.target import FilmSettings, FilmWatcher, FollowedFace
@@ -32,6 +32,7 @@ from ..samples import load_sample
 from .film_rows import Row
 from .generate import Sampling, Wanted, generate_latents
 from .network import Network
+from .photos.identity_figures import Levels
 
 if TYPE_CHECKING:
     from ..synthetic.model import FaceModel
@@ -88,13 +89,13 @@ class FilmPainter:
 
     def carrying(self, share: float) -> Paint:
         """A way to paint in which each frame starts from the last one's x0*, a share of the steps further down."""
-        carry = Carry(share)
+        carry = Carry(spared_steps(share, self._sampling.steps))
 
         @torch.no_grad()
         def paint(crops: Tensor, frames: Sequence[FaceFrame]) -> Tensor:
             made = []
             for crop, frame in zip(crops, frames, strict=True):
-                latents = self._latents(crop[None], [frame], carry.last(frame), share)
+                latents = self._latents(crop[None], [frame], carry.last(frame), carry.spared)
                 carry.keep(frame, latents)
                 made.append(latents)
             return self._network.decode(torch.cat(made)).cpu()
@@ -106,7 +107,7 @@ class FilmPainter:
         crops: Tensor,
         frames: Sequence[FaceFrame],
         last: Tensor | None = None,
-        share: float = 0.0,
+        spared: int = 0,
         *,
         same_noise: bool = True,
     ) -> Tensor:
@@ -119,7 +120,7 @@ class FilmPainter:
             torch.stack([frame.mask for frame in frames]),
         )
         noise = torch.cat([self._noise(0 if same_noise else number) for number in numbers])
-        return generate_latents(self._network, wanted, noise, self._sampling, last, share)
+        return generate_latents(self._network, wanted, noise, self._sampling, last, spared)
 
     def _noise(self, number: int) -> Tensor:
         generator = torch.Generator().manual_seed(self._seed + number)
@@ -227,38 +228,30 @@ def looks_of(images: Tensor, film: TrueFilm, judge: InsightFaceEncoder) -> Tenso
     return F.normalize(judge.embed_aligned(faces), dim=-1)
 
 
-@dataclass(frozen=True)
-class PersonLevels:
-    """A judge's mean cosines of two pictures of one person, and of strangers."""
-
-    same: float
-    strangers: float
-
-    def share(self, cosine: float) -> float:
-        """How far a cosine is on the way from strangers to the same person."""
-        return (cosine - self.strangers) / (self.same - self.strangers)
-
-
-def person_levels(model: FaceModel, judge: InsightFaceEncoder, seed: int, people: int = 48) -> PersonLevels:
-    """The levels among numbered rendered people, of each of whom two pictures differ in hair, skin, light and pose."""
-    from ..synthetic.triplet import sample_triplet
+def person_levels(model: FaceModel, judge: InsightFaceEncoder, seed: int, people: int = 48) -> Levels:
+    """The levels among numbered rendered people, each in two heads of hair, skins, lights, poses and expressions."""
+    from ..synthetic.render import render
+    from ..synthetic.triplet import triplet_parts
 
     looks = []
     for number in range(people):
-        triplet = sample_triplet(model, seed, number, _FOLLOWED)
+        own, other, _ = triplet_parts(model, seed, number)
+        shown = [render(model, *parts, _FOLLOWED, aligned=True) for parts in (own, (own[0], *other[1:]))]
         pair = [
             judge.align(judge.prepare(as_float(torch.from_numpy(one.image.copy()))), torch.from_numpy(one.five))
-            for one in (triplet.reference, triplet.answer)
+            for one in shown
         ]
         looks.append(F.normalize(judge.embed_aligned(pair), dim=-1))
     cosines = torch.stack(looks)[:, 0] @ torch.stack(looks)[:, 1].T
-    own = torch.eye(people, dtype=torch.bool)
-    return PersonLevels(cosines[own].mean().item(), cosines[~own].mean().item())
+    own_pairs = torch.eye(people, dtype=torch.bool)
+    return Levels(cosines[own_pairs].mean().item(), cosines[~own_pairs].mean().item())
 
 
-def _ahead(film: TrueFilm) -> int:
-    """The frame in which the head is turned least."""
-    return int(film.pose.norm(dim=-1).argmin())
+def spread_from_ahead(looks: Tensor, film: TrueFilm) -> float:
+    """The standard deviation of the cosines of a film's looks [T, D] to that of the frame in which the head is turned least."""
+    ahead = int(film.pose.norm(dim=-1).argmin())
+    others = torch.arange(len(looks)) != ahead
+    return (looks[others] @ looks[ahead]).std().item()
 
 
 def switches(followed: FollowedFace, own: Tensor, others: Sequence[Tensor]) -> int:
@@ -309,7 +302,10 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int,
     return [
         Row("flicker inside the mask over the true film's", flicker(whole.images, film) / own, 1.6, 1.15),
         Row("the same, frames done singly", flicker(single.images, film) / own),
-        Row(f"the same, the last face carried over {carry:.0%} of the steps", flicker(carried.images, film) / own),
+        Row(
+            f"the same, each frame from the last one's x0*, {carry:.0%} of the way",
+            flicker(carried.images, film) / own,
+        ),
         Row("the true film's flicker, grey levels", own),
         Row(
             "jitter of the five points at 60 degrees a second, share of the eyes' distance",
@@ -320,14 +316,14 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int,
         Row("the same, frames done singly", jitter(single.points, film)),
         Row("standard deviation of the judge's cosine over the film", seen[""].std().item(), 0.04, 0.02),
         Row("the same, frames done singly", seen[_SINGLY].std().item()),
-        Row("the same, the last face carried over", seen[_CARRIED].std().item()),
+        Row("the same, each frame from the last one's x0*", seen[_CARRIED].std().item()),
         # What the judge makes of the pose alone: a photo of the person mostly looks ahead, too.
-        Row("the same, of the film as it was to its own face looking ahead", (true @ true[_ahead(film)]).std().item()),
+        Row("the same, of the film as it was to its own face looking ahead", spread_from_ahead(true, film)),
         Row("the judge's mean cosine to the person", seen[""].mean().item(), less=False),
-        Row("the same, the last face carried over", seen[_CARRIED].mean().item(), less=False),
+        Row("the same, each frame from the last one's x0*", seen[_CARRIED].mean().item(), less=False),
         Row("the same, of the film as it was", (true @ judged).mean().item(), less=False),
         Row(
-            "identity carried over: that cosine, 0 for strangers and 1 for another picture of the person",
+            "identity carried over: 0 for strangers, 1 for another picture of a person",
             levels.share(seen[""].mean().item()),
             0.4,
             0.8,
@@ -335,7 +331,7 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int,
         ),
         Row("frames that would go to another person, two faces crossing and a cut", _switched(model, seed, encoder), 0, 0),
         Row("time a frame over that of single frames", whole.seconds / single.seconds, 1.25, 1.05),
-        Row("the same, the last face carried over", carried.seconds / single.seconds),
+        Row("the same, each frame from the last one's x0*", carried.seconds / single.seconds),
         Row("the same, finding the face alone", whole.finding / single.finding),
     ]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..estimators import sample_improved_midpoint
-from ..film.carry import carried_levels, carried_start
+from ..film.carry import carried_start
 from ..schedule import ScaledLinearSchedule
 from .network import Guidance, Network, anchored
 
@@ -72,12 +72,12 @@ def generate(network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling
 
 @torch.no_grad()
 def generate_latents(
-    network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling, last: Tensor | None = None, share: float = 0.0
+    network: Network, wanted: Wanted, noise: Tensor, sampling: Sampling, last: Tensor | None = None, spared: int = 0
 ) -> Tensor:
     """Latents [B, C, H / 8, W / 8] of new faces; noise, of the same shape, of unit deviation.
 
-    last: in place of noise alone, latents to start from, `share` of the steps further down. Raises ValueError where a
-    prediction is not finite.
+    last: in place of noise alone, latents to start from, `spared` steps further down. Raises ValueError where a prediction is
+    not finite.
     """
     shown = network.surroundings(wanted.target, wanted.mask)
     noise = noise.to(network.device)
@@ -87,7 +87,7 @@ def generate_latents(
     top = float(sigmas[0])
     start = shown.faceless + top * noise if sampling.start == "background" else (1 + top**2) ** 0.5 * noise
     if last is not None:
-        sigmas = carried_levels(sigmas, share)
+        sigmas = sigmas[spared:]
         start = carried_start(last, shown.known, shown.mask) + float(sigmas[0]) * noise
     return sample_improved_midpoint(
         anchored(denoise, shown.known, shown.mask, noise),

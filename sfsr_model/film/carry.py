@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..face import FaceFrame
 
+# A mask at least so large is one, whatever its last bits say.
+_WHOLE = 0.999
 
-def carried_levels(sigmas: Tensor, share: float) -> Tensor:
-    """Noise levels [steps + 1] without the first `share` of the steps, 0..1; at least one step is left."""
-    steps = len(sigmas) - 1
-    return sigmas[min(round(share * steps), steps - 1) :]
+
+def spared_steps(share: float, steps: int) -> int:
+    """How many of the steps a share of 0..1 spares; at least one is left."""
+    return min(int(share * steps + 0.5), steps - 1)
 
 
 def carried_start(last: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-    """Latents [B, C, h, w] to start from: the last frame's in the mask [B, 1, h, w], this one's surroundings elsewhere."""
-    return known + mask * (last.to(known) - known)
+    """Latents [B, C, h, w] to start from: the last frame's where the mask [B, 1, h, w] is 1, elsewhere this one's."""
+    return torch.where(mask < _WHOLE, known, last.to(known))
 
 
 class Carry:
-    """Keeps the newest frame's x0* for the next. share: of the steps that a frame which has one before it is spared, 0..1."""
+    """Keeps the newest frame's x0* for the next. spared: so many steps less has a frame with one right before it."""
 
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self, spared: int) -> None:
+        self.spared = spared
         self._kept: tuple[FaceFrame, Tensor] | None = None
 
     def last(self, frame: FaceFrame) -> Tensor | None:
@@ -34,5 +37,5 @@ class Carry:
 
     def keep(self, frame: FaceFrame, latents: Tensor) -> None:
         """Keep the frame's x0* [1, C, h, w], if anything is carried."""
-        if self.share:
+        if self.spared:
             self._kept = frame, latents

@@ -48,7 +48,7 @@ class AutoencoderTask:
     def loss(
         self, modules: dict[str, nn.Module], sample: Sample, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one batch, and its parts for the log."""
+        """The loss of one batch, and its parts for the log, before the settings' weights."""
         kinds = [sample[name] for name in ("image", PHOTO + "image") if name in sample]
         shown = [pictures({"image": images.to(self._place())}) for images in kinds]
         if self._codec.crop is not None:
@@ -60,10 +60,11 @@ class AutoencoderTask:
         parts = {
             "absolute": 2 * (back - images).abs().mean(),
             "bands": 2 * pyramid_loss(back, images).mean(),
-            "colour": self._losses.colour * colour_loss(back, images).mean(),
-            "latent": self._losses.latent * latents.square().mean(),
+            "colour": colour_loss(back, images).mean(),
+            "latent": latents.square().mean(),
         }
-        total = torch.stack(list(parts.values())).sum()
+        weights = {"colour": self._losses.colour, "latent": self._losses.latent}
+        total = torch.stack([weights.get(name, 1.0) * value for name, value in parts.items()]).sum()
         if self._losses.on_pictures:
             for name, (weight, value) in self._on_faces(modules["autoencoder"], sample, generator).items():
                 total = total + weight * value

@@ -18,6 +18,9 @@ from .loop import Task
 from .order import step_generator
 from .settings import Settings
 
+# Trained along, against what is trained: nothing else pulls at its weights.
+_OPPONENT = "critic"
+
 
 @dataclass(frozen=True)
 class Pull:
@@ -37,7 +40,8 @@ def pulls(settings: Settings, task: Task, batches: int = 4) -> list[Pull]:
 
     accelerator = Accelerator(mixed_precision=settings.precision)
     modules = {name: module.train().to(accelerator.device) for name, module in task.modules.items()}
-    parameters = [one for module in modules.values() for one in module.parameters() if one.requires_grad]
+    pulled = [module for name, module in modules.items() if name != _OPPONENT]
+    parameters = [one for module in pulled for one in module.parameters() if one.requires_grad]
     dataset = task.dataset()
     loader = DataLoader(dataset, batch_sampler=step_batches(settings, dataset, 0), collate_fn=as_batch)
     found: dict[str, list[tuple[float, float, float]]] = {}

@@ -67,7 +67,7 @@ class ExpressionTask:
         parts = {"coefficients": torch.stack(errors).mean(), "pose": torch.stack(angles).mean()}
         total = torch.stack(list(parts.values())).sum()
         return total, parts | {
-            f"{name} error": (some[:, :COEFFICIENTS] - one.coefficients).abs()[:, one.known].mean()
+            f"{name} error": (some[:, :COEFFICIENTS] - one.coefficients).detach().abs()[:, one.known].mean()
             for name, some, one in zip(("rendered", "photos"), read, given, strict=False)
         }
 

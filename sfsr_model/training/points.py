@@ -68,7 +68,7 @@ class PointsTask:
             "score": F.binary_cross_entropy_with_logits(score, there),
         }
         error = ((points - wanted).norm(dim=-1).mean(-1) / eyes).mean()
-        return torch.stack(list(parts.values())).sum(), parts | {"error": error}
+        return torch.stack(list(parts.values())).sum(), parts | {"error": error.detach()}
 
     def _faces(self, sample: Sample, generator: torch.Generator, place: torch.device) -> tuple[Tensor, Tensor]:
         """Crops [N, 3, SIDE, SIDE] in 0..1 about points that are off, and where the true ones lie in them, [N, 5, 2]."""

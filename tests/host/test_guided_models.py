@@ -34,6 +34,8 @@ CORRECTION = "classifier-free correction"
 FLOWS = {"sd3": (save_sd3, SD3_FACTOR, SD3_SHIFT), "flux": (save_flux, FLUX_FACTOR, FLUX_SHIFT)}
 # A step that is small beside the latents of these untrained networks: a gradient is true only near where it was taken.
 SMALL_STEP = {"sd15": 10.0, "sdxl": 10.0, "sd3": 0.4, "flux": 4.0}
+# What it gains in cosine at the least; a cell of SDXL's latents is as many pixels, but its decoder less steep.
+GAIN = {"sd15": 0.004, "sdxl": 0.002, "sd3": 0.004, "flux": 0.004}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_it_leads_to_the_person_on_every_kind_of_model(kind, folder, latents, de
     assert same.any()
     assert not same.all()
     before, *after = (decoded_cosine(graph, one) for one in samples[:3])
-    assert all(one > before + 0.002 for one in after), (before, after)
+    assert all(one > before + GAIN[kind] for one in after), (before, after)
 
 
 def test_the_step_is_as_long_as_the_correction(folder, latents):

@@ -19,11 +19,15 @@ _VECTOR = "vector"
 
 @dataclass(frozen=True)
 class Levels:
-    """Mean cosines of photos of a source's people with their photo that is kept apart: other photos of the same person, and the
-    targets, which show others."""
+    """Mean cosines of a judge: two pictures of the same person, and of strangers. Of photos, a source's people with their photo
+    that is kept apart, and the targets, which show others."""
 
     same: float
     strangers: float
+
+    def share(self, cosine: float) -> float:
+        """How far a cosine is on the way from strangers to the same person."""
+        return (cosine - self.strangers) / (self.same - self.strangers)
 
 
 class SeenBy:
