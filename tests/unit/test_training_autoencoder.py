@@ -71,7 +71,7 @@ def test_it_learns_what_encoders_see(tmp_path):
     settings, found = load_settings(path, {"data.count": "1", "losses.share": "1"}), []
     train(settings, AutoencoderTask(settings), lambda step, values: found.append(values))
     for one in found:
-        pixels = one["absolute"] + one["bands"] + one["latent"]
+        pixels = one["absolute"] + one["bands"] + settings.losses.latent * one["latent"]
         assert one["loss"] == pytest.approx(pixels + 3 * one["identity"] + 7 * one["expression"], rel=1e-4)
     assert min(one["identity"] for one in found[-5:]) < 0.8 * found[0]["identity"]
 
