@@ -8,7 +8,7 @@ and what the expression uncovers; of the film as it was taken, and of the film w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -222,9 +222,9 @@ def eye_distance(film: TrueFilm) -> Tensor:
     return (film.five[:, 1] - film.five[:, 0]).norm(dim=-1).max()
 
 
-def looks_of(images: Tensor, film: TrueFilm, judge: InsightFaceEncoder) -> Tensor:
-    """Unit embeddings [T, D] of the film's face, at its true points, by the judge."""
-    faces = [judge.align(judge.prepare(as_float(image)), points) for image, points in zip(images, film.five, strict=True)]
+def looks_of(images: Iterable[Tensor], points: Iterable[Tensor], judge: InsightFaceEncoder) -> Tensor:
+    """Unit embeddings [T, D] of the faces at their true points [5, 2] in images [H, W, 3], by the judge."""
+    faces = [judge.align(judge.prepare(as_float(image)), five) for image, five in zip(images, points, strict=True)]
     return F.normalize(judge.embed_aligned(faces), dim=-1)
 
 
@@ -237,11 +237,8 @@ def person_levels(model: FaceModel, judge: InsightFaceEncoder, seed: int, people
     for number in range(people):
         own, other, _ = triplet_parts(model, seed, number)
         shown = [render(model, *parts, _FOLLOWED, aligned=True) for parts in (own, (own[0], *other[1:]))]
-        pair = [
-            judge.align(judge.prepare(as_float(torch.from_numpy(one.image.copy()))), torch.from_numpy(one.five))
-            for one in shown
-        ]
-        looks.append(F.normalize(judge.embed_aligned(pair), dim=-1))
+        images = [torch.from_numpy(one.image.copy()) for one in shown]
+        looks.append(looks_of(images, [torch.from_numpy(one.five) for one in shown], judge))
     cosines = torch.stack(looks)[:, 0] @ torch.stack(looks)[:, 1].T
     own_pairs = torch.eye(people, dtype=torch.bool)
     return Levels(cosines[own_pairs].mean().item(), cosines[~own_pairs].mean().item())
@@ -296,8 +293,8 @@ def target_rows(model: FaceModel, seed: int, frames: int, size: int, steps: int,
     given = painter, film, encoder, network.metadata.resolution
     done = {"": as_film(*given), _CARRIED: as_film(*given, carry), _SINGLY: singly(*given)}
     own, levels = flicker(film.images, film), person_levels(model, judge, seed)
-    seen = {name: looks_of(one.images, film, judge) @ judged for name, one in done.items()}
-    true = looks_of(film.images, film, judge)
+    seen = {name: looks_of(one.images, film.five, judge) @ judged for name, one in done.items()}
+    true = looks_of(film.images, film.five, judge)
     whole, carried, single = done.values()
     return [
         Row("flicker inside the mask over the true film's", flicker(whole.images, film) / own, 1.6, 1.15),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,8 +27,9 @@ class Levels:
     strangers: float
 
     def share(self, cosine: float) -> float:
-        """How far a cosine is on the way from strangers to the same person."""
-        return (cosine - self.strangers) / (self.same - self.strangers)
+        """How far a cosine is on the way from strangers to the same person; NaN where this judge cannot tell the two apart."""
+        reach = self.same - self.strangers
+        return (cosine - self.strangers) / reach if reach > 0 else math.nan
 
 
 class SeenBy:
@@ -68,9 +70,8 @@ class SeenBy:
 
     def _share(self, similar: Tensor, kind: str) -> Tensor:
         levels = [self.levels[self._cast.person(case.apart)[0]] for case in self._cast.cases[kind]]
-        low = torch.tensor([one.strangers for one in levels], dtype=torch.float64)
-        reach = torch.tensor([one.same for one in levels], dtype=torch.float64) - low
-        return torch.where(reach > 0, (similar - low) / reach, torch.nan)
+        shares = [one.share(cosine) for one, cosine in zip(levels, similar.tolist(), strict=True)]
+        return torch.tensor(shares, dtype=torch.float64)
 
     def _cosines(self, maker: str, kind: str) -> Tensor:
         apart = self._photos([case.apart for case in self._cast.cases[kind]])
