@@ -25,7 +25,7 @@ from ..network.layout import SD15_INPAINTING
 from ..schedule import ScaledLinearSchedule
 from ..synthetic.torch_data import ShardDataset
 from .codec import load_codec, preview_colours
-from .data import Batch, Mixed, Sample, batch_of, collated, length, open_dataset, open_photos, peek, split_mixed
+from .data import Batch, Mixed, Sample, batch_of, collated, length, open_dataset, open_photos, peek, picked, split_mixed
 from .examples import LATENT_FIELDS, Examples, examples_of, network_input, stored_examples
 from .frozen import expression_reader, measure_expressions, recogniser
 from .initial import start
@@ -141,8 +141,13 @@ class NetworkTask:
 
     @torch.no_grad()
     def show(self, sample: Sample) -> Tensor:
-        """The first people of the data: reference, target, what the network makes of them, answer; [4, N, 3, H, W] in 0..1."""
-        batch, examples = self._shown
+        """Rows of the first renders, and of photos that are asked for each other's people: reference, target, the first x0*
+        from pure noise, what the network makes of them in some steps, answer; [5, N, 3, H, W] in 0..1.
+
+        The first x0* is what the network knows without seeing anything of the face, soft as a mean is. Where what comes of it
+        looks worse, the network lacks training at the noise levels between.
+        """
+        (reference, target, answer), examples = self._shown
         examples = examples.to(self._place())
         level = self.sigmas[torch.linspace(len(self.sigmas) - 1, 0, _SHOWN_STEPS).round().long()]
         noise = torch.randn(examples.latent.shape, generator=torch.Generator().manual_seed(self._settings.seed))
@@ -150,10 +155,10 @@ class NetworkTask:
         tokens = self.compound(examples.identity, examples.expression, examples.pose, ones, ones)
         denoise = self._denoiser(self.modules, examples, tokens)
         x = noise.to(self._place()) * float(level[0])
-        x0 = sample_improved_midpoint(denoise, x, torch.cat((level, torch.zeros(1))))
-        made = self.codec.decode(x0).clamp(0, 1).cpu()
-        pictures = [picture.movedim(-1, 1) for picture in (batch.reference, batch.target, batch.answer)]
-        return torch.stack((pictures[0], pictures[1], made, pictures[2]))
+        first = denoise(x, float(level[0]))
+        made = sample_improved_midpoint(denoise, x, torch.cat((level, torch.zeros(1))))
+        decoded = [self.codec.decode(one).clamp(0, 1).cpu() for one in (first, made)]
+        return torch.stack((reference, target, *decoded, answer))
 
     @torch.no_grad()
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
@@ -195,8 +200,6 @@ class NetworkTask:
 
     def _preview_colours(self) -> tuple[tuple[float, ...], ...]:
         _, examples = self._shown
-        if self.photos is not None:
-            examples = examples.beside(self._encoded(collated(self.photos, 0, min(_SHOWN, len(self.photos)))))
         assert examples.picture is not None
         return preview_colours(examples.latent.cpu(), examples.picture.cpu())
 
@@ -333,9 +336,20 @@ class NetworkTask:
         return examples_of(batch, self.codec, self._recogniser, place)
 
     @cached_property
-    def _shown(self) -> tuple[Batch, Examples]:
-        sample = collated(self.raw, 0, min(_SHOWN, length(self.raw)))
-        return batch_of(sample), self._encoded(sample)
+    def _shown(self) -> tuple[Tensor, Examples]:
+        """Reference, target and answer [3, N, 3, H, W] of the first renders and of some photos, and their examples.
+
+        A photo's own person is known in one picture mostly, so it is asked for the next one's: its reference and identity.
+        """
+        first = collated(self.raw, 0, min(_SHOWN, length(self.raw)))
+        pictures, examples = _seen(batch_of(first), self._settings.data.size), self._encoded(first)
+        if self.photos is None:
+            return pictures, examples
+        spread = torch.linspace(0, len(self.photos) - 1, min(_SHOWN, len(self.photos))).long().tolist()
+        some = picked(self.photos, spread)
+        shown, others = _seen(batch_of(some), self._settings.data.size), self._encoded(some)
+        shown[0] = shown[0].roll(-1, 0)
+        return torch.cat((pictures, shown), 1), examples.beside(replace(others, identity=others.identity.roll(-1, 0)))
 
     def _place(self) -> torch.device:
         """The trained networks' device; the frozen ones follow them."""
@@ -365,6 +379,12 @@ def _crossed(crossed: Tensor, count: int) -> tuple[Tensor, Tensor]:
     rows = torch.arange(count, device=crossed.device)
     few = rows[: len(crossed)]
     return torch.where(crossed, rows.roll(-1)[few], few), torch.where(crossed, rows.roll(-2)[few], few)
+
+
+def _seen(batch: Batch, size: int) -> Tensor:
+    """Reference, target and answer of a batch [3, N, 3, size, size]."""
+    rows = (batch.reference, batch.target, batch.answer)
+    return torch.stack([nn.functional.interpolate(row.movedim(-1, 1), (size, size), mode="area") for row in rows])
 
 
 def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:

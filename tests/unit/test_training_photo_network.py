@@ -16,7 +16,7 @@ from sfsr_model.network import load_checkpoint, untrained_checkpoint
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
 from sfsr_model.network.untrained import random_state
 from sfsr_model.training.autoencoder import AutoencoderTask
-from sfsr_model.training.data import collated, length, split_mixed, step_batches
+from sfsr_model.training.data import collated, length, picked, split_mixed, step_batches
 from sfsr_model.training.loop import train
 from sfsr_model.training.network import NetworkTask, _crossed
 from sfsr_model.training.order import step_generator
@@ -142,6 +142,20 @@ def test_the_network_learns_from_both_and_says_its_channels(started, tmp_path):
     loaded = load_checkpoint(tmp_path / "model.safetensors")
     assert (loaded.metadata.unet.in_channels, loaded.metadata.unet.latent_channels) == (2 * CHANNELS + 1, CHANNELS)
     assert "labelled photos: store, 6" in loaded.metadata.training_data
+
+
+def test_the_sheet_asks_photos_for_each_others_people(started):
+    _, task = started()
+    sheet = task.show({})
+    assert sheet.shape == (5, 6 + 8, 3, SIZE, SIZE)
+    reference, target, first, made, answer = sheet
+    assert not torch.equal(first, made)
+    assert torch.equal(target[6:], answer[6:])
+    assert not torch.equal(target[:6], answer[:6])
+    some = picked(task.photos, torch.linspace(0, 11, 8).long().tolist())
+    shown = torch.nn.functional.interpolate(some["whole"].float() / 255, (SIZE, SIZE), mode="area")
+    torch.testing.assert_close(reference[6:], shown.roll(-1, 0))
+    torch.testing.assert_close(task._shown[1].identity[6:], task._encoded(some).identity.roll(-1, 0))
 
 
 def test_losses_on_pictures_ask_photos_for_others_faces(started):
