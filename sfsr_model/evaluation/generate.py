@@ -22,7 +22,7 @@ class Sampling:
 
     steps, order: of the solver, `order` evaluations a step but for the last one's rule. start: pure noise, or the faceless
     target under noise. anchoring: how firmly the known background is put back, 0..1. pose: whether the network is told the
-    answer's head pose. Raises ValueError for a value that makes no sense.
+    answer's head pose. eta: how much fresh noise a step takes, 0..1. Raises ValueError for a value that makes no sense.
     """
 
     steps: int = 12
@@ -31,6 +31,7 @@ class Sampling:
     start: str = "noise"
     anchoring: float = 1.0
     pose: bool = True
+    eta: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -39,8 +40,9 @@ class Sampling:
             raise ValueError(f"order: expected 1 or 2, found {self.order}")
         if self.start not in STARTS:
             raise ValueError(f"start: expected {' or '.join(STARTS)}, found '{self.start}'")
-        if not 0 <= self.anchoring <= 1:
-            raise ValueError(f"anchoring: expected 0 to 1, found {self.anchoring:g}")
+        for name, share in (("anchoring", self.anchoring), ("eta", self.eta)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, found {share:g}")
         for name, scale in vars(self.guidance).items():
             if not math.isfinite(scale):
                 raise ValueError(f"{name}-guidance: expected a finite number, found {scale:g}")
@@ -96,6 +98,7 @@ def generate_latents(
         {"denoise_mask": shown.mask},
         order=sampling.order,
         background_anchoring=sampling.anchoring,
+        eta=sampling.eta,
     )
 
 

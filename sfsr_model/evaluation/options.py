@@ -93,6 +93,9 @@ def add_sampling(parser: argparse.ArgumentParser, steps: str = "--steps") -> Non
     add_guidance(parser)
     parser.add_argument("--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)")
     parser.add_argument("--anchoring", type=float, default=1.0, help="how firmly the background is kept, 0 to 1 (default 1)")
+    parser.add_argument(
+        "--eta", type=float, default=0.0, help="fresh noise a step, 0 to 1: as an ancestral sampler (default 0)"
+    )
 
 
 def add_noise(parser: argparse.ArgumentParser, samples: int) -> None:
@@ -114,7 +117,7 @@ def sampling_of(options: argparse.Namespace) -> Sampling:
     from .network import Guidance
 
     guidance = Guidance(options.identity_guidance, options.expression_guidance)
-    return Sampling(options.solver_steps, options.order, guidance, options.start, options.anchoring, options.pose)
+    return Sampling(options.solver_steps, options.order, guidance, options.start, options.anchoring, options.pose, options.eta)
 
 
 def _primary_people(options: argparse.Namespace) -> int:

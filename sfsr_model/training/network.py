@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from ..compound import CompoundConfig
 from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
-from ..estimators.midpoint import Level, beside, walk
+from ..estimators.midpoint import Level, beside
 from ..losses import LatentCritic, diffusion_loss, realism_loss, snr_weight, time_gate
 from ..network import Checkpoint, Metadata, save_checkpoint
 from ..network.checkpoint import RENDERED_SPACE
@@ -144,8 +144,8 @@ class NetworkTask:
         """Rows of the first renders, and of photos that are asked for each other's people: reference, target, the first x0*
         from pure noise, what the network makes of them in some steps, answer; [5, N, 3, H, W] in 0..1.
 
-        The first x0* is what the network knows without seeing anything of the face, soft as a mean is. Where what comes of it
-        looks worse, the network lacks training at the noise levels between.
+        The first x0* is what the network knows without seeing anything of the face, soft as a mean is. Each step takes fresh
+        noise: along one and the same noise a network that has seen little takes dark noise for dark skin, step after step.
         """
         (reference, target, answer), examples = self._shown
         examples = examples.to(self._place())
@@ -156,7 +156,7 @@ class NetworkTask:
         denoise = self._denoiser(self.modules, examples, tokens)
         x = noise.to(self._place()) * float(level[0])
         first = denoise(x, float(level[0]))
-        made = sample_improved_midpoint(denoise, x, torch.cat((level, torch.zeros(1))))
+        made = sample_improved_midpoint(denoise, x, torch.cat((level, torch.zeros(1))), eta=1.0)
         decoded = [self.codec.decode(one).clamp(0, 1).cpu() for one in (first, made)]
         return torch.stack((reference, target, *decoded, answer))
 
@@ -254,7 +254,7 @@ class NetworkTask:
         started = part.latent + beside(sigma, noise) * noise
         if self._losses.walked and bool(own.min() == 0):
             rows = (own == 0).nonzero()[:, 0]
-            started[rows] = self._walked(modules, part.rows(rows), tokens[rows], noise[rows], sigma[rows])
+            started[rows] = self._walked(modules, part.rows(rows), tokens[rows], noise[rows], sigma[rows], generator)
         noisy = Noisy(
             started,
             sigma,
@@ -288,8 +288,19 @@ class NetworkTask:
         return {"realism": (self._losses.realism, realism_loss(modules["critic"], made, true, hole))}
 
     @torch.no_grad()
-    def _walked(self, modules: dict[str, nn.Module], part: Examples, tokens: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Where the network's own walk from pure noise is at noise levels [N], over the known background, in even log steps."""
+    def _walked(
+        self,
+        modules: dict[str, nn.Module],
+        part: Examples,
+        tokens: Tensor,
+        noise: Tensor,
+        sigma: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Where the network's own walk from pure noise is at noise levels [N], over the known background, in even log steps.
+
+        Each step takes fresh noise, for what `show` says of it.
+        """
         denoise, count = self._denoiser(modules, part, tokens), self._losses.walked
         highest = self.sigmas[-1].to(sigma)
 
@@ -298,9 +309,9 @@ class NetworkTask:
 
         x, level = noise * highest, highest.expand(len(sigma))
         for step in range(1, count + 1):
-            x = over_background(x, level)
-            following = highest * (sigma / highest) ** (step / count)
-            x, level = walk(x, denoise(x, level), level, following), following
+            found = denoise(over_background(x, level), level)
+            level = highest * (sigma / highest) ** (step / count)
+            x = found + beside(level, x) * torch.randn(x.shape, generator=generator).to(x)
         return over_background(x, level)
 
     def _denoiser(self, modules: dict[str, nn.Module], examples: Examples, tokens: Tensor) -> Callable[..., Tensor]:

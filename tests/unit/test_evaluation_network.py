@@ -121,6 +121,7 @@ def test_pictures_are_the_same_again_and_heed_their_inputs(checkpoint, wanted, n
         generate(network, wanted, noise, told), generate(network, replace(wanted, pose=wanted.pose + 1), noise, told)
     )
     assert not torch.equal(first, generate(network, wanted, noise, Sampling(steps=2, pose=False, start="background")))
+    assert not torch.equal(first, generate(network, wanted, noise, Sampling(steps=2, pose=False, eta=1.0)))
     assert not torch.equal(first, generate(network, wanted, noise, Sampling(steps=2, pose=False, anchoring=0.0)))
 
 
@@ -161,6 +162,7 @@ def test_a_device_that_is_not_there(checkpoint):
         ({"order": 3}, "order: expected 1 or 2, found 3"),
         ({"start": "middle"}, "start: expected noise or background, found 'middle'"),
         ({"anchoring": 2.0}, "anchoring: expected 0 to 1, found 2"),
+        ({"eta": -0.5}, "eta: expected 0 to 1, found -0.5"),
         ({"guidance": Guidance(float("nan"))}, "identity-guidance: expected a finite number, found nan"),
     ],
 )
