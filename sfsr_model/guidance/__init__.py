@@ -14,4 +14,5 @@ from .guide import GuidedRun as GuidedRun
 from .guide import Term as Term
 from .views import PLAIN as PLAIN
 from .views import View as View
+from .views import random_view as random_view
 from .views import some_views as some_views

@@ -38,10 +38,12 @@ class View:
 PLAIN = View()
 
 
+def random_view(generator: torch.Generator, mirrored: bool) -> View:
+    """A look from slightly elsewhere."""
+    turn, scale, across, down = (2.0 * torch.rand(4, generator=generator, dtype=torch.float64) - 1.0).tolist()
+    return View(_TURN * turn, 1.0 + _SCALE * scale, (_SHIFT * across, _SHIFT * down), mirrored)
+
+
 def some_views(count: int, generator: torch.Generator) -> list[View]:
     """The face as it is, then count - 1 random looks, every second of them mirrored."""
-    views = [PLAIN]
-    for number in range(1, count):
-        turn, scale, across, down = (2.0 * torch.rand(4, generator=generator, dtype=torch.float64) - 1.0).tolist()
-        views.append(View(_TURN * turn, 1.0 + _SCALE * scale, (_SHIFT * across, _SHIFT * down), number % 2 == 1))
-    return views
+    return [PLAIN, *(random_view(generator, number % 2 == 1) for number in range(1, count))]

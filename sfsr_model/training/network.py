@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from ..compound import CompoundConfig
 from ..estimators import Noisy, denoiser, estimator, sample_improved_midpoint, target
 from ..estimators.midpoint import Level, beside
+from ..guidance import random_view
 from ..losses import LatentCritic, diffusion_loss, realism_loss, snr_weight, time_gate
 from ..network import Checkpoint, Metadata, save_checkpoint
 from ..network.checkpoint import RENDERED_SPACE
@@ -273,7 +274,8 @@ class NetworkTask:
         realism = self._realism(modules, found.float(), part, sigma)
         with autocast(place.type, enabled=False):
             likeness = self._picture_losses.likeness(examples.picture[whose], examples.points[whose.cpu()])
-            judged = Judged(picture, part.points, likeness, expression, part.mask, part.picture, own)
+            view = random_view(generator, mirrored=bool(torch.rand((), generator=generator) < 0.5))
+            judged = Judged(picture, part.points, likeness, expression, part.mask, part.picture, own, view)
             return self._picture_losses(judged) | realism
 
     def _realism(

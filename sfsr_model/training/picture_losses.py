@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders.differentiable import TorchRecogniser
+from ..guidance import PLAIN, View
 from ..losses import background_loss, expression_loss, identity_loss, pyramid_loss
 from .frozen import Reader, measure_expressions
 from .settings import Losses
@@ -19,6 +20,7 @@ class Judged:
 
     points [N, 5, 2]: where the face is. likeness [N, D]: whose, as `PictureLosses.likeness` sees it; expression [N, 52]: which.
     mask [N, 1, H, W]: the face. answer: the true picture; own [N]: 1 where it shows the wanted person and expression, else 0.
+    view: how the recogniser looks at the picture; where it differs in every step, nothing pays that shows from one place alone.
     """
 
     picture: Tensor
@@ -28,6 +30,7 @@ class Judged:
     mask: Tensor
     answer: Tensor
     own: Tensor
+    view: View = PLAIN
 
 
 class PictureLosses(nn.Module):
@@ -45,7 +48,7 @@ class PictureLosses(nn.Module):
         found: dict[str, tuple[float, Tensor]] = {}
         if weights.identity and self.recogniser is not None:
             assert judged.likeness is not None
-            shown = self.recogniser.embed(judged.picture.movedim(1, -1), judged.points)
+            shown = self.recogniser.embed(*judged.view.of(judged.picture.movedim(1, -1), judged.points))
             found["identity"] = weights.identity, identity_loss(shown, judged.likeness).mean()
         if weights.expression and self.reader is not None:
             found["expression"] = weights.expression, self._expression(self.reader, judged).mean()

@@ -12,6 +12,7 @@ from testkit.tiny_landmarker import write_tiny_task
 from testkit.tiny_training import SIZE, write_labelled, write_settings, write_triplets
 
 from sfsr_model.face.crop import template
+from sfsr_model.guidance import PLAIN
 from sfsr_model.network import load_checkpoint, untrained_checkpoint
 from sfsr_model.network.layout import HOST_FACTOR, taesd_shapes
 from sfsr_model.network.untrained import random_state
@@ -203,6 +204,18 @@ def test_the_identity_loss_looks_through_a_recogniser_of_its_own(started, shared
     assert seen.shape == (len(examples.latent), 96)
     assert examples.identity.shape[1] != 96
     assert task.loss(task.modules, first_step(settings, task.dataset()), step_generator(0, 0))[1]["identity"] > 0
+
+
+def test_the_identity_loss_looks_from_somewhere_else_in_every_step(started):
+    settings, task = started(losses={"identity": 1.0, "share": 1.0}, steps=6)
+    judged = []
+    task._picture_losses.register_forward_pre_hook(lambda module, given: judged.append(given[0]))
+    train(settings, task)
+    assert len({one.view for one in judged}) == 6
+    assert {one.view.mirrored for one in judged} == {True, False}
+    found = [task._picture_losses(replace(judged[0], view=view))["identity"][1] for view in (PLAIN, judged[0].view)]
+    assert not torch.equal(*found)
+    assert torch.equal(task._picture_losses(judged[0])["identity"][1], found[1])
 
 
 def test_the_critic_learns_along_and_stays_behind(started, tmp_path):
