@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +36,7 @@ def sample_improved_midpoint(
     refine: Refine | None = None,
     rounds: Callable[[float], int] | None = None,
     path: NoisePath = NoisePath(),  # noqa: B008 - frozen
+    alike: Sequence[int] | None = None,
 ) -> Tensor:
     """Solve the probability-flow ODE from sigmas[0] to sigmas[-1] by estimating x0* once a step.
 
@@ -46,7 +47,8 @@ def sample_improved_midpoint(
     changes x0* once a step, after the estimate and before the move. `rounds` says how often the step at a noise level is made,
     at least once, asked again after each: in between, fresh noise leads back up to the level (the time travel of Lugmayr et al.
     2022, "RePaint", and Yu et al. 2023, "FreeDoM"). `path`: how x is made of data and noise. The ODE
-    dx / dsigma = (x - x0*) / sigma is the same for both kinds; fresh noise is not.
+    dx / dsigma = (x - x0*) / sigma is the same for both kinds; fresh noise is not. `alike`: a number from 0 on for each latent;
+    those of one number get the same fresh noise. Without it each gets its own.
 
     x [B, C, H, W] at noise level sigmas[0]; sigmas falling, [steps + 1]. A list of one noise level returns x as it is.
     Raises ValueError for an empty or rising list, and for a latent or a prediction that is not finite.
@@ -75,7 +77,9 @@ def sample_improved_midpoint(
         return x0
 
     def fresh(latent: Tensor) -> Tensor:
-        return torch.randn(latent.shape, generator=generator, dtype=torch.float32).to(latent)
+        count = len(latent) if alike is None else max(alike) + 1
+        drawn = torch.randn((count, *latent.shape[1:]), generator=generator, dtype=torch.float32)
+        return (drawn if alike is None else drawn[list(alike)]).to(latent)
 
     for step, (sigma, sigma_next) in enumerate(pairwise(levels)):
         down, up = _ancestral_levels(sigma, sigma_next, eta, path)

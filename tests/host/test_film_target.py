@@ -173,6 +173,17 @@ def test_a_face_may_start_from_the_one_before(client, server, film):
     assert np.array_equal(carried, in_parts)
 
 
+def test_frames_share_the_noise_that_a_step_adds(client, server, film):
+    """As they share the one they start from: how many are made at once changes nothing."""
+    graph, alone = FilmGraph("sways.mp4"), {"calm_frames": 0, "colour_match": 0.0}
+    restless = graph.sampler(order=1, eta=1.0)
+    swaps = [graph.swap(**alone), *(graph.swap(**alone, sampler=restless, chunk=chunk) for chunk in (5, 3))]
+    result = client.run(graph.prompt(), timeout=600)
+    plain, in_fives, in_threes = (read_film(saved_film(server, result, swap))[0].astype(float) for swap in swaps)
+    assert np.abs(in_fives - plain).mean() > 0.02
+    assert np.abs(in_fives - in_threes).mean() < 0.001
+
+
 @pytest.mark.parametrize(("seconds", "rate", "kept"), [(4 / RATE, 192000, 48000), (4 / RATE, 1000, 48000), (0.0, 44100, 0)])
 def test_sound_that_the_file_cannot_hold_as_it_is(client, server, film, seconds, rate, kept):
     """Of a rate that AAC does not know, which is brought to another, and of no length, which is left out."""

@@ -103,6 +103,21 @@ def test_eta_is_the_share_of_the_ancestral_noise(eta):
     assert half.dtype == torch.float16
 
 
+def test_alike_latents_get_the_same_fresh_noise():
+    """However many of them are sampled at once."""
+    x = start_noise()[:1].float().expand(3, -1, -1, -1)
+
+    def walked(x, alike):
+        options = {"eta": 1.0, "alike": alike}
+        return sample_improved_midpoint(lambda x, _, **__: 0 * x, x, torch.tensor([2.0, 1.0]), {"seed": 5}, **options)
+
+    own, pair = walked(x, None), walked(x, [0, 1, 0])
+    assert torch.equal(walked(x, [0, 1, 2]), own)
+    assert torch.equal(pair[:2], walked(x[:2], None))
+    assert torch.equal(pair[2], pair[0])
+    assert not torch.equal(own[2], own[0])
+
+
 def test_background_anchoring_scales_the_mask():
     seen = []
 
