@@ -53,7 +53,8 @@ def _sample(model: Any, x: Tensor, sigmas: Tensor, *, background_anchoring: floa
             "before; so background_anchoring is off in it. Sample in one run, or put the surroundings back into the picture"
         )
         background_anchoring = 0.0
-    path, alike = _path(model.inner_model.inner_model.model_sampling), _alike(model.noise)
+    path = _path(model.inner_model.inner_model.model_sampling)
+    alike = _alike(model.noise) if arguments.get("eta") or arguments.get("rounds") else None  # else no fresh noise is drawn
     return sample_improved_midpoint(
         model, x, sigmas, background_anchoring=background_anchoring, path=path, alike=alike, **arguments
     )
