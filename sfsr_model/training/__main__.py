@@ -32,7 +32,12 @@ def _parser() -> argparse.ArgumentParser:
     balance = commands.add_parser("balance", help="say how hard each loss pulls at the weights that the training starts from")
     balance.add_argument("--batches", type=int, default=4, help="of the training to look at (4)")
     balance.set_defaults(run=_balance)
-    for command in (run, export, balance):
+    grown = commands.add_parser("grow", help="carry a trained network over to the settings' autoencoder and recogniser")
+    grown.add_argument("--forerunner", type=Path, required=True, help="SFSR checkpoint with a network of the settings' sizes")
+    grown.add_argument("--recogniser", type=Path, required=True, help="ONNX file whose identities the forerunner knows")
+    grown.add_argument("--out", type=Path, required=True, help="checkpoint to write, for network.initial")
+    grown.set_defaults(run=_grow)
+    for command in (run, export, balance, grown):
         command.add_argument("settings", type=Path, help="YAML file; its entries: sfsr_model/training/settings.py")
         command.add_argument(
             "--set", action="append", default=[], metavar="ENTRY=VALUE", help="change an entry, such as optimiser.rate=1e-4"
@@ -114,6 +119,18 @@ def _balance(options: argparse.Namespace) -> int:
     print("loss         value    weight  weighted gradient  its cosine with the whole one")
     for one in pulls(*_task(options), options.batches):
         print(f"{one.name:<11} {one.value:>6.4f} {one.weight:>9g} {one.norm:>18.3g} {one.along:>30.2f}")
+    return 0
+
+
+def _grow(options: argparse.Namespace) -> int:
+    from .grown import grow
+    from .settings import changes_of, load_settings
+
+    fit = grow(load_settings(options.settings, changes_of(options.set)), options.forerunner, options.recogniser, options.out)
+    print(
+        f"{options.out}; explained: {fit.into_old:.0%} of the old latents, {fit.into_new:.0%} of the new ones, "
+        f"{fit.identities:.0%} of the old identities"
+    )
     return 0
 
 

@@ -35,7 +35,7 @@ from .photo_crops import OtherPictures, PhotoCrops
 from .photo_data import PhotoDataset
 from .picture_losses import Judged, PictureLosses
 from .settings import Settings, SettingsError
-from .state import StateError, averages_of, step_of, trained_state
+from .state import StateError, averages_of, in_half, step_of, trained_state
 
 _SHOWN, _SHOWN_STEPS = 8, 8
 _LATENTS = "latents"
@@ -165,7 +165,7 @@ class NetworkTask:
     def export(self, settings: Settings, path: Path, step: int | None = None) -> None:
         """Write the averages of the newest state, or of a step's, as one SFSR checkpoint in half precision.
 
-        Raises StateError where there is no state yet, or one of other sizes, SettingsError for weights beyond half precision.
+        Raises StateError where there is no state yet, or one of other sizes or of weights beyond half precision.
         """
         state = trained_state(settings.state, step)
         for name, module in (("unet", self.unet), ("compound", self.compound)):
@@ -191,9 +191,9 @@ class NetworkTask:
         save_checkpoint(
             Checkpoint(
                 path.name,
-                _half(unet_from_diffusers(self.unet.state_dict(), config)),
-                _half(self.codec.stored),
-                _half(self.compound.state_dict()),
+                in_half(unet_from_diffusers(self.unet.state_dict(), config)),
+                in_half(self.codec.stored),
+                in_half(self.compound.state_dict()),
                 metadata,
             ),
             path,
@@ -398,13 +398,3 @@ def _seen(batch: Batch, size: int) -> Tensor:
     """Reference, target and answer of a batch [3, N, 3, size, size]."""
     rows = (batch.reference, batch.target, batch.answer)
     return torch.stack([nn.functional.interpolate(row.movedim(-1, 1), (size, size), mode="area") for row in rows])
-
-
-def _half(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in half precision, scalars as they are; raises SettingsError for one that half precision cannot hold."""
-    half = {}
-    for name, value in state.items():
-        half[name] = value.detach().cpu() if value.ndim == 0 else value.detach().half().cpu()
-        if not torch.isfinite(half[name]).all():
-            raise SettingsError(f"export: '{name}' holds values beyond half precision; train on with a lower optimiser.rate")
-    return half

@@ -173,3 +173,13 @@ def _difference(before: str, now: str) -> str:
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     )
+
+
+def in_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for an export in half precision, scalars as they are; raises StateError for one that it cannot hold."""
+    half = {}
+    for name, value in state.items():
+        half[name] = value.detach().cpu() if value.ndim == 0 else value.detach().half().cpu().contiguous()
+        if not torch.isfinite(half[name]).all():
+            raise StateError(f"export: '{name}' holds values beyond half precision; train on with a lower optimiser.rate")
+    return half
