@@ -8,7 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.bundled import DEMO
+from ..sfsr_model.bundled import is_bundled_encoder
 from ..sfsr_model.encoders.bundled import load_bundled_photo_reader
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.smirk import CHANNELS
@@ -41,14 +41,14 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
             node_id="SFSRLoadExpressionEncoder",
             display_name="Load Expression Encoder (SFSR)",
             category=CATEGORY,
-            description="What reads an expression from a photo: the small demo encoder that comes with the pack, or "
+            description="What reads an expression from a photo: the small encoder that comes with the pack, or "
             "MediaPipe's face landmarker, a file of yours below models/mediapipe. Nothing is downloaded.",
             search_aliases=["mediapipe", "face_landmarker.task", "blendshapes", "expression from photo", "SMIRK", "FLAME"],
             inputs=[
                 io.Combo.Input(
                     "encoder",
                     options=expression_encoder_names(),  # no default: the first is what a fresh node shows
-                    tooltip="The bundled demo, or a face_landmarker.task below models/mediapipe, models/detection or "
+                    tooltip="The bundled one, or a face_landmarker.task below models/mediapipe, models/detection or "
                     "models/liveportrait.",
                 ),
                 io.Combo.Input(
@@ -101,7 +101,7 @@ class SFSRLoadExpressionEncoder(io.ComfyNode):
     def execute(cls, encoder: str, smirk: str = NO_SMIRK, smirk_channels: str = CHANNELS[0]) -> io.NodeOutput:
         path = expression_encoder_path(encoder)
         with naming("encoder"):
-            loaded = load_bundled_photo_reader() if encoder == DEMO else load_expression_encoder(path)
+            loaded = load_bundled_photo_reader() if is_bundled_encoder(encoder) else load_expression_encoder(path)
         with naming("smirk"):
             loaded = replace(loaded, smirk=load_smirk_reader(smirk, smirk_channels))
         info = _described(encoder, loaded)

@@ -62,8 +62,8 @@ class SFSRFaceCrop(io.ComfyNode):
                 IDEncoderSocket.Input(
                     "id_encoder",
                     optional=True,
-                    tooltip="The bundled demo or an insightface pack, whose detector is then used; without one a small frontal "
-                    "detector serves.",
+                    tooltip="The bundled encoder or an insightface pack, whose detector is then used; without one a small "
+                    "frontal detector serves.",
                 ),
                 io.Combo.Input(
                     "faces",

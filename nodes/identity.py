@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..sfsr_model.bundled import ID_ENCODERS
+from ..sfsr_model.bundled import is_bundled_encoder
 from ..sfsr_model.encoders.agreement import DEFAULT_THRESHOLD
-from ..sfsr_model.encoders.bundled import DEMO_THRESHOLD, PHOTO_THRESHOLD, load_bundled_encoder
+from ..sfsr_model.encoders.bundled import THRESHOLD, load_bundled_encoder
 from ..sfsr_model.encoders.detection import LEAVE, TAKE
 from ..sfsr_model.encoders.enrolment import (
     ENROLMENT_ORDERS,
@@ -64,7 +64,7 @@ class LoadIDEncoder(io.ComfyNode):
             node_id="LoadIDEncoder",
             display_name="Load ID Encoder (SFSR)",
             category=CATEGORY,
-            description="What tells people apart, and finds their faces: one of the two small encoders that come with this "
+            description="What tells people apart, and finds their faces: the small encoder that comes with this "
             "pack, an insightface pack folder or a single ArcFace-type ONNX below models/insightface. Nothing is downloaded.",
             search_aliases=["insightface", "arcface", "antelopev2", "buffalo_l", "face recognition", "identity"],
             inputs=[
@@ -72,9 +72,8 @@ class LoadIDEncoder(io.ComfyNode):
                     "encoder",
                     options=encoder_names(),
                     default=default_encoder(),
-                    tooltip="The bundled demo, whose identities the bundled checkpoint takes; the bundled 'photos', which "
-                    "learned from photos, finds faces, measures, and serves checkpoints that were trained on it; or a pack "
-                    "folder (its name ends in /) or an ONNX file below models/insightface.",
+                    tooltip="The bundled one, whose identities the bundled checkpoint takes, or a pack folder (its name ends "
+                    "in /) or an ONNX file below models/insightface.",
                 ),
                 io.Combo.Input(
                     "provider",
@@ -97,7 +96,8 @@ class LoadIDEncoder(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, encoder: str | None = None) -> bool | str:
-        """Takes the place of the host's own list check: says what is missing, and still takes the untrained stand-in."""
+        """Takes the place of the host's own list check: says what is missing, and still takes names of before and the
+        untrained stand-in."""
         return told_beforehand(encoder_path, None if encoder == UNTRAINED_ENCODER else encoder)
 
     @classmethod
@@ -109,8 +109,8 @@ class LoadIDEncoder(io.ComfyNode):
     def execute(cls, encoder: str, provider: str) -> io.NodeOutput:
         if encoder == UNTRAINED_ENCODER:
             loaded = UntrainedEncoder()
-        elif encoder in ID_ENCODERS:
-            loaded = load_bundled_encoder(provider, name=encoder)
+        elif is_bundled_encoder(encoder):
+            loaded = load_bundled_encoder(provider)
         else:
             loaded = load_recogniser(encoder_path(encoder), provider)
         info = f"{loaded.name}: {loaded.dim} numbers, space {loaded.space}, runs on {loaded.provider}"
@@ -207,8 +207,7 @@ class SFSRIdentity(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="Cosine to the other photos below which a photo is of somebody else. 0 takes the recogniser's "
-                    f"own: {DEMO_THRESHOLD:g} for the bundled demo, to which more people look alike, {PHOTO_THRESHOLD:g} for "
-                    f"the bundled 'photos', {DEFAULT_THRESHOLD:g} for any other.",
+                    f"own: {THRESHOLD:g} for the bundled one, {DEFAULT_THRESHOLD:g} for any other.",
                 ),
                 IdentitySocket.Input(
                     "identity", optional=True, tooltip="An earlier identity of the same person, to which the photos are added."

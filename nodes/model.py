@@ -53,7 +53,7 @@ class SFSRLoadModel(io.ComfyNode):
                     "checkpoint",
                     options=checkpoint_names(),
                     default=default_checkpoint(),
-                    tooltip="The demo checkpoint that comes with the pack, or one of yours in models/sfsr.",
+                    tooltip="The checkpoint that comes with the pack, or one of yours in models/sfsr.",
                 )
             ],
             outputs=[
@@ -238,7 +238,8 @@ def _place(face, image: torch.Tensor) -> tuple[tuple[int, int], torch.Tensor | N
 def _enlargement(traits: Traits, image: torch.Tensor) -> int:
     """How many times the crops must be enlarged for the network; raises ValueError for those that no whole number helps.
 
-    A network of the demo's size makes no face but at the size it was trained at; one that began as Stable Diffusion does.
+    A network of the bundled one's kind makes no face but at the size it was trained at; one that began as Stable Diffusion
+    does.
     """
     height, width = image.shape[1:3]
     side, found = traits.resolution, size_problem(traits, height, width)

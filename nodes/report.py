@@ -11,7 +11,6 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..sfsr_model.batch import require_repeatable
-from ..sfsr_model.encoders.bundled import bundled_space
 from ..sfsr_model.encoders.expression_photos import PhotoEncoder
 from ..sfsr_model.encoders.faces import find_faces
 from ..sfsr_model.encoders.identity_batch import PEOPLE, per_frame
@@ -52,10 +51,6 @@ FAR_POSE = 10.0
 # Of pictures that share a note, as many are named.
 _NUMBERS_SHOWN = 4
 UNTRAINED_NOTE = "untrained network, random weights: the new face is noise and the figures mean nothing"
-DEMO_NOTE = (
-    "the identity was measured by the demo's recogniser, which learned from rendered faces alone: do not rely on its cosine "
-    "for real people; the judge and 'photos' learned from photos as well"
-)
 
 
 class SFSRReport(io.ComfyNode):
@@ -66,8 +61,8 @@ class SFSRReport(io.ComfyNode):
             display_name="Report (SFSR)",
             category=CATEGORY,
             description="Measures the result: how near its face is to the person, the expression and the head pose asked for, "
-            "by your encoders, by judges that had no part in it and by the bundled recogniser that learned from photos. Gives "
-            "the figures as JSON and draws them on the picture.",
+            "by your encoders, by judges that had no part in it and by the bundled recogniser where another one is connected. "
+            "Gives the figures as JSON and draws them on the picture.",
             search_aliases=["identity similarity", "face similarity", "cosine", "expression error", "pose error", "measure"],
             inputs=[
                 io.Image.Input("images", tooltip="The finished pictures."),
@@ -91,7 +86,7 @@ class SFSRReport(io.ComfyNode):
                     "reference",
                     optional=True,
                     tooltip="The photos that the person was made of, one of each for an Identity Batch: the judge and the "
-                    "recogniser that learned from photos measure by them; without them expression and pose alone are judged.",
+                    "bundled recogniser measure by them; without them expression and pose alone are judged.",
                 ),
                 io.Image.Input(
                     "target",
@@ -160,16 +155,14 @@ class SFSRReport(io.ComfyNode):
             number for number, error in enumerate(figures.expression_errors) if error is None and points[number] is not None
         ]
         notes += [f"the expression encoder saw no face where it is in picture {number}" for number in unread]
-        notes += [*judged.notes, *figures.doubts(untouched), *judged.judges.doubts(), *judged.photos.doubts()]
+        notes += [*judged.notes, *figures.doubts(untouched), *judged.judges.doubts(), *judged.bundled.doubts()]
         notes += [
             f"identity: {warning}" for warning in dict.fromkeys(warning for one in people.people for warning in one.warnings)
         ]
         notes += [] if face is None else _choice_notes(face)
-        if encoder.space == bundled_space():
-            notes.append(DEMO_NOTE)
         if not trained:
             notes.insert(0, UNTRAINED_NOTE)
-        report = Report(figures, judged.judges, judged.photos, look.words, trained, tuple(notes), untouched)
+        report = Report(figures, judged.judges, judged.bundled, look.words, trained, tuple(notes), untouched)
         text = report.to_json()
         annotated = [
             annotate(picture, where, report.caption(number))

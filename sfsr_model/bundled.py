@@ -7,19 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-DEMO = "demo (bundled with this pack)"
-"""What the demo encoders are called where people choose."""
-PHOTOS = "photos (bundled with this pack)"
-"""What the second ID encoder is called there, whose recogniser learned from photos."""
-ID_ENCODERS = (DEMO, PHOTOS)
-"""The ID encoders that come with the pack; the first is what a fresh node shows."""
-ORIGIN = "trained by this project on rendered faces alone, Apache License 2.0; docs/models.md says what it can do"
-"""Where a file comes from whose metadata say nothing: those that learned from photos say it themselves."""
-PHOTO_ORIGIN = (
+BUNDLED_NAME = "bundled (comes with this pack)"
+"""What the bundled encoders are called where people choose."""
+_EARLIER_NAMES = ("demo (bundled with this pack)", "photos (bundled with this pack)")
+ORIGIN = (
     "trained by this project on rendered faces and photos, real people's among them, for non-commercial research use; "
     "sfsr_model/weights/LICENSE.md says why"
 )
-"""The same of the recogniser that learned from photos."""
+"""Where a bundled file comes from whose metadata say nothing."""
 PACK = Path(__file__).resolve().parents[1]
 """The folder that the pack lies in: of several copies this one."""
 RESTORE = f"it comes with the pack: run 'git checkout -- sfsr_model/weights' in '{PACK}', or install the pack again"
@@ -37,7 +32,7 @@ class Weights:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "demo.safetensors"
+        return self.folder / "photos.safetensors"
 
     @property
     def faces(self) -> Path:
@@ -55,16 +50,12 @@ class Weights:
 
     @property
     def recogniser(self) -> Path:
-        return self.faces / "rec_demo.onnx"
+        return self.faces / "rec_photo.onnx"
 
     @property
-    def photo_recogniser(self) -> Path:
-        """The second ID encoder's recogniser; the detector before it is the demo's."""
-        return self.folder / "photo_faces" / "rec_photo.onnx"
-
-    def id_encoder(self, name: str) -> tuple[Path, Path, Path]:
-        """Detector, second look and recogniser of one of ID_ENCODERS."""
-        return self.detector, self.points, {DEMO: self.recogniser, PHOTOS: self.photo_recogniser}[name]
+    def id_encoder(self) -> tuple[Path, Path, Path]:
+        """Detector, second look and recogniser."""
+        return self.detector, self.points, self.recogniser
 
     @property
     def expression(self) -> Path:
@@ -93,6 +84,11 @@ class Weights:
 
 
 BUNDLED = Weights(PACK / "sfsr_model" / "weights")
+
+
+def is_bundled_encoder(name: str) -> bool:
+    """Whether the encoder of this name comes with the pack; graphs of before give it the names that it had."""
+    return name == BUNDLED_NAME or name in _EARLIER_NAMES
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from ...sfsr_model.adapters.layers import AttentionLayer, attention_layers
 from ...sfsr_model.adapters.lora import lora_state
 from ...sfsr_model.adapters.projections import projection_of
 from ...sfsr_model.adapters.recognisers import doubt_of
-from ...sfsr_model.bundled import ID_ENCODERS
+from ...sfsr_model.bundled import BUNDLED_NAME
 from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.encoders.identity_batch import IdentityBatch
 from ...sfsr_model.expressions import Expression, flame_numbers
@@ -169,7 +169,7 @@ class AdapterStreams:
             logger.warning("SFSR: expression: %s", _UNUSED["expression"])
         if self.identity is None and self.in_prompt is None:
             logger.warning("SFSR: identity: %s", _UNUSED["identity"])
-        spaces = {space: f"'{name}'" for name in ID_ENCODERS if (space := bundled_space(name=name))}
+        spaces = {space: f"'{BUNDLED_NAME}'"} if (space := bundled_space()) else {}
         doubt = None
         if self.identity is not None:
             adapter = self.identity.adapter

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...sfsr_model.bundled import BUNDLED, DEMO
+from ...sfsr_model.bundled import BUNDLED, BUNDLED_NAME, is_bundled_encoder
 from .folders import BUNDLED_PREFIX, found_in, inside, names_in, require_file_name
 
 NO_ENCODER = "no face_landmarker.task found"
@@ -25,11 +25,11 @@ for _key in ("mediapipe", LIBRARIES):
 
 
 def expression_encoder_names() -> list[str]:
-    """The demo encoder, then every .task file below the folders, as folder/name; NO_ENCODER where there is neither.
+    """The bundled encoder, then every .task file below the folders, as folder/name; NO_ENCODER where there is neither.
 
     The first is what a fresh node shows: the bundled one, whatever else lies on the machine.
     """
-    names = [DEMO] if BUNDLED.expression.is_file() else []
+    names = [BUNDLED_NAME] if BUNDLED.expression.is_file() else []
     names += names_in(ENCODER_FOLDERS, ".task")
     return names or [NO_ENCODER]
 
@@ -37,7 +37,7 @@ def expression_encoder_names() -> list[str]:
 def expression_encoder_path(name: str) -> Path:
     """The file behind a listed name; raises FileNotFoundError saying where to get one and where it belongs."""
     require_file_name(name, "encoder")
-    if name == DEMO:
+    if is_bundled_encoder(name):
         BUNDLED.require("encoder", BUNDLED.expression)
         return BUNDLED.expression
     path = found_in(ENCODER_FOLDERS, name)
@@ -55,7 +55,7 @@ def landmarker_files() -> list[Path]:
 
 def expression_encoder_files(name: str) -> list[Path]:
     """The files that a listed encoder is made of; raises as `expression_encoder_path` does."""
-    faces = BUNDLED.id_encoder(DEMO) if name == DEMO else ()
+    faces = BUNDLED.id_encoder if is_bundled_encoder(name) else ()
     return [expression_encoder_path(name), *(file for file in faces if file.is_file())]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import folder_paths
 
-from ...sfsr_model.bundled import BUNDLED, DEMO, ID_ENCODERS
+from ...sfsr_model.bundled import BUNDLED, BUNDLED_NAME, is_bundled_encoder
 from ...sfsr_model.encoders.pack import pack_files
 from ...sfsr_model.encoders.untrained import UNTRAINED_ENCODER
 from ...sfsr_model.expressions.flame_map import ENDING as FLAME_MAPS
@@ -20,7 +20,8 @@ from ...sfsr_model.samples import FOLDER as SAMPLES
 from ...sfsr_model.samples import sample_identities
 
 BUNDLED_PREFIX = "bundled/"
-
+BUNDLED_CHECKPOINT = BUNDLED_PREFIX + BUNDLED.checkpoint.name
+_EARLIER_CHECKPOINT = f"{BUNDLED_PREFIX}demo.safetensors"  # as graphs of before call it
 IDENTITIES = "sfsr_identities"
 SAVED_IDENTITIES = "identities"  # in ComfyUI's output folder
 FROM_OUTPUT = " [output]"  # as the host marks names that lie there
@@ -67,16 +68,15 @@ def found_in(keys: Iterable[str], name: str) -> Path | None:
 
 
 def checkpoint_names() -> list[str]:
-    """Bundled checkpoints first, then the user's under models/sfsr; the untrained stand-in where none is bundled."""
-    bundled = [BUNDLED_PREFIX + path.name for path in sorted(BUNDLED.folder.glob("*.safetensors"))]
+    """The bundled one, then the user's under models/sfsr; the untrained stand-in where the bundled one is missing."""
     own = [name for name in folder_paths.get_filename_list("sfsr") if name.endswith(".safetensors")]
     own = [name for name in own if Path(name).parts[0] != "identities" and not name.endswith(FLAME_MAPS)]
-    return [*bundled, *own] if bundled else [*own, UNTRAINED]
+    return [BUNDLED_CHECKPOINT, *own] if BUNDLED.checkpoint.is_file() else [*own, UNTRAINED]
 
 
 def default_checkpoint() -> str:
-    """What a fresh node shows: a bundled checkpoint where there is one, whatever else lies on the machine."""
-    return next(filter(is_bundled, checkpoint_names()), UNTRAINED)
+    """What a fresh node shows, whatever else lies on the machine."""
+    return BUNDLED_CHECKPOINT if BUNDLED.checkpoint.is_file() else UNTRAINED
 
 
 def checkpoint_path(name: str) -> Path:
@@ -88,11 +88,10 @@ def checkpoint_path(name: str) -> Path:
     require_file_name(name, "checkpoint")
     if not is_bundled(name):
         return _listed("sfsr", name, "checkpoint")
-    path = BUNDLED.folder / Path(slashed(name)).name
-    if slashed(name) != BUNDLED_PREFIX + path.name:
+    if slashed(name) not in (BUNDLED_CHECKPOINT, _EARLIER_CHECKPOINT):
         raise FileNotFoundError(f"checkpoint: '{name}' is no checkpoint of the pack; refresh the page (key R) and choose again")
-    BUNDLED.require("checkpoint", path)
-    return path
+    BUNDLED.require("checkpoint", BUNDLED.checkpoint)
+    return BUNDLED.checkpoint
 
 
 def is_bundled(name: str) -> bool:
@@ -106,43 +105,41 @@ def slashed(name: str) -> str:
 
 
 def encoder_names() -> list[str]:
-    """The bundled ones, then every folder with an ONNX file and every such file below models/insightface.
+    """The bundled one, then every folder with an ONNX file and every such file below models/insightface.
 
-    Where the demo pack is not whole, the untrained stand-in is the last.
+    Where the bundled one is not whole, the untrained stand-in is the last.
     """
-    bundled = [name for name in ID_ENCODERS if _is_whole(name)]
     files = sorted(shared_files("insightface", ".onnx"))
     folders = sorted({f"{parent}/" for name in files if (parent := Path(name).parent.as_posix()) != "."})
     own = [*folders, *files]
-    return [*bundled, *own] if DEMO in bundled else [*bundled, *own, UNTRAINED_ENCODER]
+    return [BUNDLED_NAME, *own] if _is_whole() else [*own, UNTRAINED_ENCODER]
 
 
 def default_encoder() -> str:
     """What a fresh node shows, whatever else lies on the machine."""
-    return DEMO if _is_whole(DEMO) else UNTRAINED_ENCODER
+    return BUNDLED_NAME if _is_whole() else UNTRAINED_ENCODER
 
 
 def encoder_path(name: str) -> Path:
-    """The file or pack folder behind a listed name, of a bundled one its recogniser's file.
+    """The file or pack folder behind a listed name, of the bundled one its recogniser's file.
 
     Raises FileNotFoundError as `checkpoint_path` does.
     """
     require_file_name(name, "encoder")
-    if name in ID_ENCODERS:
-        files = BUNDLED.id_encoder(name)
-        BUNDLED.require("encoder", *files)
-        return files[-1]
+    if is_bundled_encoder(name):
+        BUNDLED.require("encoder", *BUNDLED.id_encoder)
+        return BUNDLED.recogniser
     return _listed("insightface", name, "encoder", folders=True, roots=shared_folders("insightface"))
 
 
 def encoder_files(name: str) -> list[Path]:
     """The files that a listed encoder is made of; raises as `encoder_path` does."""
     path = encoder_path(name)
-    return list(BUNDLED.id_encoder(name)) if name in ID_ENCODERS else pack_files(path)
+    return list(BUNDLED.id_encoder) if is_bundled_encoder(name) else pack_files(path)
 
 
-def _is_whole(name: str) -> bool:
-    return all(file.is_file() for file in BUNDLED.id_encoder(name))
+def _is_whole() -> bool:
+    return all(file.is_file() for file in BUNDLED.id_encoder)
 
 
 def identity_names() -> list[str]:

@@ -16,7 +16,7 @@ import comfy.taesd.taesd
 import torch
 from torch import Tensor
 
-from ...sfsr_model.bundled import DEMO, ID_ENCODERS, PHOTOS
+from ...sfsr_model.bundled import BUNDLED_NAME
 from ...sfsr_model.compound import CompoundEncoder
 from ...sfsr_model.encoders.bundled import bundled_space
 from ...sfsr_model.network import Checkpoint, CheckpointError, Metadata
@@ -70,7 +70,7 @@ class CompoundStreams:
         if wanted not in (ANY_SPACE, given):
             raise ValueError(
                 f"identity: it was made by a recogniser of the space '{given}', but this checkpoint was trained on '{wanted}', "
-                f"and two recognisers do not understand each other's numbers; {_right_encoder(wanted, given)}"
+                f"and two recognisers do not understand each other's numbers; {_right_encoder(wanted)}"
             )
         dim, found = self.metadata.compound.identity_dim, asked.people.people[0].dim
         if found != dim:
@@ -201,14 +201,13 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, Tensor], label: str
     module.load_state_dict(state)
 
 
-def _right_encoder(wanted: str, given: str) -> str:
-    """What to do where a checkpoint wants identities of one space and was given those of another."""
-    for name in ID_ENCODERS:
-        if wanted == bundled_space(name=name):
-            advice = f"choose '{name}' in the Load ID Encoder before Identity: this checkpoint was trained on its identities"
-            if name == DEMO and given == bundled_space(name=PHOTOS):
-                advice += f"; '{PHOTOS}' serves detection, reports and checkpoints that were trained on it"
-            return advice
+def _right_encoder(wanted: str) -> str:
+    """What to do where a checkpoint wants identities of this space and was given others."""
+    if wanted == bundled_space():
+        return (
+            f"choose '{BUNDLED_NAME}' in the Load ID Encoder before Identity, and make a saved identity anew with it: this "
+            "checkpoint was trained on its identities"
+        )
     if wanted == RENDERED_SPACE:
         return "it knows rendered people alone and takes no photos; choose another checkpoint in Load SFSR Model"
     return "choose the recogniser that it was trained with in the Load ID Encoder before Identity"

@@ -1,4 +1,4 @@
-"""The encoders that come with the pack: two recognisers, a detector, an expression encoder, and the two that only judge."""
+"""The encoders that come with the pack: a recogniser, a detector, an expression encoder, and the two that only judge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..bundled import BUNDLED, DEMO, ORIGIN, PHOTO_ORIGIN, Weights, restorable
+from ..bundled import BUNDLED, BUNDLED_NAME, ORIGIN, Weights, restorable
 from ..files import state_of
 from .detection import Detection, find_candidates
 from .expression import ExpressionReader, load_expression_reader
@@ -22,16 +22,12 @@ from .points import PointsReader, load_points_reader
 from .recogniser import InsightFaceEncoder
 from .runtime import RuntimeProblem
 
-# The demo recogniser scatters different people widely about a cosine of 0, many of them above the threshold of others. Of pairs
-# of them at most one in a hundred reaches this one: docs/models.md has the figure and its command.
-DEMO_THRESHOLD = 0.6
-# The same figure on photos, to one decimal.
-PHOTO_THRESHOLD = 0.3
+# The cosine that one in a hundred pairs of different people reaches on photos, to one decimal: docs/models.md has the figure
+# and its command.
+THRESHOLD = 0.3
 # Of photos nobody trained on, at the true points, one in a thousand is no longer than the second. The first lies below whatever
-# the detector's own points make of them: the demo's lengths tell little, so only what is shorter than all faces is refused; the
-# other was taught to give what is no face short embeddings.
-DEMO_FLOOR = NormFloor(pattern=12.0, face=15.1)
-PHOTO_FLOOR = NormFloor(pattern=14.0, face=15.0)
+# the detector's own points make of them; what is no face was taught to have short embeddings.
+FLOOR = NormFloor(pattern=14.0, face=15.0)
 
 
 # How much nearer one person's photos must lie on average than the nearest of a hundred strangers.
@@ -61,11 +57,9 @@ class Reach:
         return LIKENESS[(cosine >= self.strangers) + (cosine >= (self.strangers + self.same_person) / 2)]
 
 
-# Of the people of the split val of lfw, at most 10 pictures each. Of photos the one that knows renders alone tells little:
-# its strangers reach more than one person's photos do on the mean.
-DEMO_REACH: Reach | None = Reach(strangers=0.749, same_person=0.554)
-PHOTO_REACH: Reach | None = Reach(strangers=0.296, same_person=0.536)
-JUDGE_REACH: Reach | None = Reach(strangers=0.624, same_person=0.668)
+# Of the people of the split val of lfw, at most 10 pictures each.
+REACH = Reach(strangers=0.296, same_person=0.536)
+JUDGE_REACH = Reach(strangers=0.624, same_person=0.668)
 # Pixels from which a face's points are nearer in the next smaller look.
 _LARGEST_FACE = 300.0
 
@@ -91,36 +85,31 @@ class BundledEncoder(InsightFaceEncoder):
         return found + self.look_again(picture, find_candidates(torch.from_numpy(picture[..., ::-1].copy())))
 
 
-def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED, name: str = DEMO) -> BundledEncoder:
-    """The encoder of this name, one of ID_ENCODERS: the same detector, a recogniser and a threshold of its own.
+def load_bundled_encoder(provider: str = "auto", weights: Weights = BUNDLED) -> BundledEncoder:
+    """Detector and recogniser as one, under BUNDLED_NAME.
 
     Raises FileNotFoundError or DamagedFileError naming a file, RuntimeProblem as `load_recogniser` does.
     """
-    found_by, points, file = weights.id_encoder(name)
+    found_by, points, file = weights.id_encoder
     weights.require("encoder", found_by, points, file)
     with restorable():
         loaded, detector = load_recogniser(file, provider), load_detector(found_by, provider)
         closely = _load_points_once(points, state_of(points))
-        origin = origins({file: ORIGIN if name == DEMO else PHOTO_ORIGIN, found_by: ORIGIN, points: ORIGIN})
+        origin = origins(dict.fromkeys((file, found_by, points), ORIGIN))
     note = "\n".join(dict.fromkeys([*loaded.note.splitlines(), *origin.splitlines()]))  # what a file says is noted already
     values = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
-    values |= {"name": name, "note": note, "detector": replace(detector, largest=_LARGEST_FACE, closely=closely)}
-    threshold, floor = (DEMO_THRESHOLD, DEMO_FLOOR) if name == DEMO else (PHOTO_THRESHOLD, PHOTO_FLOOR)
-    return BundledEncoder(**values | {"threshold": threshold, "floor": floor})
+    values |= {"name": BUNDLED_NAME, "note": note, "threshold": THRESHOLD, "floor": FLOOR}
+    return BundledEncoder(**values | {"detector": replace(detector, largest=_LARGEST_FACE, closely=closely)})
 
 
-def bundled_space(weights: Weights = BUNDLED, name: str = DEMO) -> str | None:
-    """Tag of the embeddings that the encoder of this name makes; None where its recogniser's file is missing."""
-    return _space(weights.id_encoder(name)[-1])
+def bundled_space(weights: Weights = BUNDLED) -> str | None:
+    """Tag of the embeddings that the bundled encoder makes; None where its recogniser's file is missing."""
+    return _space(weights.recogniser)
 
 
 def reach_of(space: str, weights: Weights = BUNDLED) -> Reach | None:
-    """What cosines in the space of a bundled recogniser reach on photos; None for any other, or where nobody measured."""
-    measured = (
-        (weights.photo_recogniser, PHOTO_REACH),
-        (weights.judge_recogniser, JUDGE_REACH),
-        (weights.recogniser, DEMO_REACH),
-    )
+    """What cosines in the space of a bundled recogniser reach on photos; None for any other."""
+    measured = ((weights.recogniser, REACH), (weights.judge_recogniser, JUDGE_REACH))
     return next((reach for file, reach in measured if space == _space(file)), None)
 
 
@@ -137,7 +126,7 @@ def load_bundled_photo_reader(weights: Weights = BUNDLED) -> PhotoReader:
     except (FileNotFoundError, RuntimeProblem):
         finder = None
     files = (weights.expression,) if finder is None else (weights.expression, weights.detector, weights.points)
-    return PhotoReader(DEMO, origins(dict.fromkeys(files, ORIGIN)), reader, finder)
+    return PhotoReader(BUNDLED_NAME, origins(dict.fromkeys(files, ORIGIN)), reader, finder)
 
 
 def load_judge_recogniser(weights: Weights = BUNDLED) -> InsightFaceEncoder:

@@ -1,5 +1,5 @@
 """The bundled judges measure a finished picture and condition none, so that no network can please them by the mistakes that it
-learned from the encoders that do. The bundled recogniser that learned from photos measures beside them."""
+learned from the encoders that do. The bundled recogniser measures beside them where another one is connected."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..bundled import BUNDLED, PHOTOS, DamagedFileError, Weights
-from ..encoders.bundled import load_bundled_encoder, load_judge_reader, load_judge_recogniser
+from ..bundled import BUNDLED, DamagedFileError, Weights
+from ..encoders.bundled import bundled_space, load_bundled_encoder, load_judge_reader, load_judge_recogniser
 from ..encoders.enrolment import MOST_SIMILAR, FaceChoice, enrol
 from ..encoders.expression_photos import PhotoEncoder
 from ..encoders.identity import IDEncoder, Identity
@@ -30,11 +30,11 @@ class NoReferenceError(ValueError):
 
 @dataclass(frozen=True)
 class Judged:
-    """judges: by networks that condition nothing. photos: who it is by the bundled recogniser that learned from photos; nothing
-    where that is the connected one. notes: what could not be measured."""
+    """judges: by networks that condition nothing. bundled: who it is by the bundled recogniser; nothing where that is the
+    connected one. notes: what could not be measured."""
 
     judges: Figures
-    photos: Figures
+    bundled: Figures
     notes: tuple[str, ...]
 
 
@@ -47,13 +47,13 @@ def judge(
     reference: Tensor | None,
     weights: Weights = BUNDLED,
 ) -> Judged:
-    """What the judges and the photo recogniser measure, as `report.measure` does.
+    """What the judges and the bundled recogniser measure, as `report.measure` does.
 
     reference: photos [N, H, W, 3] of the person, or of a batch of people one each; neither can compare with the embeddings of
     `encoder`, which made `people` and tells whose face in a photo it is. Raises ValueError for another number of photos.
     """
     notes = []
-    reader = recogniser = photos = None
+    reader = recogniser = bundled = None
     seen: list[Seen] = []
     try:
         reader = load_judge_reader(weights)
@@ -71,17 +71,17 @@ def judge(
             recogniser = load_judge_recogniser(weights)
         except _CANNOT_LOAD as error:
             notes.append(f"the identity was not judged: {error}")
+    if seen and encoder.space != bundled_space(weights):
         try:
-            photos = load_bundled_encoder("CPU", weights, PHOTOS)
+            bundled = load_bundled_encoder("CPU", weights)
         except _CANNOT_LOAD as error:
-            notes.append(f"the recogniser that learned from photos measured nothing: {error}")
+            notes.append(f"the bundled recogniser measured nothing: {error}")
 
     def by(one: IDEncoder | None, expressions: PhotoEncoder | None) -> Figures:
         known = () if one is None else known_to(one, seen).expand(len(images)).people
         return measure(images, points, wanted, known, one, expressions)
 
-    connected = photos is not None and photos.space == encoder.space
-    return Judged(by(recogniser, reader), by(None if connected else photos, None), tuple(notes))
+    return Judged(by(recogniser, reader), by(bundled, None), tuple(notes))
 
 
 def known_to(recogniser: IDEncoder, seen: Sequence[Seen]) -> IdentityBatch:

@@ -114,13 +114,14 @@ class Untouched:
 
 @dataclass(frozen=True)
 class Report:
-    """figures: by the encoders that are connected. judged: by those that conditioned nothing. photos: who it is by the bundled
-    recogniser that learned from photos. untouched: the target itself, where it is connected. words: the expression's, one a
-    picture. trained: False while any network has random weights. notes: what could not be measured, and why."""
+    """figures: by the encoders that are connected. judged: by those that conditioned nothing. bundled: who it is by the
+    bundled recogniser, where another is connected. untouched: the target itself, where it is connected. words: the
+    expression's, one a picture. trained: False while any network has random weights. notes: what could not be
+    measured, and why."""
 
     figures: Figures
     judged: Figures
-    photos: Figures
+    bundled: Figures
     words: tuple[str | None, ...]
     trained: bool
     notes: tuple[str, ...]
@@ -129,14 +130,14 @@ class Report:
     @property
     def telling(self) -> Figures | None:
         """The figures of the recogniser that can tell whether a face looks like the person; None where none can."""
-        return next((one for one in (self.photos, self.judged, self.figures) if one.likeness), None)
+        return next((one for one in (self.bundled, self.judged, self.figures) if one.likeness), None)
 
     def to_json(self) -> str:
         told = self.telling
         others = {
             "likeness": None if told is None else {"by": told.encoder, "pictures": told.likeness},
             "judges": self.judged.entries(),
-            "photos": self.photos.of_identity,
+            "bundled": self.bundled.of_identity,
             "target": None if self.untouched is None else self.untouched.entries(),
         }
         rest = {"words": self.words, "trained": self.trained, **others, "notes": self.notes}
@@ -150,7 +151,7 @@ class Report:
         for who, measured, beside in (
             ("", self.figures, before),
             ("judges: ", self.judged, None),
-            ("photos: ", self.photos, None),
+            ("bundled: ", self.bundled, None),
         ):
             if caption := measured.caption(number, beside):
                 lines.append(f"{who}{caption}")

@@ -18,7 +18,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, default=BUNDLED.checkpoint, help="safetensors file (default: the bundled one)"
     )
-    parser.add_argument("--recogniser", type=Path, help="of the checkpoint's space (default: the bundled one of that space)")
+    parser.add_argument("--recogniser", type=Path, help="of the checkpoint's space (default: the bundled one)")
     parser.add_argument("--forerunner", type=Path, help="another checkpoint to measure beside it")
     parser.add_argument("--forerunner-recogniser", type=Path, help="of the forerunner's space (default: as --recogniser)")
     parser.add_argument("--expression", type=Path, default=BUNDLED.expression,

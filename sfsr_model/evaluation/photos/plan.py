@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...bundled import BUNDLED, ID_ENCODERS
+from ...bundled import BUNDLED
+from ...encoders.bundled import bundled_space
 from ...encoders.expression import ExpressionReader, load_expression_reader
-from ...encoders.pack import space_of
 from ...encoders.recogniser import InsightFaceEncoder
 from ...naming import naming
 from ...network import Checkpoint, load_checkpoint
@@ -25,7 +25,7 @@ from .painters import CHECKPOINT, FORERUNNER
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint and the recogniser of its identities; None for the bundled one of its space."""
+    """A checkpoint and the recogniser of its identities; None for the bundled one."""
 
     checkpoint: Path
     recogniser: Path | None
@@ -111,16 +111,14 @@ def _conditioned(subject: Subject, name: str, option: str, device: str) -> Condi
 
 
 def _bundled_recogniser(checkpoint: Checkpoint, option: str) -> Path:
-    """The bundled recogniser in whose space a checkpoint's identities lie."""
-    known = [path for path in (BUNDLED.id_encoder(name)[-1] for name in ID_ENCODERS) if path.is_file()]
+    """The bundled recogniser, where a checkpoint's identities lie in its space."""
     wanted = checkpoint.metadata.identity_space
-    found = next((path for path in known if wanted in (ANY_SPACE, space_of(path))), None)
-    if found is None:
+    if wanted not in (ANY_SPACE, bundled_space()):
         raise ValueError(
-            f"{option}: {checkpoint.name} takes identities of the space '{wanted}', which no bundled recogniser makes; give "
-            "the recogniser that it was trained with"
+            f"{option}: {checkpoint.name} takes identities of the space '{wanted}', which the bundled recogniser does not "
+            "make; give the recogniser that it was trained with"
         )
-    return found
+    return BUNDLED.recogniser
 
 
 def _identity_judges(plan: Plan) -> tuple[IdentityJudge, ...]:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...bundled import BUNDLED, ORIGIN
 from ...encoders.onnx_about import read_about
 from ...training.teachers import DLIB_SUFFIX
 from ..store import digest
@@ -62,9 +61,7 @@ def told_of_judge(path: Path, conditioning: Sequence[Path]) -> str:
     elif path.suffix.lower() == _TASK:
         origin, name = f"{_MEDIAPIPE}'s landmarker, which labelled the photos as well", _MEDIAPIPE
     else:
-        # This project's older files say nothing of themselves.
-        own = path.resolve().is_relative_to(BUNDLED.folder)
-        origin, name = _about(path) or (ORIGIN if own else "its file says nothing of what it learned from"), path.stem
+        origin, name = _about(path) or "its file says nothing of what it learned from", path.stem
     taught = [one.name for one in conditioning if name.lower() in _about(one).lower()]
     others = " nor ".join(one.name for one in conditioning)
     learned = f"it taught {' and '.join(taught)}" if taught else f"by what their files say it taught neither {others}"
