@@ -156,7 +156,7 @@ def with_the_loader_swapped(name):
         if entry["class_type"] == "CheckpointLoaderSimple":
             inputs["ckpt_name"] = own[titled(own, "Checkpoint")]["inputs"]["ckpt_name"]
     del prompt[loader]
-    prompt["detector"] = node("LoadIDEncoder", encoder="demo (bundled with this pack)", provider="auto")
+    prompt["detector"] = node("LoadIDEncoder", encoder="bundled (comes with this pack)", provider="auto")
     if name == "text_to_portrait":  # random weights draw no face into a scene
         prompt["portrait"] = node("SFSRSamplePortrait", sample="portrait_20")
         for title, key in (("Face Crop", "images"), ("Face Paste", "images"), ("Report", "target")):

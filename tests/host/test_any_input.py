@@ -25,7 +25,7 @@ from sfsr_model.adapters.stand_ins import write_stand_in
 DATA = Path(__file__).parent / "data"
 SCHEMA = json.loads((DATA / "schema.json").read_text(encoding="utf-8"))
 SAMPLES = Path(__file__).resolve().parents[2] / "workflows" / "samples"
-DEMO = "demo (bundled with this pack)"
+BUNDLED = "bundled (comes with this pack)"
 
 
 def strangers_things():
@@ -40,7 +40,7 @@ class Bench(SmallGraph):
 
     def __init__(self):
         super().__init__()
-        reader = self.node("SFSRLoadExpressionEncoder", encoder=DEMO)
+        reader = self.node("SFSRLoadExpressionEncoder", encoder=BUNDLED)
         conditioned = self.conditioned()
         self.portrait = self.node("SFSRSamplePortrait", sample="portrait_20").out()
         self.sound = {
@@ -88,7 +88,7 @@ SPECIAL = {
     ("SFSRFilmSwap", "person"): None,
     ("SFSRFilmSwap", "size"): 64,
     ("SFSRIdentity", "images"): "the portrait",
-    ("SFSRLoadExpressionEncoder", "encoder"): DEMO,
+    ("SFSRLoadExpressionEncoder", "encoder"): BUNDLED,
     ("SFSRLoadIdentity", "identity"): "kept.safetensors",
     ("SFSRLoadModel", "checkpoint"): "untrained (random weights)",
     ("SFSRReport", "images"): "the portrait",

@@ -195,7 +195,7 @@ def test_own_recognisers(server, client, portrait, refused):
     assert "embeddings have 128 numbers, this checkpoint takes 512" in str(refused(**narrow))
     other = str(refused(Load_ID_Encoder={"encoder": "models/mypack/"}))
     assert "identity: it was made by a recogniser of the space 'onnx-" in other
-    assert "choose 'demo (bundled with this pack)' in the Load ID Encoder before Identity" in other
+    assert "choose 'bundled (comes with this pack)' in the Load ID Encoder before Identity" in other
     assert "junk.onnx cannot be read as an ONNX network" in str(refused(Load_ID_Encoder={"encoder": "junk.onnx"}))
     if "CUDA" not in info:
         error = refused(Load_ID_Encoder={"encoder": "models/mypack/", "provider": "CUDA"})
@@ -370,7 +370,7 @@ def test_twelve_faces_in_a_picture_of_4k(client, refused, tmp_path):
     choice = {"face_order": "left to right", "face_index": 0}
     nodes = {
         "crowd": ("LoadImage", {"image": client.upload_image(tmp_path / "crowd.jpg")}),
-        "encoder": ("LoadIDEncoder", {"encoder": "demo (bundled with this pack)", "provider": "CPU"}),
+        "encoder": ("LoadIDEncoder", {"encoder": "bundled (comes with this pack)", "provider": "CPU"}),
         "crop": ("SFSRFaceCrop", choice | {"images": ["crowd", 0], "size": 64, "no_face": "error", "faces": "all"}),
         "paste": ("SFSRFacePaste", {"images": ["crowd", 0], "faces": ["crop", 0], "face": ["crop", 2]}),
         "small": ("ImageScale", {"image": ["paste", 0], "upscale_method": "area", "width": 384, "height": 216}),

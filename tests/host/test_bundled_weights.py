@@ -1,4 +1,4 @@
-"""The demo weights that come with the pack, in a real ComfyUI: fresh nodes, photos, guidance, files that are gone."""
+"""The weights that come with the pack, in a real ComfyUI: fresh nodes, photos, guidance, files that are gone."""
 
 import json
 
@@ -6,12 +6,15 @@ import torch
 from harness.graph import node
 from harness.workflow import titled
 
-DEMO, CHECKPOINT = "demo (bundled with this pack)", "bundled/demo.safetensors"
-PHOTOS = "photos (bundled with this pack)"
+from sfsr_model.encoders.identity import Identity
+from sfsr_model.encoders.identity_file import save_identity
+
+BUNDLED, CHECKPOINT = "bundled (comes with this pack)", "bundled/photos.safetensors"
+EARLIER = ("demo (bundled with this pack)", "photos (bundled with this pack)")
 JUDGES = ("judge_recogniser.onnx", "judge_expression.onnx")
 LOADERS = {
-    "LoadIDEncoder": ("encoder", DEMO),
-    "SFSRLoadExpressionEncoder": ("encoder", DEMO),
+    "LoadIDEncoder": ("encoder", BUNDLED),
+    "SFSRLoadExpressionEncoder": ("encoder", BUNDLED),
     "SFSRLoadModel": ("checkpoint", CHECKPOINT),
 }
 
@@ -22,13 +25,13 @@ def test_a_fresh_node_shows_the_bundled_one(client):
         options = entry["input"]["required"][key][1]
         assert options["options"][0] == options.get("default", expected) == expected
         assert not any("untrained" in one or "found" in one for one in options["options"])
-        assert options["options"][1:2] == [PHOTOS] or name != "LoadIDEncoder"
+        assert not set(EARLIER) & set(options["options"])
 
 
 def test_photos_are_read_without_a_file_of_ones_own(client):
     prompt = {
-        "encoder": node("SFSRLoadExpressionEncoder", encoder=DEMO),
-        "recogniser": node("LoadIDEncoder", encoder=DEMO, provider="CPU"),
+        "encoder": node("SFSRLoadExpressionEncoder", encoder=BUNDLED),
+        "recogniser": node("LoadIDEncoder", encoder=BUNDLED, provider="CPU"),
         "one": node("SFSRSamplePortrait", sample="portrait_05"),
         "other": node("SFSRSamplePortrait", sample="portrait_20"),
     }
@@ -46,42 +49,47 @@ def test_photos_are_read_without_a_file_of_ones_own(client):
     assert all(look.startswith("Expression(coefficients=tensor(") for look in looks)
     assert looks[0] != looks[1]
     for name in ("encoder", "recogniser"):
-        assert outputs[name]["text"][0].startswith(f"{DEMO}: ")
-    assert "\nrec_demo.onnx: trained by this project on rendered faces alone" in outputs["recogniser"]["text"][0]
+        assert outputs[name]["text"][0].startswith(f"{BUNDLED}: ")
+    info = outputs["recogniser"]["text"][0].splitlines()
+    (recogniser,) = [line for line in info if line.startswith("rec_photo.onnx: ")]
+    assert "non-commercial research" in recogniser
+    for name in ("det_demo.onnx", "demo_points.onnx"):
+        assert any(line.startswith(f"{name}: ") for line in info)
     assert "\ndemo_expression.onnx: " in outputs["encoder"]["text"][0]
     assert "52 of 52 coefficients" in outputs["encoder"]["text"][0]
     assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
 
 
-def test_the_second_encoder_finds_and_knows_people(client):
-    prompt = {
-        "recogniser": node("LoadIDEncoder", encoder=PHOTOS, provider="CPU"),
-        "photo": node("SFSRSamplePortrait", sample="portrait_05"),
-    }
-    choice = {"face_order": "largest first", "face_index": 0}
-    prompt["person"] = node("SFSRIdentity", id_encoder=["recogniser", 0], images=["photo", 0], **choice)
-    prompt["preview"] = node("PreviewImage", images=["person", 2])
+def test_names_of_before_mean_what_the_pack_has_now(client):
+    prompt = {name: node("LoadIDEncoder", encoder=name, provider="CPU") for name in EARLIER}
+    prompt |= {f"{name} info": node("PreviewAny", source=[name, 1]) for name in EARLIER}
+    prompt["reader"] = node("SFSRLoadExpressionEncoder", encoder=EARLIER[0])
+    prompt["reader info"] = node("PreviewAny", source=["reader", 1])
+    prompt["model"] = node("SFSRLoadModel", checkpoint="bundled\\demo.safetensors")
+    prompt["model kept"] = node("PreviewAny", source=["model", 1])
     client.free()  # the host shows no text of a node that an earlier prompt ran
     outputs = client.run(prompt, timeout=600).outputs
-    info = outputs["recogniser"]["text"][0].splitlines()
-    assert info[0].startswith(f"{PHOTOS}: ")
-    (recogniser,) = [line for line in info if line.startswith("rec_photo.onnx: ")]
-    assert "non-commercial research" in recogniser
-    for name in ("det_demo.onnx", "demo_points.onnx"):
-        assert any(line.startswith(f"{name}: ") for line in info)
-    assert outputs["person"]["text"][0].startswith("1 of 1 used; space onnx-")
+    for name in EARLIER:
+        assert outputs[f"{name} info"]["text"][0].startswith(f"{BUNDLED}: ")
+    assert "demo_expression.onnx: " in outputs["reader info"]["text"][0]
 
 
-def test_an_identity_of_the_second_encoder_is_not_the_bundled_networks(refused, portrait):
-    """The message names the encoder that fits, and what the chosen one is for."""
-    told = refused(portrait(Load_ID_Encoder={"encoder": PHOTOS}))
-    assert "identity: it was made by a recogniser of the space 'onnx-" in told
-    assert f"choose '{DEMO}' in the Load ID Encoder before Identity: this checkpoint was trained on its identities" in told
-    assert f"'{PHOTOS}' serves detection, reports and checkpoints that were trained on it" in told
+def test_a_saved_identity_of_another_recogniser_is_refused_with_what_to_do(server, refused, portrait):
+    """As those are that were saved with what came with the pack before."""
+    folder = server.base_dir / "models" / "sfsr" / "identities"
+    folder.mkdir(parents=True, exist_ok=True)
+    person = Identity(torch.eye(512)[:1], "onnx-ca4ebfd84054", (1.0,), ("before, picture 0",))
+    save_identity(person, folder / "before.safetensors")
+    prompt = portrait()
+    prompt["kept"] = node("SFSRLoadIdentity", identity="before.safetensors")
+    prompt[titled(prompt, "SFSR Conditioning")]["inputs"]["identity"] = ["kept", 0]
+    told = refused(prompt)
+    assert "identity: it was made by a recogniser of the space 'onnx-ca4ebfd84054'" in told
+    assert f"choose '{BUNDLED}' in the Load ID Encoder before Identity, and make a saved identity anew with it" in told
 
 
 def test_the_expression_encoder_guides(small, latents):
-    reader = small.node("SFSRLoadExpressionEncoder", encoder=DEMO)
+    reader = small.node("SFSRLoadExpressionEncoder", encoder=BUNDLED)
     wires = {"vae": small.vae, "expression_encoder": reader, "expression": small.expression}
     conditioned = small.conditioned()
     samplers = (small.sampler(**wires), small.sampler(expression_guidance=5.0, **wires))
@@ -107,21 +115,18 @@ def test_judges_that_conditioned_nothing_measure_as_well(client, portrait):
     first, other, alone, away, beside = (
         json.loads(outputs[name]["text"][0]) for name in (report, "other", "alone", "away", "beside")
     )
-    assert (first["encoder"], first["expression_encoder"]) == (DEMO, DEMO)
+    assert (first["encoder"], first["expression_encoder"]) == (BUNDLED, BUNDLED)
     assert (first["judges"]["encoder"], first["judges"]["expression_encoder"]) == JUDGES
     assert first["judges"]["identity_cosine"] > other["judges"]["identity_cosine"]
-    assert first["photos"]["encoder"] == PHOTOS
-    assert first["photos"]["identity_cosine"] > other["photos"]["identity_cosine"]
-    assert first["photos"]["identity_cosine"] not in (first["identity_cosine"], first["judges"]["identity_cosine"])
+    assert first["bundled"]["encoder"] is first["bundled"]["identity_cosine"] is None  # it is the connected one
     assert first["identity_cosine"] == other["identity_cosine"] != first["judges"]["identity_cosine"]
     assert 0 < first["judges"]["expression_error"] != first["expression_error"]
     assert not any("judged" in note for note in first["notes"])
     assert first["pose_error"] is first["judges"]["pose_error"] is None
     assert "no pose was measured: the expression asks for none" in first["notes"]
     assert "the identity was not judged: connect the person's photo to reference" in alone["notes"]
-    for measured in (alone["judges"], alone["photos"]):
-        assert (measured["encoder"], measured["identity_cosine"]) == (None, None)
-    assert first["likeness"]["by"] == PHOTOS
+    assert (alone["judges"]["encoder"], alone["judges"]["identity_cosine"]) == (None, None)
+    assert first["likeness"]["by"] == BUNDLED
     assert other["target"] is alone["target"] is None
     assert beside["target"]["identity_cosine"] < beside["identity_cosine"]
     assert beside["target"]["expression_error"] > beside["expression_error"]
@@ -170,14 +175,13 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         family = {{"LoadIDEncoder": "identity", "SFSRLoadExpressionEncoder": "expression_photo", "SFSRLoadModel": "model"}}
         nodes = {{name: getattr(sys.modules[f"{{pack.__name__}}.nodes.{{file}}"], name) for name, file in family.items()}}
         answers = {{}}
-        second = [nodes["LoadIDEncoder"].validate_inputs({PHOTOS!r})]
         for name, (key, value) in {LOADERS!r}.items():
             (shown,) = [one for one in nodes[name].define_schema().inputs if one.id == key]
             answers[name] = [shown.options, shown.default, nodes[name].validate_inputs(value)]
         weights = Path({str(copy)!r}) / "sfsr_model" / "weights"
         (weights / "demo_faces").mkdir(parents=True)
-        in_faces = ("demo_faces/det_demo.onnx", "demo_faces/rec_demo.onnx")
-        for file in ("demo.safetensors", "demo_expression.onnx", "demo_points.onnx", *in_faces):
+        in_faces = ("demo_faces/det_demo.onnx", "demo_faces/rec_photo.onnx")
+        for file in ("photos.safetensors", "demo_expression.onnx", "demo_points.onnx", *in_faces):
             (weights / file).write_bytes(b"damaged")
         for name, (key, value) in {LOADERS!r}.items():
             assert nodes[name].validate_inputs(value) is True
@@ -185,28 +189,19 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
                 nodes[name].execute(value, *(["CPU"] if name == "LoadIDEncoder" else []))
             except ValueError as error:
                 answers[name].append(str(error))
-        fingerprints = [nodes["LoadIDEncoder"].fingerprint_inputs({DEMO!r}, "CPU")]
-        (weights / "photo_faces").mkdir()
-        (weights / "photo_faces" / "rec_photo.onnx").write_bytes(b"damaged")
-        (shown,) = [one for one in nodes["LoadIDEncoder"].define_schema().inputs if one.id == "encoder"]
-        second += [shown.options[:2], nodes["LoadIDEncoder"].validate_inputs({PHOTOS!r})]
-        fingerprints.append(nodes["LoadIDEncoder"].fingerprint_inputs({PHOTOS!r}, "CPU"))
-        for file in ("photo_faces/rec_photo.onnx", "demo_faces/det_demo.onnx"):
+        fingerprints = [nodes["LoadIDEncoder"].fingerprint_inputs({BUNDLED!r}, "CPU")]
+        for file in in_faces:
             (weights / file).write_bytes(b"damaged once more")
-            fingerprints.append(nodes["LoadIDEncoder"].fingerprint_inputs({PHOTOS!r}, "CPU"))
-        try:
-            nodes["LoadIDEncoder"].execute({PHOTOS!r}, "CPU")
-        except ValueError as error:
-            second.append(str(error))
-        print(json.dumps([answers, second, fingerprints]))
+            fingerprints.append(nodes["LoadIDEncoder"].fingerprint_inputs({BUNDLED!r}, "CPU"))
+        print(json.dumps([answers, fingerprints]))
     """
-    answers, second, fingerprints = json.loads(in_host(code).stdout.strip().splitlines()[-1])
-    assert len(set(fingerprints)) == 4
+    answers, fingerprints = json.loads(in_host(code).stdout.strip().splitlines()[-1])
+    assert len(set(fingerprints)) == 3
     stand_ins = {"LoadIDEncoder": "untrained demo recogniser (random weights)", "SFSRLoadModel": "untrained (random weights)"}
     files = {
-        "LoadIDEncoder": "demo_faces/det_demo.onnx and demo_points.onnx and demo_faces/rec_demo.onnx",
+        "LoadIDEncoder": "demo_faces/det_demo.onnx and demo_points.onnx and demo_faces/rec_photo.onnx",
         "SFSRLoadExpressionEncoder": "demo_expression.onnx",
-        "SFSRLoadModel": "demo.safetensors",
+        "SFSRLoadModel": "photos.safetensors",
     }
     advice = f"; it comes with the pack: run 'git checkout -- sfsr_model/weights' in '{copy}', or install the pack again"
     weights = copy / "sfsr_model" / "weights"
@@ -217,11 +212,3 @@ def test_missing_and_damaged_files_are_named(in_host, copy_of_pack, tmp_path):
         assert LOADERS[name][1] not in options
         assert default == stand_ins.get(name)
         assert stand_ins.get(name, "no face_landmarker.task found") in options
-        assert PHOTOS not in options
-    lacking, options, there, damaged = second
-    lacks = "demo_faces/det_demo.onnx and demo_points.onnx and photo_faces/rec_photo.onnx"
-    assert lacking == f"encoder: '{weights}' lacks {lacks}{advice}"
-    assert options == [DEMO, PHOTOS]
-    assert there is True
-    assert "rec_photo.onnx" in damaged
-    assert damaged.endswith(advice)

@@ -8,7 +8,7 @@ from harness.client import PromptFailed, PromptRejected
 from PIL import Image
 from testkit.small_graph import SmallGraph
 
-DEMO = "demo (bundled with this pack)"
+BUNDLED = "bundled (comes with this pack)"
 SETTINGS = {"start": 10, "count": 4, "every": 12, "no_face": "interpolate", "smoothing": 0.4, "neutral": "as read"}
 SETTINGS |= {"pose": "relative", "intensity": 1.0}
 
@@ -19,7 +19,7 @@ class DriverGraph(SmallGraph):
     def __init__(self) -> None:
         super().__init__()
         self.film = self.node("SFSRSampleFilm", sample="film_speaking")
-        self.reader = self.node("SFSRLoadExpressionEncoder", encoder=DEMO)
+        self.reader = self.node("SFSRLoadExpressionEncoder", encoder=BUNDLED)
         self.parts = None
 
     def driver(self, **changes):

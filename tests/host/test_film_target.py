@@ -299,7 +299,7 @@ def test_what_does_not_fit_is_named(client, server, film):
 def test_a_person_of_another_recogniser_is_named_before_the_film_is_read(client, server):
     write_film(server.base_dir / "input" / "unread.mp4", 2, portrait=None)
     graph = FilmGraph("unread.mp4")
-    bundled = graph.node("SFSRLoadModel", checkpoint="bundled/demo.safetensors")
+    bundled = graph.node("SFSRLoadModel", checkpoint="bundled/photos.safetensors")
     graph.swap(model=bundled, vae=bundled.out(1), size=128)
     # Of a film that was read it would be said that no face is in it.
     with server.expecting_error("identity: it was made"):

@@ -126,7 +126,7 @@ def test_report_measures_person_and_expression(client, portrait):
     assert -1.0 <= report["identity_cosine"] <= 1.0
     assert 0.0 <= report["expression_error"] <= 1.0
     assert report["trained"] is True
-    assert "the expression was read by demo (bundled with this pack)" in report["notes"]
+    assert "the expression was read by bundled (comes with this pack)" in report["notes"]
 
 
 def test_report_names_what_is_missing(client, portrait):

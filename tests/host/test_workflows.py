@@ -132,9 +132,9 @@ def test_two_people_get_a_face_each(pictures):
         assert 0.02 < changed(old, new).mean() < 0.5
     report = json.loads(said["Report"])
     assert report["words"] == ["happiness", "anger"]
-    for figures in (report, report["judges"]):  # of each face where it was pasted
+    for figures, strangers in ((report, 0.3), (report["judges"], 0.5)):  # of each face where it was pasted
         assert len(figures["identity_cosines"]) == 2
-        assert min(figures["identity_cosines"]) > 0.5
+        assert min(figures["identity_cosines"]) > strangers
     for change in (("Portrait: second person", "sample", "portrait_05"), ("Expression Sweep", "words", "happiness, fear")):
         _, other = pictures(workflow("two_people", [change]))
         assert nearly_equal(other["Save Image"][:, :middle], first["Save Image"][:, :middle])

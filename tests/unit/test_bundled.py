@@ -1,4 +1,4 @@
-"""Loaders of the demo weights, on generated files: what is loaded, who finds the faces, and files that are not whole."""
+"""Loaders of the bundled weights, on generated files: what is loaded, who finds the faces, and files that are not whole."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from PIL import Image
 from testkit.onnx_models import save_recogniser
 from testkit.onnx_nets import save_detector
 
-from sfsr_model.bundled import DEMO, ORIGIN, PHOTO_ORIGIN, PHOTOS, DamagedFileError, Weights
+from sfsr_model.bundled import BUNDLED_NAME, ORIGIN, DamagedFileError, Weights, is_bundled_encoder
 from sfsr_model.encoders.bundled import (
-    DEMO_THRESHOLD,
-    PHOTO_THRESHOLD,
+    FLOOR,
+    THRESHOLD,
     bundled_space,
     load_bundled_encoder,
     load_bundled_photo_reader,
@@ -35,8 +35,6 @@ def save_weights(folder):
     weights.faces.mkdir(parents=True)
     save_detector(weights.detector)
     save_recogniser(weights.recogniser)
-    weights.photo_recogniser.parent.mkdir()
-    save_recogniser(weights.photo_recogniser, dim=256, seed=1)
     save_expression(weights.expression)
     # Says of every find that it is a face, whose points lie as the crop rule has them.
     save_recogniser(weights.points, dim=11, size=96, scale=0.0, offsets=[*[0.0] * 10, 9.0])
@@ -80,31 +78,22 @@ def with_square(size, side):
     return picture
 
 
-def test_the_demo_pack_says_what_it_is(weights):
+def test_the_pack_says_what_it_is(weights):
     encoder = load_bundled_encoder("CPU", weights)
-    assert (encoder.name, encoder.dim, encoder.provider, encoder.trained) == (DEMO, 512, "CPUExecutionProvider", True)
-    assert "trained by this project on rendered faces alone" in encoder.note
+    assert (encoder.name, encoder.dim, encoder.provider, encoder.trained) == (BUNDLED_NAME, 512, "CPUExecutionProvider", True)
+    assert f"rec_photo.onnx: {ORIGIN}" in encoder.note.splitlines()
+    assert (encoder.threshold, encoder.floor) == (THRESHOLD, FLOOR)
     assert encoder.space == bundled_space(weights) == load_recogniser(weights.recogniser, "CPU").space
 
 
-def test_the_second_encoder_has_a_recogniser_and_a_threshold_of_its_own(weights):
-    demo, photos = (load_bundled_encoder("CPU", weights, name) for name in (DEMO, PHOTOS))
-    assert (photos.name, photos.dim, photos.provider, photos.trained) == (PHOTOS, 256, "CPUExecutionProvider", True)
-    assert photos.space == bundled_space(weights, PHOTOS) == load_recogniser(weights.photo_recogniser, "CPU").space
-    assert photos.space != demo.space
-    assert (demo.threshold, photos.threshold) == (DEMO_THRESHOLD, PHOTO_THRESHOLD)
-    assert photos.detector.model is demo.detector.model
-    assert f"rec_photo.onnx: {PHOTO_ORIGIN}" in photos.note.splitlines()
-    assert PHOTO_ORIGIN not in demo.note
+def test_of_a_recogniser_that_is_gone_there_is_no_space(tmp_path):
+    assert bundled_space(Weights(tmp_path)) is None
 
 
-def test_neither_recogniser_needs_the_other(tmp_path):
-    """And of the one that is gone there is no space."""
-    for name, other in ((DEMO, PHOTOS), (PHOTOS, DEMO)):
-        weights = save_weights(tmp_path / name)
-        weights.id_encoder(other)[-1].unlink()
-        assert load_bundled_encoder("CPU", weights, name).space == bundled_space(weights, name)
-        assert bundled_space(weights, other) is None
+def test_names_of_before_still_mean_the_bundled_encoder():
+    for name in (BUNDLED_NAME, "demo (bundled with this pack)", "photos (bundled with this pack)"):
+        assert is_bundled_encoder(name)
+    assert not is_bundled_encoder("antelopev2/")
 
 
 SAID = About("expression", "learned from rendered faces and photos, taught by somebody", "non-commercial research use")
@@ -114,22 +103,22 @@ def test_what_they_say_of_themselves_is_what_their_files_say(tmp_path):
     """A file's own words take the place of the constant, each file's for itself; of a user's own file as well."""
     weights = save_weights(tmp_path / "weights")
     weights.judge_recogniser.parent.mkdir()
-    for path in (weights.expression, weights.detector, weights.points, weights.photo_recogniser):
+    for path in (weights.expression, weights.detector, weights.points):
         write_about(path, SAID)
     save_recogniser(weights.judge_recogniser)
     save_expression(weights.judge_expression)
     write_about(weights.judge_expression, SAID)
-    demo, photos = (load_bundled_encoder("CPU", weights, name).note.splitlines() for name in (DEMO, PHOTOS))
     said = f"{SAID.about}; licence: {SAID.licence}"
     finders = [f"det_demo.onnx: {said}", f"demo_points.onnx: {said}"]
-    assert demo == [f"rec_demo.onnx: {ORIGIN}", *finders]
-    assert photos == [f"rec_photo.onnx: {said}", *finders]
+    assert load_bundled_encoder("CPU", weights).note.splitlines() == [f"rec_photo.onnx: {ORIGIN}", *finders]
     assert load_bundled_photo_reader(weights).note.splitlines() == [f"demo_expression.onnx: {said}", *finders]
     assert load_judge_reader(weights).note == f"judge_expression.onnx: {said}"
     assert load_judge_recogniser(weights).note == f"judge_recogniser.onnx: {ORIGIN}"
-    assert load_recogniser(weights.photo_recogniser, "CPU").note == f"rec_photo.onnx: {said}"
     assert load_recogniser(weights.faces, "CPU").note == f"det_demo.onnx: {said}"
     assert load_recogniser(weights.recogniser, "CPU").note == ""
+    write_about(weights.recogniser, SAID)
+    assert load_bundled_encoder("CPU", weights).note.splitlines() == [f"rec_photo.onnx: {said}", *finders]
+    assert load_recogniser(weights.recogniser, "CPU").note == f"rec_photo.onnx: {said}"
 
 
 def test_its_own_detector_comes_first_and_the_carried_one_helps(weights, portraits):
@@ -190,7 +179,7 @@ def test_photos_without_the_wanted_face(reader, portraits):
         reader.read(with_square(135, 12)[None])
 
 
-def test_without_the_demo_pack_the_carried_detector_serves(tmp_path, reader, portraits):
+def test_without_the_pack_the_carried_detector_serves(tmp_path, reader, portraits):
     alone = Weights(tmp_path)
     save_expression(alone.expression)
     found = load_bundled_photo_reader(alone)
@@ -227,13 +216,13 @@ def test_a_gallery_is_read_by_it(tmp_path, reader, portraits):
     torch.testing.assert_close(library.expression("joy", 1.0, "replace").coefficients, reader.read(portraits[:1]).coefficients)
 
 
-FILES = ("detector", "points", "recogniser", "expression", "photo_recogniser")
+FILES = ("detector", "points", "recogniser", "expression")
 
 
 def load(name, weights):
     if name == "expression":
         return load_bundled_photo_reader(weights)
-    return load_bundled_encoder(weights=weights, name=PHOTOS if name == "photo_recogniser" else DEMO)
+    return load_bundled_encoder(weights=weights)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -9,9 +9,16 @@ import torch
 from testkit import tiny_landmarker as tiny
 from testkit.onnx_models import save_recogniser
 
-from sfsr_model.bundled import BUNDLED, PHOTOS, Weights
-from sfsr_model.encoders import bundled
-from sfsr_model.encoders.bundled import Reach, load_bundled_encoder, load_judge_reader, load_judge_recogniser, reach_of
+from sfsr_model.bundled import BUNDLED, BUNDLED_NAME, Weights
+from sfsr_model.encoders.bundled import (
+    JUDGE_REACH,
+    REACH,
+    Reach,
+    load_bundled_encoder,
+    load_judge_reader,
+    load_judge_recogniser,
+    reach_of,
+)
 from sfsr_model.encoders.enrolment import enrol
 from sfsr_model.encoders.faces import find_faces
 from sfsr_model.encoders.identity_batch import join
@@ -85,17 +92,17 @@ def test_without_the_face_nothing_is_measured(reader, picture, points):
 def test_the_json_has_means_beside_the_figures_of_each_picture():
     figures = Figures("mine", (0.5, None, 0.7), "reads", (0.1, None, 0.3))
     judged = Figures(None, (), "judge", (0.2, None, 0.4), (2.0, None, 6.0))
-    photos = Figures("seen photos", (0.4, None, 0.2), reach=Reach(0.3, 0.7))
-    found = json.loads(Report(figures, judged, photos, ("joy",) * 3, True, ("a note",)).to_json())
+    bundled = Figures("bundled", (0.4, None, 0.2), reach=Reach(0.3, 0.7))
+    found = json.loads(Report(figures, judged, bundled, ("joy",) * 3, True, ("a note",)).to_json())
     assert found["identity_cosine"] == pytest.approx(0.6)
     assert (found["identity_cosines"], found["expression_errors"]) == ([0.5, None, 0.7], [0.1, None, 0.3])
     assert (found["pose_error"], found["pose_errors"]) == (None, [])
     assert (found["judges"]["encoder"], found["judges"]["identity_cosine"]) == (None, None)
     assert (found["judges"]["expression_error"], found["judges"]["pose_error"]) == pytest.approx((0.3, 4.0))
     assert (found["words"], found["trained"], found["notes"]) == (["joy"] * 3, True, ["a note"])
-    assert found["photos"].pop("identity_cosine") == pytest.approx(0.3)
+    assert found["bundled"].pop("identity_cosine") == pytest.approx(0.3)
     reach = {"strangers": 0.3, "same_person": 0.7}
-    assert found["photos"] == {"encoder": "seen photos", "identity_cosines": [0.4, None, 0.2], "identity_reach": reach}
+    assert found["bundled"] == {"encoder": "bundled", "identity_cosines": [0.4, None, 0.2], "identity_reach": reach}
     assert found["identity_reach"] is found["judges"]["identity_reach"] is None
     assert figures.caption(0) == "identity 0.50, expression 0.10"
     assert judged.caption(2) == "expression 0.40, pose 6.0"
@@ -109,12 +116,11 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """The bundled files, with a generated recogniser as the one that learned from photos."""
+    """The bundled files, with a generated recogniser: to the bundled encoder itself it is another one."""
     folder = tmp_path_factory.mktemp("pack") / "weights"
     shutil.copytree(BUNDLED.folder, folder)
     found = Weights(folder)
-    found.photo_recogniser.parent.mkdir(exist_ok=True)
-    save_recogniser(found.photo_recogniser)
+    save_recogniser(found.recogniser)
     return found
 
 
@@ -155,7 +161,7 @@ def test_likeness_in_a_word():
     figures = Figures("one", (0.29, 0.31, 0.51, None), reach=Reach(0.3, 0.7))
     assert figures.likeness == ("no", "partly", "yes", None)
     assert Figures("blind", (0.9,), reach=Reach(0.7, 0.75)).likeness == ()
-    blind, nobody = Figures("demo", (0.9,) * 4, reach=Reach(0.7, 0.6)), Figures()
+    blind, nobody = Figures("blind", (0.9,) * 4, reach=Reach(0.7, 0.6)), Figures()
     told = json.loads(Report(blind, nobody, figures, ("joy",) * 4, True, ()).to_json())["likeness"]
     assert told == {"by": "one", "pictures": ["no", "partly", "yes", None]}
     assert json.loads(Report(blind, nobody, nobody, ("joy",) * 4, True, ()).to_json())["likeness"] is None
@@ -210,35 +216,26 @@ def test_the_judges_measure_with_their_own_networks(weights, encoder, portraits,
     assert other.identity_cosines[0] < 0.9
 
 
-def test_the_recogniser_that_learned_from_photos_measures_beside_them(weights, encoder, portraits, people, places, monkeypatch):
-    reach = Reach(0.3, 0.7)
-    monkeypatch.setattr(bundled, "PHOTO_REACH", reach)
-    found = judge(portraits[HE], [places[HE]], Expression.neutral(), people[SHE], encoder, portraits[SHE], weights).photos
-    assert (found.encoder, found.expression_encoder, found.expression_errors) == (PHOTOS, None, ())
-    photos = load_bundled_encoder("CPU", weights, PHOTOS)
-    embeddings = [photos.embed(portraits[name][0], places[name]) for name in (SHE, HE)]
+def test_the_bundled_recogniser_measures_where_another_is_connected(weights, encoder, portraits, people, places):
+    found = judge(portraits[HE], [places[HE]], Expression.neutral(), people[SHE], encoder, portraits[SHE], weights).bundled
+    assert (found.encoder, found.expression_encoder, found.expression_errors) == (BUNDLED_NAME, None, ())
+    bundled = load_bundled_encoder("CPU", weights)
+    embeddings = [bundled.embed(portraits[name][0], places[name]) for name in (SHE, HE)]
     expected = torch.nn.functional.cosine_similarity(*embeddings, dim=0).item()
     assert found.identity_cosines == pytest.approx((expected,), abs=1e-3)
-    assert reach_of(photos.space, weights) == reach
-    assert reach_of(encoder.space, weights) == bundled.DEMO_REACH
 
 
-def test_where_it_is_the_connected_one_it_measures_once(weights, portraits, places):
-    photos = load_bundled_encoder("CPU", weights, PHOTOS)
-    person = join([enrol(portraits[SHE], photos).identity])
-    judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), person, photos, portraits[SHE], weights)
-    assert judged.photos == Figures()
+def test_where_it_is_the_connected_one_it_measures_once(encoder, portraits, people, places):
+    judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, portraits[SHE])
+    assert judged.bundled == Figures()
     assert judged.judges.identity_cosines == pytest.approx((1.0,), abs=1e-3)
     assert judged.notes == ()
 
 
-def test_each_bundled_recogniser_has_a_reach_of_its_own(weights, encoder, monkeypatch):
-    reaches = {name: Reach(0.1 * number, 0.9) for number, name in enumerate(("DEMO_REACH", "PHOTO_REACH", "JUDGE_REACH"))}
-    for name, reach in reaches.items():
-        monkeypatch.setattr(bundled, name, reach)
-    spaces = [encoder.space, load_bundled_encoder("CPU", weights, PHOTOS).space, load_judge_recogniser(weights).space]
-    assert [reach_of(space, weights) for space in spaces] == list(reaches.values())
-    assert reach_of("onnx-0123456789ab", weights) is None
+def test_each_bundled_recogniser_has_a_reach_of_its_own(encoder):
+    assert reach_of(encoder.space) == REACH
+    assert reach_of(load_judge_recogniser().space) == JUDGE_REACH
+    assert reach_of("onnx-0123456789ab") is None
 
 
 def test_the_judge_looks_at_the_persons_face_alone(weights, encoder, portraits, people, places):
@@ -249,7 +246,7 @@ def test_the_judge_looks_at_the_persons_face_alone(weights, encoder, portraits, 
     judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, reference, weights)
     assert judged.notes == ()
     assert judged.judges.identity_cosines[0] > 0.95
-    assert judged.photos.identity_cosines[0] > 0.95
+    assert judged.bundled.identity_cosines[0] > 0.95
 
 
 def test_of_several_people_there_is_one_photo_each(weights, encoder, portraits, people, places):
@@ -257,7 +254,7 @@ def test_of_several_people_there_is_one_photo_each(weights, encoder, portraits, 
     everyone, where = join([people[name].people[0] for name in names]), [places[name] for name in names]
     judged = judge(pictures, where, Expression.neutral(2), everyone, encoder, pictures, weights)
     assert judged.notes == ()
-    for found in (judged.judges, judged.photos):
+    for found in (judged.judges, judged.bundled):
         assert found.identity_cosines == pytest.approx((1.0, 1.0), abs=1e-3)
     with pytest.raises(ValueError, match="reference: found 1 pictures for an identity batch of 2; connect one photo of each"):
         judge(pictures, where, Expression.neutral(2), everyone, encoder, portraits[SHE])
@@ -270,7 +267,7 @@ def test_without_a_face_to_compare_with_expression_and_pose_are_judged(encoder, 
     photo = None if reference is None else torch.zeros_like(portraits[SHE])
     judged = judge(portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, photo)
     assert judged.notes == (f"the identity was not judged: {reason} reference",)
-    assert judged.photos == Figures()
+    assert judged.bundled == Figures()
     found = judged.judges
     assert (found.encoder, found.identity_cosines) == (None, ())
     assert found.expression_errors[0] > 0
@@ -281,12 +278,12 @@ def test_missing_and_damaged_judges_are_noted(tmp_path, encoder, portraits, peop
     weights = Weights(tmp_path)
     arguments = (portraits[SHE], [places[SHE]], Expression.neutral(), people[SHE], encoder, portraits[SHE], weights)
     judged = judge(*arguments)
-    assert judged.judges == judged.photos == Figures()
-    faces = "demo_faces/det_demo.onnx and demo_points.onnx and photo_faces/rec_photo.onnx"
+    assert judged.judges == judged.bundled == Figures()
+    faces = "demo_faces/det_demo.onnx and demo_points.onnx and demo_faces/rec_photo.onnx"
     told = {
         "expression and pose were not judged": "judges/judge_expression.onnx",
         "the identity was not judged": "judges/judge_recogniser.onnx",
-        "the recogniser that learned from photos measured nothing": faces,
+        "the bundled recogniser measured nothing": faces,
     }
     assert [note.partition(": ")[0] for note in judged.notes] == list(told)
     for note, file in zip(judged.notes, told.values(), strict=True):

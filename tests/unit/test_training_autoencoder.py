@@ -64,7 +64,7 @@ def test_it_learns(tmp_path):
 
 def test_it_learns_what_encoders_see(tmp_path):
     weights = ROOT / "sfsr_model" / "weights"
-    encoders = f"{{identity: '{weights / 'demo_faces' / 'rec_demo.onnx'}', expression: '{weights / 'demo_expression.onnx'}'}}"
+    encoders = f"{{identity: '{weights / 'demo_faces' / 'rec_photo.onnx'}', expression: '{weights / 'demo_expression.onnx'}'}}"
     path = settings_file(
         tmp_path, steps=25, save_every=100, codec="{crop: 16}", losses="{identity: 3, expression: 7}", encoders=encoders
     )
