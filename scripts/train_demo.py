@@ -4,10 +4,10 @@ python scripts/train_demo.py --cache faces.npz --work FOLDER [--at-once 5] [--on
     [--photos FOLDER --landmarker TASK --teacher mobilefacenet.onnx --teacher dlib.dat [--sources SOURCE ...]]
 
 What is trained stands in sfsr_model/training/configs; the settings are copied to FOLDER, where the results come to lie:
-detector.onnx, recogniser.onnx, expression.onnx, demo.safetensors, the two judges, and what lies between. A result that is
-there is not made again. Several that do not wait for each other are made at once, which fills a GPU. Their output is in
-FOLDER/logs. --set changes an entry of all settings, such as batch=32 for a CPU. The encoders that know photographs
-(photo_*.onnx) are made where --photos names a folder of labelled photos; --sources leaves others of its sources out.
+those of rendered faces alone (demo.safetensors, the encoders, the two judges), and, where --photos names a folder of labelled
+photos, what goes on from them and is bundled: photos.safetensors, photo_*.onnx; --sources leaves others of its sources out.
+A result that is there is not made again. Several that do not wait for each other are made at once, which fills a GPU. Their
+output is in FOLDER/logs. --set changes an entry of all settings, such as batch=32 for a CPU.
 """
 
 from __future__ import annotations
