@@ -31,6 +31,7 @@ sys.path.insert(0, str(REPOSITORY))
 _CONFIGS = REPOSITORY / "sfsr_model" / "training" / "configs"
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 _TAIL = 15  # lines of a log, where a job failed
+_START = (sys.executable, "-m", "sfsr_model.training")
 
 TRAININGS = {
     "detector.onnx": ("demo_detector", ("portraits",)),
@@ -60,19 +61,15 @@ TRAININGS = {
     "photo_autoencoder_first.safetensors": ("photo_autoencoder", ("triplets", "labelled_large", "autoencoder.safetensors")),
     "photo_autoencoder.safetensors": (
         "photo_autoencoder_more",
-        ("triplets", "labelled_large", "photo_autoencoder_first.safetensors"),
-    ),
-    "photo_network_small.safetensors": (
-        "photo_network_small",
-        ("triplets", "labelled_large", "photo_autoencoder.safetensors", "photo_recogniser.onnx", "photo_expression.onnx"),
+        ("triplets", "labelled_small", "photo_autoencoder_first.safetensors"),
     ),
     "photo_network.safetensors": (
         "photo_network",
         (
-            "triplets_large",
+            "triplets",
             "labelled_large",
             "photo_autoencoder.safetensors",
-            "photo_network_small.safetensors",
+            "grown.safetensors",
             "photo_recogniser.onnx",
             "photo_expression.onnx",
         ),
@@ -80,7 +77,7 @@ TRAININGS = {
     "photos.safetensors": (
         "photo_finetune",
         (
-            "triplets_large",
+            "triplets",
             "labelled_large",
             "photo_autoencoder.safetensors",
             "photo_network.safetensors",
@@ -90,12 +87,13 @@ TRAININGS = {
     ),
 }
 """Results, the settings they are trained by, and what must be there before."""
+GROWN = {"grown.safetensors": ("photo_network", "demo.safetensors", "recogniser.onnx")}
+"""Networks that others are carried over to: for which settings, which network, and the recogniser whose identities it knows."""
 DATASETS = {
     "triplets": ("--count", "16384", "--size", "128", "--seed", "1"),
-    "triplets_large": ("--count", "4096", "--size", "256", "--seed", "3"),
     "portraits": ("--kind", "pictures", "--unaligned", "--count", "8000", "--size", "160", "--seed", "1"),
 }
-LABELLED = {"labelled": "208", "labelled_large": "304"}
+LABELLED = {"labelled": "208", "labelled_small": "152", "labelled_large": "304"}
 """Stores of the labelled photos, and the side that their pictures are brought to. Teachers speak of the first."""
 
 
@@ -149,9 +147,10 @@ def planned(options: argparse.Namespace) -> dict[str, Job]:
     )
     while wanted:
         name = wanted.pop()
-        if name in jobs or (name in TRAININGS and (options.work / name).exists()):
+        if name in jobs or (name in TRAININGS.keys() | GROWN.keys() and (options.work / name).exists()):
             continue
-        make = _rendering if name in DATASETS else _labelled if name in LABELLED else _training
+        makers = ((DATASETS, _rendering), (LABELLED, _labelled), (GROWN, _growing))
+        make = next((maker for names, maker in makers if name in names), _training)
         jobs[name] = make(options, name)
         wanted += jobs[name].needs
     return jobs
@@ -177,15 +176,27 @@ def _labelled(options: argparse.Namespace, name: str) -> Job:
     return Job(name, (), ((*command, *(("--sources", *options.sources) if options.sources else ())),))
 
 
+def _growing(options: argparse.Namespace, name: str) -> Job:
+    """The command that carries a network over to what the settings' training looks through."""
+    stem, forerunner, recogniser = GROWN[name]
+    work = options.work.resolve()
+    needs = tuple(need for need in TRAININGS[f"{stem}.safetensors"][1] if need != name)
+    command = (*_START, "grow", str(work / f"{stem}.yaml"), "--forerunner", str(work / forerunner), "--recogniser",
+               str(work / recogniser), "--out", str(work / name), *_changes(options))  # fmt: skip
+    return Job(name, (*needs, forerunner, recogniser), (command,))
+
+
+def _changes(options: argparse.Namespace) -> list[str]:
+    return [text for change in options.set for text in ("--set", change)]
+
+
 def _training(options: argparse.Namespace, name: str) -> Job:
     stem, needs = TRAININGS[name]
-    work = options.work.resolve()
-    changes = [text for change in options.set for text in ("--set", change)]
-    start = (sys.executable, "-m", "sfsr_model.training")
+    work, changes = options.work.resolve(), _changes(options)
     settings = str(work / f"{stem}.yaml")
     # Apart from each other: what the training did to a network, such as half precision, must not go into the file.
     return Job(
-        name, needs, ((*start, "run", settings, *changes), (*start, "export", settings, "--out", str(work / name), *changes))
+        name, needs, ((*_START, "run", settings, *changes), (*_START, "export", settings, "--out", str(work / name), *changes))
     )
 
 

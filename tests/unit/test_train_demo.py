@@ -88,6 +88,20 @@ def test_photos_are_prepared_for_what_learns_from_them(made_of_noise, tmp_path):
         script.planned(script._parser().parse_args(command(made_of_noise, "--only", "photo_recogniser.onnx")))
 
 
+def test_the_network_of_photos_grows_from_the_demo(made_of_noise, tmp_path):
+    photos = ("--photos", str(tmp_path / "photos"), "--landmarker", str(tmp_path / "a.task"), "--only", "photos.safetensors")
+    options = script._parser().parse_args(command(made_of_noise, *photos))
+    jobs = script.planned(options)
+    ((*started, settings),) = [job[:5] for job in jobs["grown.safetensors"].commands]
+    assert (started[-1], Path(settings).name) == ("grow", "photo_network.yaml")
+    assert {"demo.safetensors", "recogniser.onnx", "photo_recogniser.onnx", "photo_autoencoder.safetensors", "triplets"} <= set(
+        jobs["grown.safetensors"].needs
+    )
+    assert set(jobs) >= {need for job in jobs.values() for need in job.needs}
+    (made_of_noise / "grown.safetensors").touch()
+    assert "grown.safetensors" not in script.planned(options)
+
+
 @pytest.mark.parametrize("name", script.TRAININGS)
 def test_what_is_needed_is_what_the_settings_read(name):
     stem, needs = script.TRAININGS[name]

@@ -51,7 +51,10 @@ def write_wider_autoencoder(path):
 @pytest.fixture
 def written(shared, tmp_path):
     def write(autoencoder="wider", channels=CHANNELS, identity="other", **changes):
-        changes = {"network": {"latent_channels": channels}, "encoders": {"identity": str(shared / f"{identity}.onnx")}} | changes
+        changes = {
+            "network": {"latent_channels": channels},
+            "encoders": {"identity": str(shared / f"{identity}.onnx")},
+        } | changes
         return write_settings(tmp_path, shared / "triplets", shared / f"{autoencoder}.safetensors", **changes)
 
     return write
@@ -123,9 +126,11 @@ def test_training_starts_from_it(shared, written, tmp_path, capsys):
 
 def test_what_does_not_fit_is_named(shared, written, tmp_path):
     forerunner, out = shared / "forerunner.safetensors", tmp_path / "grown.safetensors"
-    with pytest.raises(CheckpointError, match=r"forerunner.safetensors: trained on identities of .*, those of other.onnx are"):
+    with pytest.raises(
+        CheckpointError, match=r"forerunner\.safetensors: trained on identities of .*, those of other\.onnx are"
+    ):
         grow(load_settings(written()), forerunner, shared / "other.onnx", out)
-    with pytest.raises(SettingsError, match="network: forerunner.safetensors would become"):
+    with pytest.raises(SettingsError, match=r"network: forerunner\.safetensors would become"):
         grow(load_settings(written(channels=CHANNELS + 1)), forerunner, shared / "known.onnx", out)
     with pytest.raises(SettingsError, match=r"encoders\.identity"):
         grow(load_settings(written(encoders={"identity": None})), forerunner, shared / "known.onnx", out)
