@@ -14,7 +14,7 @@ import comfy.samplers
 import torch
 from torch import Tensor, nn
 
-from ...sfsr_model.estimators import sample_improved_midpoint
+from ...sfsr_model.estimators import alike_noise, sample_improved_midpoint
 from ...sfsr_model.guidance import FaceDecoder, Guide, GuidedRun, Term
 from ...sfsr_model.schedule import NoisePath
 from .anchoring import goes_on, target_of
@@ -54,19 +54,12 @@ def _sample(model: Any, x: Tensor, sigmas: Tensor, *, background_anchoring: floa
         )
         background_anchoring = 0.0
     path = _path(model.inner_model.inner_model.model_sampling)
-    alike = _alike(model.noise) if arguments.get("eta") or arguments.get("rounds") else None  # else no fresh noise is drawn
+    alike = (
+        alike_noise(model.noise) if arguments.get("eta") or arguments.get("rounds") else None
+    )  # else no fresh noise is drawn
     return sample_improved_midpoint(
         model, x, sigmas, background_anchoring=background_anchoring, path=path, alike=alike, **arguments
     )
-
-
-def _alike(noise: Tensor) -> list[int] | None:
-    """A number for each picture's noise, in the order they come: the same where the host gave pictures the same noise, as the
-    frames of a film. None for a run that adds none."""
-    if not bool(noise.count_nonzero()):
-        return None
-    seen: dict[bytes, int] = {}
-    return [seen.setdefault(one.float().cpu().numpy().tobytes(), len(seen)) for one in noise]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..estimators import sample_improved_midpoint
+from ..estimators import alike_noise, sample_improved_midpoint
 from ..film.carry import carried_start
 from ..schedule import ScaledLinearSchedule
 from .network import Guidance, Network, anchored
@@ -22,7 +22,8 @@ class Sampling:
 
     steps, order: of the solver, `order` evaluations a step but for the last one's rule. start: pure noise, or the faceless
     target under noise. anchoring: how firmly the known background is put back, 0..1. pose: whether the network is told the
-    answer's head pose. eta: how much fresh noise a step takes, 0..1. Raises ValueError for a value that makes no sense.
+    answer's head pose. eta: how much fresh noise a step takes, 0..1, the same for pictures of the same noise. Raises
+    ValueError for a value that makes no sense.
     """
 
     steps: int = 12
@@ -31,7 +32,7 @@ class Sampling:
     start: str = "noise"
     anchoring: float = 1.0
     pose: bool = True
-    eta: float = 0.0
+    eta: float = 1.0
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -99,6 +100,7 @@ def generate_latents(
         order=sampling.order,
         background_anchoring=sampling.anchoring,
         eta=sampling.eta,
+        alike=alike_noise(noise),
     )
 
 

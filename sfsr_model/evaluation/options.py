@@ -94,7 +94,7 @@ def add_sampling(parser: argparse.ArgumentParser, steps: str = "--steps") -> Non
     parser.add_argument("--start", choices=("noise", "background"), default="noise", help="what is denoised (default noise)")
     parser.add_argument("--anchoring", type=float, default=1.0, help="how firmly the background is kept, 0 to 1 (default 1)")
     parser.add_argument(
-        "--eta", type=float, default=0.0, help="fresh noise a step, 0 to 1: as an ancestral sampler (default 0)"
+        "--eta", type=float, default=1.0, help="fresh noise a step, 0 to 1: as an ancestral sampler (default 1)"
     )
 
 
