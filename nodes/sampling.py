@@ -78,12 +78,13 @@ class ImprovedMidpointSampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "eta",
-                    default=0.0,
+                    default=1.0,
                     min=0.0,
                     max=1.0,
                     step=0.05,
                     advanced=True,
-                    tooltip="Fresh noise a step: 0 is deterministic, 1 as much as an ancestral sampler.",
+                    tooltip="Fresh noise a step: 1, as much as an ancestral sampler, is what the bundled network needs; 0 is "
+                    "deterministic.",
                 ),
                 io.Float.Input(
                     "identity_guidance",
