@@ -30,6 +30,7 @@ from testkit.browser_workflow import build_ui_workflow, differences, flat, fold,
 
 WORKFLOWS = REPOSITORY / "workflows"
 _UNTIL_NOTICES_VANISH = 8.0
+_SAVED = "Save Image"  # the node that has a picture when a run is over; films have none, but a moving thumbnail
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
                 _build(server.url, client, name, prompt, layout)
                 if not options.no_thumbnail:
                     make_thumbnail(client, prompt, layout, WORKFLOWS / f"{name}.jpg")
-                if options.screenshot is not None:
+                if options.screenshot is not None and _SAVED in {entry["_meta"]["title"] for entry in prompt.values()}:
                     _screenshot(server.url, name, options.screenshot, run=not needs_checkpoint(prompt))
     except HarnessError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -101,7 +102,7 @@ def _screenshot(url: str, name: str, folder: Path, *, run: bool) -> None:
         look(page, view(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))))
         if run:
             page.queue()
-            page.wait_for_image("Save Image")
+            page.wait_for_image(_SAVED)
         page.settle(_UNTIL_NOTICES_VANISH)
         page.screenshot(path)
     with Image.open(path) as picture:
