@@ -54,9 +54,8 @@ def _sample(model: Any, x: Tensor, sigmas: Tensor, *, background_anchoring: floa
         )
         background_anchoring = 0.0
     path = _path(model.inner_model.inner_model.model_sampling)
-    alike = (
-        alike_noise(model.noise) if arguments.get("eta") or arguments.get("rounds") else None
-    )  # else no fresh noise is drawn
+    draws_noise = arguments.get("eta") or arguments.get("rounds")
+    alike = alike_noise(model.noise) if draws_noise else None
     return sample_improved_midpoint(
         model, x, sigmas, background_anchoring=background_anchoring, path=path, alike=alike, **arguments
     )

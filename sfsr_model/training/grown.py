@@ -67,7 +67,8 @@ def grow(settings: Settings, forerunner: Path, known: Path, out: Path) -> Fit:
     unet[_FIRST] = _fed_by(unet[_FIRST], into_old)
     unet[_LAST + ".weight"] = torch.einsum("kihw,kn->nihw", unet[_LAST + ".weight"].float(), back)
     unet[_LAST + ".bias"] = unet[_LAST + ".bias"].float() @ back
-    weight, shift, identity_fit = _identity_map(seen_before, seen_after, list(_people(settings)))
+    # Of rendered people alone: the forerunner tells no others apart.
+    weight, shift, identity_fit = _identity_map(seen_before, seen_after, list(_renders(settings, PEOPLE)))
     expand = compound[_EXPAND + ".weight"].float()
     # The stream brings unit vectors to unit deviation, by the root of their length.
     compound[_EXPAND + ".bias"] = compound[_EXPAND + ".bias"].float() + expand.shape[1] ** 0.5 * (expand @ shift)
@@ -86,32 +87,24 @@ def grow(settings: Settings, forerunner: Path, known: Path, out: Path) -> Fit:
     return Fit(first_fit, last_fit, identity_fit)
 
 
-def _renders(settings: Settings) -> Iterator[Batch]:
+def _renders(settings: Settings, most: int) -> Iterator[Batch]:
+    """The first renders, at most so many."""
     data = peek(settings.data)
-    for first in range(0, length(data), _AT_ONCE):
-        yield batch_of(collated(data, first, min(first + _AT_ONCE, length(data))))
+    count = min(most, length(data))
+    for first in range(0, count, _AT_ONCE):
+        yield batch_of(collated(data, first, min(first + _AT_ONCE, count)))
 
 
 def _pictures(settings: Settings) -> Iterator[Tensor]:
     """Crops [N, S, S, 3] of renders, and of as many photos where the settings have some."""
     share = PICTURES if settings.photos is None else PICTURES // 2
-    for number, batch in enumerate(_renders(settings)):
-        if number * _AT_ONCE >= share:
-            break
+    for batch in _renders(settings, share):
         yield batch.answer
     if settings.photos is not None:
         photos = PhotoCrops(open_photos(settings.photos), settings.data.size, settings.seed)
         generator = torch.Generator().manual_seed(settings.seed)
         for numbers in torch.randperm(len(photos), generator=generator)[:share].split(_AT_ONCE):
             yield photos.__getitems__(numbers.tolist())["image"].movedim(1, -1).float() / 255
-
-
-def _people(settings: Settings) -> Iterator[Batch]:
-    """Batches of rendered people: the forerunner tells no others apart."""
-    for number, batch in enumerate(_renders(settings)):
-        if number * _AT_ONCE >= PEOPLE:
-            return
-        yield batch
 
 
 def _latent_maps(before: Codec, after: Codec, pictures: Tensor) -> tuple[Tensor, Tensor, float, float]:
