@@ -212,6 +212,8 @@ def test_a_smaller_crop_is_enlarged_for_the_network(run_portrait):
     before, after, small = sample_pixels("portrait_20"), run_portrait(), run_portrait(Face_Crop={"size": SIDE // 2})
     assert not np.array_equal(small, after)
     changed, also = ((before != picture).any(axis=-1) for picture in (after, small))
-    assert (changed & also).sum() > 0.9 * (changed | also).sum()
+    # The smaller crop's mask has pixels twice as large, so it reaches a little further, all around.
+    assert (changed & also).sum() > 0.99 * changed.sum()
+    assert (changed & also).sum() > 0.93 * (changed | also).sum()
     # One face in both, if not to the pixel.
     assert np.abs(small.astype(int) - after)[changed].mean() < 0.5 * np.abs(before.astype(int) - after)[changed].mean()
